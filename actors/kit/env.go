@@ -1,0 +1,62 @@
+package kit
+
+import (
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Clock is an actor's only source of time.
+type Clock interface {
+	Now() time.Time
+	// After sends msg to the actor once d has passed, unless the returned function was called before.
+	After(d time.Duration, to *actor.PID, msg any) (cancel func())
+}
+
+// Env is what the actors of one node share. Two nodes in one actor system differ in Node, which prefixes every actor name.
+type Env struct {
+	System *actor.ActorSystem
+	Node   string // such as "alice"; must not be empty and must not contain a slash
+	Log    *slog.Logger
+	Clock  Clock
+	Stop   func(error) // stops the node for the reason given; the first call wins; returns at once
+
+	// Props wraps a producer with the mailbox, dispatcher and middleware that all actors of this node use.
+	Props func(actor.Producer, ...actor.PropsOption) *actor.Props
+
+	incarnations atomic.Uint64
+}
+
+// NextIncarnation gives every start of every actor of the node a number of its own (rule 4 of package actors).
+func (e *Env) NextIncarnation() uint64 { return e.incarnations.Add(1) }
+
+// PID resolves an address to a process of this node.
+func (e *Env) PID(to messages.Addr) *actor.PID {
+	if id, ok := to.AbsoluteID(); ok {
+		return actor.NewPID(e.System.Address(), id)
+	}
+	return actor.NewPID(e.System.Address(), e.Node+"/"+string(to))
+}
+
+// Tell sends a message to an actor of this node. Sending to an address that has no actor is not an error: the message is lost, as any
+// message may be (rule 3).
+func (e *Env) Tell(to messages.Addr, msg any) { e.System.Root.Send(e.PID(to), msg) }
+
+// Deliver sends messages in order.
+func (e *Env) Deliver(then []messages.Delivery) {
+	for _, d := range then {
+		e.Tell(d.To, d.Msg)
+	}
+}
+
+// SenderAddr is the address to answer to, empty if the message came without a sender.
+func SenderAddr(ctx actor.Context) messages.Addr {
+	if ctx.Sender() == nil {
+		return ""
+	}
+	return messages.Absolute(ctx.Sender().Id)
+}
