@@ -1,0 +1,39 @@
+package commitment
+
+import (
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/lightningnetwork/lnd/input"
+)
+
+// Keys are the public keys of one commitment (BOLT 3, Key Derivation).
+type Keys struct {
+	PerCommitmentPoint *btcec.PublicKey
+
+	OwnerFunding, OtherFunding *btcec.PublicKey
+
+	// Revocation is spendable by the other side once the owner has revealed
+	// the per-commitment secret.
+	Revocation   *btcec.PublicKey
+	OwnerDelayed *btcec.PublicKey
+
+	// OtherPayment is the other side's payment basepoint itself
+	// (option_static_remotekey).
+	OtherPayment *btcec.PublicKey
+
+	OwnerHTLC, OtherHTLC *btcec.PublicKey
+}
+
+// deriveKeys derives the keys of the commitment of the given owner.
+func deriveKeys(s *Static, ownerIsHolder bool, point *btcec.PublicKey) Keys {
+	owner, other, _, _ := s.side(ownerIsHolder)
+	return Keys{
+		PerCommitmentPoint: point,
+		OwnerFunding:       owner.Funding,
+		OtherFunding:       other.Funding,
+		Revocation:         input.DeriveRevocationPubkey(other.Revocation, point),
+		OwnerDelayed:       input.TweakPubKey(owner.DelayedPayment, point),
+		OtherPayment:       other.Payment,
+		OwnerHTLC:          input.TweakPubKey(owner.HTLC, point),
+		OtherHTLC:          input.TweakPubKey(other.HTLC, point),
+	}
+}
