@@ -110,8 +110,8 @@ func (l *Local) ReleaseSecret(index uint32, n uint64) ([32]byte, error) {
 	return *secret, nil
 }
 
-// CheckCounterpartySecret implements Signer.
-func (l *Local) CheckCounterpartySecret(index uint32, n uint64, secret [32]byte) (bool, error) {
+// CheckSecret implements Signer.
+func (l *Local) CheckSecret(index uint32, n uint64, secret [32]byte) (bool, error) {
 	want, err := l.ReleaseSecret(index, n)
 	if err != nil {
 		return false, err

@@ -40,10 +40,10 @@ type Signer interface {
 	// asked for again, to repeat revoke_and_ack or for channel_reestablish.
 	ReleaseSecret(index uint32, n uint64) ([32]byte, error)
 
-	// CheckCounterpartySecret tells whether secret is the one of holder
+	// CheckSecret tells whether secret is the one of holder
 	// commitment n: what a peer returns in channel_reestablish as
 	// your_last_per_commitment_secret. It reveals nothing.
-	CheckCounterpartySecret(index uint32, n uint64, secret [32]byte) (bool, error)
+	CheckSecret(index uint32, n uint64, secret [32]byte) (bool, error)
 
 	// SignCounterparty signs a commitment that the counterparty owns: its
 	// transaction and, in the order of tx.HTLCs, their second stage. That is
