@@ -1,0 +1,105 @@
+package facts
+
+import (
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// Event is a MonitorEvent: a fact of a channel whose effect somewhere else must not be lost. It is written with the fact that caused it, emitted
+// until it is acknowledged, and its Seq never names another one (S8).
+type Event struct {
+	Seq  uint64
+	Kind EventKind
+}
+
+// EventKind is the closed set of what an event can say.
+type EventKind interface{ eventKind() }
+
+// Claimed: the preimage of an own outbound HTLC is known. Final.
+type Claimed struct {
+	HTLCID     uint64
+	Hash       ln.Hash
+	Source     ln.Source
+	AmountMsat uint64
+	Preimage   ln.Preimage
+	OnChain    bool
+}
+
+// Failed: an own outbound HTLC can never be claimed any more.
+type Failed struct {
+	HTLCID     uint64
+	Hash       ln.Hash
+	Source     ln.Source
+	AmountMsat uint64
+	Resolution Resolution // Reason or Malformed; neither is set when Local says why
+	Local      FailCode
+}
+
+// FailCode is a reason for a failure that did not come from the counterparty.
+type FailCode uint8
+
+// Reasons.
+const (
+	FailedByPeer   FailCode = iota // Resolution says why
+	OnChainTimeout                 // the deciding transaction on chain is irrevocable
+)
+
+// HTLCAccepted: an inbound HTLC is irrevocably committed and waits for a decision.
+type HTLCAccepted struct {
+	HTLCID     uint64
+	AmountMsat uint64
+	Hash       ln.Hash
+	CLTVExpiry uint32
+	Onion      []byte
+}
+
+// CommitmentTxConfirmed: the funding output was spent by a confirmed transaction. Again when a reorganisation puts another spender in.
+type CommitmentTxConfirmed struct {
+	Txid   chainhash.Hash
+	Height uint32
+	Spend  SpendKind
+}
+
+// SpendKind says whose transaction spent the funding output.
+type SpendKind uint8
+
+// Kinds of spends.
+const (
+	SpendUnknown SpendKind = iota
+	SpendHolder
+	SpendCounterparty
+	SpendRevoked
+	SpendMutualClose
+)
+
+// HolderForceClosed: we decided to broadcast the holder commitment.
+type HolderForceClosed struct {
+	Reason CloseReason
+	Detail string
+}
+
+// CloseReason says why a channel was closed by us alone.
+type CloseReason uint8
+
+// Reasons to close.
+const (
+	CloseByUser CloseReason = iota + 1
+	CloseByProtocolError
+	CloseByPeerError
+	CloseByHTLCDeadline
+)
+
+// ChannelPending: the channel is durable, its funding transaction awaits confirmations.
+type ChannelPending struct{}
+
+// ChannelReady: both sides sent channel_ready.
+type ChannelReady struct{}
+
+func (Claimed) eventKind()               {}
+func (Failed) eventKind()                {}
+func (HTLCAccepted) eventKind()          {}
+func (CommitmentTxConfirmed) eventKind() {}
+func (HolderForceClosed) eventKind()     {}
+func (ChannelPending) eventKind()        {}
+func (ChannelReady) eventKind()          {}

@@ -1,0 +1,237 @@
+package messages
+
+import (
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// Channel <-> monitor.
+
+// ChannelLoad asks the monitor for the facts: first thing that a channel's incarnation says. It makes every message of older incarnations stale.
+type ChannelLoad struct {
+	Channel     ln.ChannelID
+	Incarnation uint64
+}
+
+// ChannelLoaded answers ChannelLoad, through the persister, so that all in Facts is durable. Facts belongs to the receiver.
+type ChannelLoaded struct {
+	Incarnation uint64
+	UpdateID    uint64 // of the last update in Facts; the channel's next one is UpdateID+1
+	Facts       *facts.Channel
+}
+
+// MonitorUpdate hands an update to the monitor: it is recorded, then Then is delivered (rule 1 of package actors). A nil Update records nothing
+// and keeps Then in order behind all that was recorded before; it takes no UpdateID.
+//
+// All that a channel says to its peer goes this way, so that the order on the wire is the order on disk. The monitor drops an update, with its
+// Then, that it must not let happen any more: one of a stale incarnation, or one that signs or revokes after the channel has ended (rule 18).
+type MonitorUpdate struct {
+	Channel     ln.ChannelID
+	Incarnation uint64 // of the channel
+	UpdateID    uint64 // strictly increasing by one within an incarnation, from ChannelLoaded.UpdateID+1; a gap or repeat quarantines the channel (S11)
+	Update      facts.Update
+	Then        []Delivery
+}
+
+// HTLCDecided tells the channel of a decision about an inbound HTLC, once it is durable: the removal can be proposed to the peer.
+type HTLCDecided struct {
+	HTLCID     uint64
+	Resolution facts.Resolution
+}
+
+// MonitorFact tells the channel of an update that the monitor itself made (a confirmation, a decision to close), once it is durable, so that
+// the channel can apply it to its copy of the facts.
+type MonitorFact struct {
+	Update facts.Update
+}
+
+// CreateChannel asks Monitors to start the pair of a new channel. The monitor records Opened as its first record and then delivers Then:
+// funding_signed at the fundee (rule 2), the broadcast of the funding transaction at the funder (rule 3). If it can't be recorded, nothing of
+// the channel remains and Then is not delivered.
+type CreateChannel struct {
+	Opened facts.Opened
+	Then   []Delivery
+}
+
+// ForceCloseChannel tells the monitor to decide to close unilaterally, unless proven behind. From the channel (protocol error, error of the
+// peer) or the manager (user).
+type ForceCloseChannel struct {
+	Reason  facts.CloseReason
+	Detail  string
+	ReplyTo Addr // gets CloseReply, may be empty
+}
+
+// Manager <-> monitor.
+
+// MonitorHello tells the manager that a monitor, or the channel beside it, has a new incarnation: its fence has to be drawn again.
+type MonitorHello struct {
+	Channel     ln.ChannelID
+	Incarnation uint64 // of the monitor
+}
+
+// ManagerHello tells Monitors, which passes it on to every monitor, that the manager has a new incarnation. Monitors answers with MonitorList.
+type ManagerHello struct{ Incarnation uint64 }
+
+// MonitorList names every channel that has a durable log, whether its monitor runs, still loads or is quarantined. The manager decides nothing
+// about an attempt before each of these has reported; a quarantined one makes its attempts unknown.
+type MonitorList struct {
+	ManagerIncarnation uint64
+	Channels           []ln.ChannelID
+	Quarantined        []ln.ChannelID
+}
+
+// MonitorQuarantined tells the manager that a monitor stays down until an operator looks at it.
+type MonitorQuarantined struct {
+	Channel ln.ChannelID
+	Why     string
+}
+
+// Fence asks for a report behind everything that older fences allowed: the channel drops the adds that are in no durable record and refuses
+// those that carry another fence for ever after; then the monitor reports. Fences are drawn at every start of the manager, the monitor or the
+// channel. Fence numbers grow strictly over manager incarnations of a process.
+type Fence struct {
+	Channel            ln.ChannelID
+	ManagerIncarnation uint64
+	Fence              uint64
+}
+
+// ChannelFence passes a Fence on from monitor to channel. A channel that still loads remembers it and answers once loaded.
+type ChannelFence struct {
+	Fence uint64
+}
+
+// ChannelFenced answers ChannelFence to the monitor.
+type ChannelFenced struct {
+	Incarnation uint64 // of the channel
+	Fence       uint64
+}
+
+// MonitorReport answers a Fence. All in it is durable. From here on new events are emitted as EmitEvents, until the next fence.
+type MonitorReport struct {
+	ManagerIncarnation uint64
+	Fence              uint64
+	Channel            ln.ChannelID
+	Incarnation        uint64
+	Summary            ChannelSummary
+	Events             []facts.Event // all unacknowledged, oldest first
+	Own                []OwnHTLC     // live outbound HTLCs, by id
+	Inbound            []InboundHTLC // live inbound HTLCs and those gone whose HTLCAccepted is not acknowledged, by id
+}
+
+// OwnHTLC is a live outbound HTLC. Those that ended are found by payment id in BucketOutcomes, and in Events while unacknowledged.
+type OwnHTLC struct {
+	HTLCID     uint64
+	Hash       ln.Hash
+	AmountMsat uint64
+	Source     ln.Source
+}
+
+// InboundHTLC is what a monitor knows about an HTLC that the peer offered.
+type InboundHTLC struct {
+	HTLCID     uint64
+	Hash       ln.Hash
+	AmountMsat uint64
+	CLTVExpiry uint32
+	Resolution *facts.Resolution // the decision, nil if none
+	Resolved   bool              // irrevocably removed (InboundResolved)
+}
+
+// EmitEvents carries new events, durable and in order.
+type EmitEvents struct {
+	Channel     ln.ChannelID
+	Incarnation uint64 // of the monitor
+	Fence       uint64
+	Events      []facts.Event
+}
+
+// AckMonitorEvent says that the effect of the event is durable; the manager sends it and nobody else (rule 24). Idempotent; unknown ids are no error.
+type AckMonitorEvent struct {
+	Channel ln.ChannelID
+	Seqs    []uint64
+}
+
+// DecideHTLC gives the manager's decision about an inbound HTLC to the monitor. It is recorded, then the channel is told, then the manager gets
+// InboundDecided. Repeats are answered again; a second, different decision does not change the first, and the answer says which one stands.
+type DecideHTLC struct {
+	Channel    ln.ChannelID
+	HTLCID     uint64
+	Resolution facts.Resolution
+}
+
+// InboundDecided answers DecideHTLC once the decision is durable. Gone says that the HTLC is not live any more: Resolution is then what became of
+// it, nil if that is not known any more.
+type InboundDecided struct {
+	Channel    ln.ChannelID
+	HTLCID     uint64
+	Resolution *facts.Resolution
+	Gone       bool
+}
+
+// InboundResolved announces that an inbound HTLC was irrevocably removed.
+type InboundResolved struct {
+	Channel   ln.ChannelID
+	HTLCID    uint64
+	Fulfilled bool
+}
+
+// ChannelChanged tells the manager of a new summary: balances, confirmations, phase. A cache; only the newest counts.
+type ChannelChanged struct{ Summary ChannelSummary }
+
+// ChannelSummary is a channel as its monitor sees it, for decisions of the manager and for lists.
+type ChannelSummary struct {
+	Channel           ln.ChannelID
+	Peer              ln.NodeID
+	KeyIndex          uint32
+	FundingTxid       [32]byte
+	FundingIndex      uint32
+	CapacitySat       uint64
+	HolderIsFunder    bool
+	Phase             Phase
+	HolderMsat        uint64 // in the holder's commitment, HTLCs taken off, before fee and anchors
+	CounterpartyMsat  uint64
+	OutboundMsat      uint64 // in live HTLCs
+	InboundMsat       uint64
+	OutboundHTLCs     int
+	InboundHTLCs      int
+	FeePerKw          uint32
+	Height            uint32
+	UnackedEvents     int
+	Confirmations     uint32 // of the funding transaction, counted up to MinDepth
+	ShortChannelID    uint64 // 0 until confirmed
+	CounterpartyAlias uint64
+	ForceClose        *facts.ForceClosed
+	Spent             *facts.FundingSpent
+	Reserves          Reserves
+}
+
+// Reserves are what limits sending and receiving, in msat, as the BOLTs have it.
+type Reserves struct {
+	HolderMsat, CounterpartyMsat uint64 // what each side must keep
+	HTLCMinimumMsat              uint64 // of the counterparty: the least we may offer
+	MaxInFlightMsat              uint64 // of the counterparty
+	MaxAcceptedHTLCs             uint16 // of the counterparty
+}
+
+// Phase is where a channel stands in its life.
+type Phase uint8
+
+// Phases.
+const (
+	PhaseFunding     Phase = iota + 1 // the funding transaction waits for confirmations or for channel_ready
+	PhaseOpen                         // HTLCs can be exchanged whenever the peer is connected
+	PhaseClosing                      // shutdown was sent or received
+	PhaseMutualClose                  // the closing transaction is signed
+	PhaseForceClosed                  // the holder commitment was or will be broadcast
+	PhaseBehind                       // proven behind: waits for the counterparty's close
+	PhaseClosed                       // the funding output is spent
+)
+
+var phaseNames = [...]string{"", "funding", "open", "closing", "mutual-close", "force-closed", "behind", "closed"}
+
+// String is the phase in a word.
+func (p Phase) String() string {
+	if int(p) < len(phaseNames) {
+		return phaseNames[p]
+	}
+	return "unknown"
+}
