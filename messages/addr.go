@@ -12,11 +12,11 @@ type Addr string
 
 // The singletons of a node.
 const (
-	Persister  Addr = "persister"
-	ChainWatch Addr = "chainwatch"
-	Manager    Addr = "manager"
-	Monitors   Addr = "monitors" // supervisor of the monitor/channel pairs
-	Peers      Addr = "peers"    // supervisor of the peers
+	PersisterAddr  Addr = "persister"
+	ChainWatchAddr Addr = "chainwatch"
+	ManagerAddr    Addr = "manager"
+	MonitorsAddr   Addr = "monitors" // supervisor of the monitor/channel pairs
+	PeersAddr      Addr = "peers"    // supervisor of the peers
 )
 
 // MonitorAddr is the address of the channel's ChannelMonitor.
