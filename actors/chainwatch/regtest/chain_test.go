@@ -1,0 +1,388 @@
+package regtest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/txscript"
+	"github.com/btcsuite/btcd/wire"
+
+	"github.com/lnactor/lnactor/actors/chainwatch/chain"
+)
+
+func newTest(t testing.TB) *Chain {
+	t.Helper()
+	c, err := New("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// spend makes a transaction of an anyone-can-spend output to the same script.
+func spend(op wire.OutPoint, value btcutil.Amount, mutate ...func(*wire.MsgTx)) *wire.MsgTx {
+	tx := wire.NewMsgTx(2)
+	script, witness := FaucetScript()
+	tx.AddTxIn(wire.NewTxIn(&op, nil, witness))
+	tx.AddTxOut(wire.NewTxOut(int64(value), script))
+	for _, m := range mutate {
+		m(tx)
+	}
+	return tx
+}
+
+func rbf(tx *wire.MsgTx) { tx.TxIn[0].Sequence = wire.MaxTxInSequenceNum - 2 }
+
+func wantCode(t *testing.T, err error, code chain.BroadcastCode) *chain.BroadcastError {
+	t.Helper()
+	var be *chain.BroadcastError
+	if !errors.As(err, &be) || be.Code != code {
+		t.Fatalf("got %v, want %v", err, code)
+	}
+	return be
+}
+
+func TestPreparedChain(t *testing.T) {
+	c := newTest(t)
+	if hash, height := c.Tip(); height != PreparedHeight || hash != must[chainhash.Hash](t)(c.BlockHash(PreparedHeight)) {
+		t.Fatalf("tip %v %d", hash, height)
+	}
+	// Segwit is active: the faucet's witness output is checked by the miner's
+	// consensus code, a wrong witness is refused.
+	script, _ := FaucetScript()
+	op := must[wire.OutPoint](t)(c.Fund(script, 1e8))
+	bad := spend(op, 1e8-1000)
+	bad.TxIn[0].Witness = wire.TxWitness{{txscript.OP_FALSE}}
+	wantCode(t, c.Broadcast(bad), chain.BroadcastRejected)
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	if _, err := c.MineTxs(bad); err == nil {
+		t.Fatal("block with a bad witness connected")
+	}
+	if c.Height() != PreparedHeight+1 {
+		t.Fatal("refused block moved the tip")
+	}
+	utxo := must[UTXO](t)(c.TxOut(op))
+	if utxo.TxOut.Value != 1e8 || utxo.Height != PreparedHeight+1 || utxo.Coinbase {
+		t.Fatalf("utxo %+v", utxo)
+	}
+}
+
+func TestFundManyBeforeMining(t *testing.T) {
+	c := newTest(t)
+	script, _ := FaucetScript()
+	p2wkh := append([]byte{0, 20}, make([]byte, 20)...)
+	for i := range 60 {
+		if _, err := c.Fund(p2wkh, 1e6); err != nil {
+			t.Fatalf("fund %d: %v", i, err)
+		}
+	}
+	big := must[wire.OutPoint](t)(c.Fund(script, 120e8))
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	if got := c.Confirmations(big.Hash); got != 1 {
+		t.Fatalf("confirmations %d", got)
+	}
+	if len(c.Mempool()) != 0 {
+		t.Fatal("mempool not mined")
+	}
+	if _, err := c.Fund(script, 1e6*1e8); !errors.Is(err, ErrFaucetEmpty) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestBroadcastErrors(t *testing.T) {
+	c := newTest(t)
+	script, _ := FaucetScript()
+	op := must[wire.OutPoint](t)(c.Fund(script, 1e8))
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+
+	wantCode(t, c.Broadcast(nil), chain.BroadcastRejected)
+	wantCode(t, c.Broadcast(wire.NewMsgTx(2)), chain.BroadcastRejected)
+
+	tx := spend(op, 1e8-1000, rbf)
+	child := spend(wire.OutPoint{Hash: tx.TxHash()}, 1e8-2000)
+	be := wantCode(t, c.Broadcast(child), chain.BroadcastMissingInputs)
+	if len(be.Missing) != 1 || be.Missing[0] != child.TxIn[0].PreviousOutPoint {
+		t.Fatalf("missing %v", be.Missing)
+	}
+	if err := c.Broadcast(tx); err != nil {
+		t.Fatal(err)
+	}
+	err := c.Broadcast(tx)
+	wantCode(t, err, chain.BroadcastInMempool)
+	if !chain.IsKnown(err) {
+		t.Fatal("in mempool is not known")
+	}
+
+	// Replacement: too cheap, then enough.
+	wantCode(t, c.Broadcast(spend(op, 1e8-1001, rbf)), chain.BroadcastFeeTooLow)
+	wantCode(t, c.Broadcast(spend(op, 1e8-20, rbf)), chain.BroadcastFeeTooLow)
+	better := spend(op, 1e8-5000)
+	if err := c.Broadcast(better); err != nil {
+		t.Fatal(err)
+	}
+	if c.InMempool(tx.TxHash()) || !c.InMempool(better.TxHash()) {
+		t.Fatal("not replaced")
+	}
+	// better does not signal: final.
+	be = wantCode(t, c.Broadcast(spend(op, 1e8-50000)), chain.BroadcastConflict)
+	if be.Spender != better.TxHash() {
+		t.Fatalf("spender %v", be.Spender)
+	}
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	err = c.Broadcast(better)
+	wantCode(t, err, chain.BroadcastConfirmed)
+	if !chain.IsKnown(err) {
+		t.Fatal("confirmed is not known")
+	}
+	be = wantCode(t, c.Broadcast(tx), chain.BroadcastConflict)
+	if be.Spender != better.TxHash() {
+		t.Fatalf("spender %v", be.Spender)
+	}
+
+	// Locks: absolute, relative, coinbase maturity.
+	next := wire.OutPoint{Hash: better.TxHash()}
+	late := spend(next, 1e8-9000, rbf, func(tx *wire.MsgTx) { tx.LockTime = uint32(c.Height() + 2) })
+	wantCode(t, c.Broadcast(late), chain.BroadcastNotFinal)
+	csv := spend(next, 1e8-9000, func(tx *wire.MsgTx) { tx.TxIn[0].Sequence = 3 })
+	wantCode(t, c.Broadcast(csv), chain.BroadcastNotFinal)
+	tip := must[*wire.MsgBlock](t)(c.Block(c.Height()))
+	young := wire.OutPoint{Hash: tip.Transactions[0].TxHash()}
+	wantCode(t, c.Broadcast(spend(young, 1e8)), chain.BroadcastNotFinal)
+	must[[]*wire.MsgBlock](t)(c.Mine(2))
+	if err := c.Broadcast(csv); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReorgReturnsTransactions(t *testing.T) {
+	for depth := 1; depth <= 5; depth++ {
+		t.Run(fmt.Sprint(depth), func(t *testing.T) {
+			c := newTest(t)
+			script, _ := FaucetScript()
+			var ops []wire.OutPoint
+			for range depth {
+				ops = append(ops, must[wire.OutPoint](t)(c.Fund(script, 1e8)))
+				must[[]*wire.MsgBlock](t)(c.Mine(1))
+			}
+			waiting := must[wire.OutPoint](t)(c.Fund(script, 1e8))
+			oldTip, height := c.Tip()
+			calls := 0
+			c.Subscribe(func() { calls++ })
+			if err := c.Reorg(depth, depth+1, DropTxs(ops[0].Hash)); err != nil {
+				t.Fatal(err)
+			}
+			if calls != 1 || c.Height() != height+1 {
+				t.Fatalf("calls %d height %d", calls, c.Height())
+			}
+			if _, at, err := c.Header(oldTip); err != nil || at != height {
+				t.Fatalf("old tip at %d: %v", at, err)
+			}
+			var want []chainhash.Hash
+			for _, op := range append(ops[1:], waiting) {
+				want = append(want, op.Hash)
+			}
+			var got []chainhash.Hash
+			for _, tx := range c.Mempool() {
+				got = append(got, tx.TxHash())
+			}
+			if fmt.Sprint(got) != fmt.Sprint(want) {
+				t.Fatalf("mempool\n%v want\n%v", got, want)
+			}
+			if _, err := c.TxOut(ops[0]); !errors.Is(err, chain.ErrNotFound) {
+				t.Fatalf("dropped: %v", err)
+			}
+			must[[]*wire.MsgBlock](t)(c.Mine(1))
+			if c.Confirmations(waiting.Hash) != 1 || len(c.Mempool()) != 0 {
+				t.Fatal("not mined again")
+			}
+			// The faucet has its coins back.
+			must[wire.OutPoint](t)(c.Fund(script, 900e8))
+		})
+	}
+}
+
+func TestReorgWithConflict(t *testing.T) {
+	c := newTest(t)
+	script, _ := FaucetScript()
+	op := must[wire.OutPoint](t)(c.Fund(script, 1e8))
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	ours, theirs := spend(op, 1e8-1000), spend(op, 1e8-2000)
+	if err := c.Broadcast(ours); err != nil {
+		t.Fatal(err)
+	}
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	if got, _ := c.Spender(op); got != ours.TxHash() {
+		t.Fatal("not spent by ours")
+	}
+	if err := c.Reorg(1, 2, WithBlock(0, theirs)); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := c.Spender(op); got != theirs.TxHash() {
+		t.Fatal("not spent by theirs")
+	}
+	if len(c.Mempool()) != 0 {
+		t.Fatal("conflicting transaction came back")
+	}
+
+	tip, height := c.Tip()
+	if err := c.Reorg(1, 2, WithBlock(0, ours), WithBlock(1, theirs)); err == nil {
+		t.Fatal("double spend accepted")
+	}
+	if got, h := c.Tip(); got != tip || h != height {
+		t.Fatal("failed reorganisation moved the tip")
+	}
+	for _, bad := range [][2]int{{0, 1}, {1, 1}, {-1, 3}, {int(height), int(height) + 1}, {1 << 40, 1 << 41}} {
+		if err := c.Reorg(bad[0], bad[1]); !errors.Is(err, ErrBadReorg) {
+			t.Fatalf("%v: %v", bad, err)
+		}
+	}
+}
+
+// script drives a chain through everything that could depend on map order.
+func script(t testing.TB, c *Chain) {
+	out, _ := FaucetScript()
+	for i := range 30 {
+		must[wire.OutPoint](t)(c.Fund(out, btcutil.Amount(1e6+i)))
+		if i%7 == 6 {
+			must[[]*wire.MsgBlock](t)(c.Mine(1))
+		}
+		if i%10 == 9 {
+			if err := c.Reorg(2, 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	must[[]*wire.MsgBlock](t)(c.Mine(2))
+}
+
+func TestDeterministicAndCloned(t *testing.T) {
+	var tips []chainhash.Hash
+	for range 3 {
+		c := newTest(t)
+		script(t, c)
+		script(t, c)
+		hash, _ := c.Tip()
+		tips = append(tips, hash)
+	}
+	// A clone taken half way, with a filled mempool, goes on equally.
+	c := newTest(t)
+	out, _ := FaucetScript()
+	script(t, c)
+	clone := must[*Chain](t)(c.Clone())
+	script(t, clone)
+	hash, _ := clone.Tip()
+	tips = append(tips, hash)
+	if _, h := c.Tip(); h == clone.Height() {
+		t.Fatal("clone is not independent")
+	}
+	script(t, c)
+	hash, _ = c.Tip()
+	for _, tip := range append(tips, hash) {
+		if tip != tips[0] {
+			t.Fatalf("different tips: %v %v", tips, hash)
+		}
+	}
+	must[wire.OutPoint](t)(c.Fund(out, 1e6))
+	clone = must[*Chain](t)(c.Clone())
+	if len(clone.Mempool()) != 1 {
+		t.Fatal("mempool not cloned")
+	}
+}
+
+func TestDisk(t *testing.T) {
+	dir := t.TempDir()
+	c := must[*Chain](t)(New(dir))
+	script(t, c)
+	tip, height := c.Tip()
+	mem := newTest(t)
+	script(t, mem)
+	if memTip, _ := mem.Tip(); memTip != tip {
+		t.Fatal("disk and memory differ")
+	}
+	if _, err := c.Clone(); !errors.Is(err, ErrNotInMemory) {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Mine(1); !errors.Is(err, ErrClosed) {
+		t.Fatal(err)
+	}
+	c = must[*Chain](t)(New(dir))
+	defer c.Close()
+	if got, h := c.Tip(); got != tip || h != height {
+		t.Fatalf("reopened at %v %d", got, h)
+	}
+	out, _ := FaucetScript()
+	must[wire.OutPoint](t)(c.Fund(out, 1e8))
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	if err := c.Reorg(3, 4); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCreationIsCheap(t *testing.T) {
+	newTest(t) // the shared blocks are made once
+	start := time.Now()
+	const n = 50
+	for range n {
+		newTest(t)
+	}
+	// Generous: a loaded machine must not fail the test; see the benchmark.
+	if each := time.Since(start) / n; each > 30*time.Millisecond {
+		t.Fatalf("a new chain costs %v", each)
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	newTest(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := New(""); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkClone(b *testing.B) {
+	c := newTest(b)
+	script(b, c)
+	for b.Loop() {
+		if _, err := c.Clone(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkMine(b *testing.B) {
+	c := newTest(b)
+	for b.Loop() {
+		if _, err := c.Mine(1); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFundAndMine(b *testing.B) {
+	c := newTest(b)
+	out, _ := FaucetScript()
+	for b.Loop() {
+		must[wire.OutPoint](b)(c.Fund(out, 1e5))
+		must[[]*wire.MsgBlock](b)(c.Mine(1))
+	}
+}
