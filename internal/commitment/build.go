@@ -7,7 +7,6 @@ import (
 
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/wire"
-	"github.com/lightningnetwork/lnd/input"
 	"github.com/lightningnetwork/lnd/lnwire"
 )
 
@@ -39,14 +38,13 @@ func Build(s *Static, v *View) (*Tx, error) {
 		return nil, err
 	}
 	_, _, dust, delay := s.side(v.OwnerIsHolder)
-	t.SecondStageScript, err = input.SecondLevelHtlcScript(
-		t.Keys.Revocation, t.Keys.OwnerDelayed, uint32(delay))
+	t.SecondStageScript, err = delayedScript(&t.Keys, delay)
 	if err != nil {
 		return nil, err
 	}
 	// The owner's own output has the same script as the HTLC transactions.
 	t.ToOwnerScript = t.SecondStageScript
-	t.ToOtherScript, err = input.CommitScriptToRemoteConfirmed(t.Keys.OtherPayment)
+	t.ToOtherScript, err = toOtherScript(&t.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +117,13 @@ func (o *output) compare(p *output) int {
 // outputs lists what is not trimmed, in the order of BOLT 3.
 func (t *Tx) outputs(s *Static, v *View, owner, other, dust btcutil.Amount) ([]output, error) {
 	outs := make([]output, 0, len(v.HTLCs)+4)
+	scripts := newHTLCScripts(&t.Keys)
 	for i := range v.HTLCs {
 		h := &v.HTLCs[i]
 		if Trimmed(s, v.OwnerIsHolder, h.Amount) {
 			continue
 		}
-		script, err := htlcScript(&t.Keys, h)
+		script, err := scripts.script(h)
 		if err != nil {
 			return nil, err
 		}
@@ -146,14 +145,14 @@ func (t *Tx) outputs(s *Static, v *View, owner, other, dust btcutil.Amount) ([]o
 		outs = append(outs, output{value: int64(other), script: p2wsh(t.ToOtherScript), index: &t.ToOtherIndex})
 	}
 	if hasOwner || anyHTLC {
-		script, err := input.CommitScriptAnchor(t.Keys.OwnerFunding)
+		script, err := anchorScript(t.Keys.OwnerFunding)
 		if err != nil {
 			return nil, err
 		}
 		outs = append(outs, output{value: int64(AnchorAmount), script: p2wsh(script), index: &t.OwnerAnchorIndex})
 	}
 	if hasOther || anyHTLC {
-		script, err := input.CommitScriptAnchor(t.Keys.OtherFunding)
+		script, err := anchorScript(t.Keys.OtherFunding)
 		if err != nil {
 			return nil, err
 		}

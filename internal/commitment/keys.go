@@ -31,9 +31,23 @@ func deriveKeys(s *Static, ownerIsHolder bool, point *btcec.PublicKey) Keys {
 		OwnerFunding:       owner.Funding,
 		OtherFunding:       other.Funding,
 		Revocation:         input.DeriveRevocationPubkey(other.Revocation, point),
-		OwnerDelayed:       input.TweakPubKey(owner.DelayedPayment, point),
+		OwnerDelayed:       tweak(owner.DelayedPayment, point),
 		OtherPayment:       other.Payment,
-		OwnerHTLC:          input.TweakPubKey(owner.HTLC, point),
-		OtherHTLC:          input.TweakPubKey(other.HTLC, point),
+		OwnerHTLC:          tweak(owner.HTLC, point),
+		OtherHTLC:          tweak(other.HTLC, point),
 	}
+}
+
+// tweak is base + SHA256(point || base) * G, the public key of a basepoint at one
+// commitment. The library's function multiplies by G twice, and this is the
+// larger part of building a commitment with few HTLCs.
+func tweak(base, point *btcec.PublicKey) *btcec.PublicKey {
+	var t btcec.ModNScalar
+	t.SetByteSlice(input.SingleTweakBytes(point, base))
+	var tG, b, sum btcec.JacobianPoint
+	btcec.ScalarBaseMultNonConst(&t, &tG)
+	base.AsJacobian(&b)
+	btcec.AddNonConst(&b, &tG, &sum)
+	sum.ToAffine()
+	return btcec.NewPublicKey(&sum.X, &sum.Y)
 }
