@@ -13,7 +13,9 @@ type PeerAttach struct {
 	ID          ln.ChannelID // may be a temporary id
 	Incarnation uint64
 	To          Addr
-	Opening     bool // a temporary id, or a channel id that an opening expects funding_signed for
+	// Opening: a temporary id, or the id of a channel that is being made. Messages for it go to To, or, if To is empty, wait (a bounded number of
+	// them) for the channel to attach. When the channel itself attaches within the same session, PeerUp says Established.
+	Opening bool
 }
 
 // PeerDetach takes an ID out.
@@ -24,8 +26,9 @@ type PeerDetach struct {
 
 // PeerUp tells that the connection is made and init messages are exchanged. Session is unique in the process and larger for later connections.
 type PeerUp struct {
-	Peer    ln.NodeID
-	Session uint64
+	Peer        ln.NodeID
+	Session     uint64
+	Established bool // the channel was made within this session: there is nothing to re-establish, channel_reestablish is not sent
 }
 
 // PeerDown tells that the session is over. Uncommitted proposals of either side are void (BOLT 2, Message Retransmission).
