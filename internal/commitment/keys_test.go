@@ -1,0 +1,36 @@
+package commitment_test
+
+import (
+	"testing"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+
+	"github.com/lnactor/lnactor/internal/commitment"
+)
+
+// TestKeyDerivation is BOLT 3, Appendix E, through the keys of a commitment.
+func TestKeyDerivation(t *testing.T) {
+	_, base := btcec.PrivKeyFromBytes(unhex(t, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"))
+	_, point := btcec.PrivKeyFromBytes(unhex(t, "1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100"))
+	equalHex(t, "base_point", base.SerializeCompressed(),
+		"036d6caac248af96f6afa7f904f550253a0f3ef3f5aa2fe6838a95b216691468e2")
+	equalHex(t, "per_commitment_point", point.SerializeCompressed(),
+		"025f7117a78150fe2ef97db7cfc83bd57b2e2c0d0dd25eaf467a4a1c2a45ce1486")
+
+	alice, _ := newParties(t, 1_000_000)
+	alice.static.Holder.HTLC, alice.static.Holder.DelayedPayment = base, base
+	alice.static.Counterparty.HTLC, alice.static.Counterparty.Revocation = base, base
+	v := manyHTLCs(t, alice, 0, 0)
+	v.PerCommitmentPoint = point
+	tx, err := commitment.Build(alice.static, v)
+	must(t, err)
+	const localpubkey = "0235f2dbfaa89b57ec7b055afe29849ef7ddfeb1cefdb9ebdc43f5494984db29e5"
+	equalHex(t, "owner htlc key", tx.Keys.OwnerHTLC.SerializeCompressed(), localpubkey)
+	equalHex(t, "other htlc key", tx.Keys.OtherHTLC.SerializeCompressed(), localpubkey)
+	equalHex(t, "delayed key", tx.Keys.OwnerDelayed.SerializeCompressed(), localpubkey)
+	equalHex(t, "revocationpubkey", tx.Keys.Revocation.SerializeCompressed(),
+		"02916e326636d19c33f13e8c0c3a03dd157f332f3e99c317c141dd865eb01f8ff0")
+	if !tx.Keys.OtherPayment.IsEqual(alice.static.Counterparty.Payment) {
+		t.Fatal("static_remotekey: the payment basepoint must not be tweaked")
+	}
+}
