@@ -1,0 +1,180 @@
+package kit
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Faults injects crashes. Both methods run on the actor's goroutine, within its turn, and crash the actor by panicking: Before, and the
+// message is lost unseen; After, and it was handled and what it sent is on its way, but the actor dies of it. They are not called for
+// Stopping, Stopped and Restarting.
+type Faults interface {
+	Before(actor string, msg any)
+	After(actor string, msg any)
+}
+
+// Kill, when panicked with, ends the turn without a failure: nobody is told, nothing restarts. It is how a simulation drops a node in the
+// middle of a message. An actor never uses it.
+type Kill struct{}
+
+// Crash is the reason with which a supervisor is told of a panic.
+type Crash struct {
+	Actor   string // full name
+	Message string // Go type of the message, which is lost
+	Value   any    // what was panicked with
+	Stack   []byte
+}
+
+func (c *Crash) Error() string {
+	return fmt.Sprintf("%s crashed while handling %s: %v", c.Actor, c.Message, c.Value)
+}
+
+// Unwrap finds the error that was panicked with.
+func (c *Crash) Unwrap() error {
+	err, _ := c.Value.(error)
+	return err
+}
+
+// LogValue leaves the stack out; supervision events carry it.
+func (c *Crash) LogValue() slog.Value { return slog.StringValue(c.Error()) }
+
+// guard stands between protoactor and one instance of an actor.
+type guard struct {
+	env     *Env
+	inner   actor.Actor
+	faults  Faults
+	failed  bool // it panicked: its memory is not to be trusted
+	closing bool // it was told to stop or to make place
+}
+
+// supervisingGuard is the guard of an actor that decides about its children's failures itself.
+type supervisingGuard struct {
+	guard
+	strategy actor.SupervisorStrategy
+}
+
+func (e *Env) guarded(p actor.Producer, f Faults) actor.Actor {
+	g := guard{env: e, faults: f, inner: produce(p)}
+	if s, ok := g.inner.(actor.SupervisorStrategy); ok {
+		return &supervisingGuard{guard: g, strategy: s}
+	}
+	return &g
+}
+
+// produce turns the panic of a producer into one of the actor: it would hit whoever spawns the actor.
+func produce(p actor.Producer) (a actor.Actor) {
+	defer func() {
+		if r := recover(); r != nil {
+			a = actor.ReceiveFunc(func(actor.Context) { panic(r) })
+		}
+	}()
+	if a = p(); a == nil {
+		panic("producer returned nil")
+	}
+	return a
+}
+
+func (g *guard) Receive(ctx actor.Context) {
+	msg := ctx.Message()
+	switch msg.(type) {
+	case *actor.Stopped:
+		g.contain(ctx, msg)
+		g.env.forget(ctx)
+		return
+	case *actor.Stopping, *actor.Restarting:
+		g.closing = true
+		g.contain(ctx, msg)
+		return
+	}
+	switch {
+	case g.failed: // system messages reach it while its supervisor decides
+	case g.closing:
+		g.contain(ctx, msg)
+	default:
+		g.receive(ctx, msg)
+	}
+}
+
+func (g *guard) receive(ctx actor.Context, msg any) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		r := recover()
+		g.failed = true
+		if _, ok := r.(Kill); ok {
+			panic(r)
+		}
+		if r == nil {
+			g.answer(ctx, msg, ErrGoexit) // the mailbox tells the supervisor: this goroutine is ending
+			return
+		}
+		g.answer(ctx, msg, r)
+		panic(&Crash{Actor: ctx.Self().Id, Message: typeName(msg), Value: r, Stack: debug.Stack()})
+	}()
+	if g.faults != nil {
+		g.faults.Before(ctx.Self().Id, msg)
+	}
+	g.inner.Receive(ctx)
+	if g.faults != nil {
+		g.faults.After(ctx.Self().Id, msg)
+	}
+	returned = true
+}
+
+// contain lets nothing out. A panic in Stopped would hang the parent's stop for ever, one in Stopping resurrect the actor. The goroutine
+// is for Goexit, which cannot be caught on one's own.
+func (g *guard) contain(ctx actor.Context, msg any) {
+	ended := make(chan any, 1)
+	go func() {
+		var reason any = ErrGoexit
+		defer func() {
+			if r := recover(); r != nil {
+				reason = r
+			}
+			ended <- reason
+		}()
+		g.inner.Receive(ctx)
+		reason = nil
+	}()
+	if reason := <-ended; reason != nil {
+		g.answer(ctx, msg, reason)
+		g.env.Log.Error("panic of a stopping actor ignored", "actor", ctx.Self().Id, "message", typeName(msg), "reason", fmt.Sprint(reason))
+	}
+}
+
+func (g *guard) answer(ctx actor.Context, msg, reason any) {
+	if to := ctx.Sender(); to != nil {
+		g.env.System.Root.Send(to, messages.Fault{Actor: ctx.Self().Id, Message: typeName(msg), Reason: fmt.Sprint(reason), Request: msg})
+	}
+}
+
+// HandleFailure runs in the supervisor's own turn.
+func (g *supervisingGuard) HandleFailure(system *actor.ActorSystem, s actor.Supervisor, child *actor.PID, rs *actor.RestartStatistics, reason, message any) {
+	if g.failed || g.closing {
+		return // the child is stopped with it
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			g.failed = true
+			panic(&Crash{Actor: fmt.Sprint(s), Message: typeName(&actor.Failure{}), Value: r, Stack: debug.Stack()})
+		}
+	}()
+	g.strategy.HandleFailure(system, s, child, rs, reason, message)
+}
+
+// forget drops the mailbox from the node's books, unless the name already belongs to a new actor.
+func (e *Env) forget(ctx actor.Context) {
+	id := ctx.Self().Id
+	if v, ok := e.mailboxes.Load(id); ok && any(v.(*mailbox).invoker) == any(ctx) {
+		e.mailboxes.CompareAndDelete(id, v)
+	}
+}
+
+func typeName(v any) string { return fmt.Sprintf("%T", v) }
