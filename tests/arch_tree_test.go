@@ -54,9 +54,18 @@ func (s source) localName(imported string) string {
 		if spec.Name != nil {
 			return spec.Name.Name
 		}
-		return path.Base(imported)
+		return defaultName(imported)
 	}
 	return ""
+}
+
+// defaultName is the package name that an import path promises: "rand" of "math/rand/v2".
+func defaultName(imported string) string {
+	dir, last := path.Split(imported)
+	if len(last) > 1 && last[0] == 'v' && strings.Trim(last[1:], "0123456789") == "" {
+		last = path.Base(dir)
+	}
+	return last
 }
 
 // uses yields each use of one of the package's named identifiers: time.Now as a call and as a value alike.
@@ -73,7 +82,7 @@ func (s source) uses(imported string, names []string, yield func(name, at string
 		if x, ok := sel.X.(*ast.Ident); ok && x.Name == local {
 			for _, name := range names {
 				if sel.Sel.Name == name {
-					yield(path.Base(imported)+"."+name, s.at(sel.Pos()))
+					yield(defaultName(imported)+"."+name, s.at(sel.Pos()))
 				}
 			}
 		}
