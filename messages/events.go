@@ -1,0 +1,103 @@
+package messages
+
+import (
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// EventsAddr is the actor that hands user events to whoever embeds the node.
+const EventsAddr Addr = "events"
+
+// UserEvents carries user events from the manager, in order. Each comes at least once until it is handled, and again with every new incarnation
+// of the manager; the ID is stable, so that a consumer that remembers ids handles each exactly once.
+type UserEvents struct {
+	Incarnation uint64 // of the manager; a larger one than before begins a new list
+	Events      []UserEvent
+}
+
+// UserEvent is one event for the user.
+type UserEvent struct {
+	ID   string
+	Kind UserEventKind
+}
+
+// UserEventHandled tells the manager that the user handled the event: only now may what caused it be acknowledged (rule 24).
+type UserEventHandled struct{ ID string }
+
+// UserEventKind is the closed set of user events.
+type UserEventKind interface{ userEvent() }
+
+// PaymentSent: a payment of ours reached the payee. Final.
+type PaymentSent struct {
+	PaymentID  ln.PaymentID
+	Hash       ln.Hash
+	Preimage   ln.Preimage // the proof of payment
+	AmountMsat uint64
+}
+
+// PaymentFailed: a payment of ours can never be claimed any more. Final.
+type PaymentFailed struct {
+	PaymentID  ln.PaymentID
+	Hash       ln.Hash
+	AmountMsat uint64
+	Reason     string
+}
+
+// PaymentClaimable: somebody paid an invoice of ours and waits for ClaimHeld; only if the node was set to ask. It is failed by itself when
+// Deadline, a block height, comes near.
+type PaymentClaimable struct {
+	Hash       ln.Hash
+	AmountMsat uint64
+	Deadline   uint32
+}
+
+// PaymentClaimed: a payment to us is ours for good: its preimage is durable.
+type PaymentClaimed struct {
+	Hash       ln.Hash
+	AmountMsat uint64
+	Channel    ln.ChannelID
+	HTLCID     uint64
+}
+
+// ChannelPending: a channel was made and its funding transaction waits for confirmations.
+type ChannelPending struct {
+	Channel      ln.ChannelID
+	Peer         ln.NodeID
+	FundingTxid  [32]byte
+	FundingIndex uint32
+}
+
+// ChannelReady: a channel can be used.
+type ChannelReady struct {
+	Channel ln.ChannelID
+	Peer    ln.NodeID
+}
+
+// ChannelClosed: a channel has ended or is about to: we decided to broadcast, or the funding output was spent. Once a channel.
+type ChannelClosed struct {
+	Channel ln.ChannelID
+	Peer    ln.NodeID
+	Cause   ClosedBy
+	Force   *facts.ForceClosed // when Cause is ClosedByUs
+	Txid    [32]byte           // of the confirmed spend, zero while there is none
+}
+
+// ClosedBy says how a channel ended.
+type ClosedBy uint8
+
+// Causes.
+const (
+	ClosedByUs           ClosedBy = iota + 1 // we decided to broadcast our commitment
+	ClosedMutually                           // the cooperative close confirmed
+	ClosedByPeer                             // the counterparty's commitment confirmed
+	ClosedByRevoked                          // a revoked commitment of the counterparty confirmed
+	ClosedByUnknownSpend                     // something else spent the funding output
+)
+
+func (PaymentSent) userEvent()      {}
+func (PaymentFailed) userEvent()    {}
+func (PaymentClaimable) userEvent() {}
+func (PaymentClaimed) userEvent()   {}
+func (ChannelPending) userEvent()   {}
+func (ChannelReady) userEvent()     {}
+func (ChannelClosed) userEvent()    {}

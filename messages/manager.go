@@ -1,0 +1,128 @@
+package messages
+
+import (
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// API -> manager.
+
+// Pay starts a payment over a direct channel to the payee. The answer PayReply comes once the payment is durable (rule 14) or refused; its
+// outcome comes as a user event.
+type Pay struct {
+	PaymentID         ln.PaymentID
+	Hash              ln.Hash
+	AmountMsat        uint64
+	Payee             ln.NodeID
+	Secret            [32]byte // payment_secret of the invoice
+	Metadata          []byte   // payment_metadata of the invoice
+	MinFinalCLTVDelta uint32
+	Bolt11            string // for the record
+	ReplyTo           Addr
+}
+
+// PayReply answers Pay.
+type PayReply struct{ Err error }
+
+// GetPayment asks for a payment that this node made. The answer is PaymentReply.
+type GetPayment struct {
+	PaymentID ln.PaymentID
+	ReplyTo   Addr
+}
+
+// PaymentReply answers GetPayment; Known is false for an id that was never used.
+type PaymentReply struct {
+	Known   bool
+	Payment PaymentInfo
+	Err     error
+}
+
+// ListPayments asks for payments: those under way first, then finished ones in the order of their ids, at most Limit (0: 100), after the
+// id After. The answer is PaymentList.
+type ListPayments struct {
+	After   ln.PaymentID
+	Limit   int
+	ReplyTo Addr
+}
+
+// PaymentList answers ListPayments.
+type PaymentList struct {
+	Payments []PaymentInfo
+	Err      error
+}
+
+// PaymentInfo is an outbound payment.
+type PaymentInfo struct {
+	PaymentID  ln.PaymentID
+	Hash       ln.Hash
+	AmountMsat uint64
+	Payee      ln.NodeID
+	Status     PaymentStatus
+	Preimage   ln.Preimage // when sent
+	Reason     string      // when failed
+}
+
+// PaymentStatus is where a payment stands.
+type PaymentStatus uint8
+
+// Payment statuses.
+const (
+	PaymentPending  PaymentStatus = iota + 1 // its outcome is open
+	PaymentIsSent                            // the payee has the money, we have the preimage
+	PaymentIsFailed                          // the payee can never claim it
+	PaymentUnknown                           // a quarantined channel may hold it: neither paid again nor given up
+)
+
+var statusNames = [...]string{"", "pending", "sent", "failed", "unknown"}
+
+// String is the status in a word.
+func (s PaymentStatus) String() string {
+	if int(s) < len(statusNames) {
+		return statusNames[s]
+	}
+	return "invalid"
+}
+
+// ListChannels asks for ChannelList.
+type ListChannels struct{ ReplyTo Addr }
+
+// ChannelList answers ListChannels: by channel id. A channel whose monitor has not reported yet is missing; Loading counts those.
+type ChannelList struct {
+	Channels    []ChannelSummary
+	Loading     int
+	Quarantined []ln.ChannelID
+}
+
+// RequestOpen asks the manager to open a channel. The answer is OpenReply.
+type RequestOpen struct {
+	Peer            ln.NodeID
+	CapacitySat     uint64
+	PushMsat        uint64
+	FeePerKw        uint32
+	FundingFeePerKw uint32
+	Announce        bool
+	ReplyTo         Addr
+}
+
+// StartOpening asks Monitors to start a negotiation under OpeningAddr: Request is an OpenChannel or an AcceptChannel, First (if not nil) the
+// peer's open_channel.
+type StartOpening struct {
+	TemporaryID ln.ChannelID
+	Request     any
+	First       *PeerMsg
+}
+
+// AwaitReady asks the manager to answer ManagerReady once every monitor has reported or is quarantined.
+type AwaitReady struct{ ReplyTo Addr }
+
+// ManagerReady answers AwaitReady.
+type ManagerReady struct{ Quarantined int }
+
+// ClaimHeld decides about a payment announced by PaymentClaimable: claim it, or fail it. The answer is ClaimReply, once the decision is durable.
+type ClaimHeld struct {
+	Hash    ln.Hash
+	Claim   bool
+	ReplyTo Addr
+}
+
+// ClaimReply answers ClaimHeld.
+type ClaimReply struct{ Err error }
