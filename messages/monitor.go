@@ -124,6 +124,7 @@ type OwnHTLC struct {
 	Hash       ln.Hash
 	AmountMsat uint64
 	Source     ln.Source
+	Preimage   *ln.Preimage // when the HTLC is claimed and waits for its removal; Claimed may be acknowledged already
 }
 
 // InboundHTLC is what a monitor knows about an HTLC that the peer offered.
