@@ -143,7 +143,11 @@ func (g *guard) contain(ctx actor.Context, msg any) {
 		g.inner.Receive(ctx)
 		reason = nil
 	}()
-	if reason := <-ended; reason != nil {
+	reason := <-ended
+	if _, ok := reason.(Kill); ok {
+		panic(reason)
+	}
+	if reason != nil {
 		g.answer(ctx, msg, reason)
 		g.env.Log.Error("panic of a stopping actor ignored", "actor", ctx.Self().Id, "message", typeName(msg), "reason", fmt.Sprint(reason))
 	}

@@ -22,7 +22,7 @@ var ErrNode = errors.New("kit: bad node name")
 type Options struct {
 	Log    *slog.Logger   // nil: discard
 	Clock  Clock          // nil: the time of day
-	Stop   func(error)    // called once, in a goroutine of its own; nil: the reason is logged only
+	Stop   func(error)    // called once, perhaps within an actor, so it must return at once; nil: the reason is logged only
 	Jitter func() float64 // nil: math/rand
 
 	Mailbox    actor.MailboxProducer // nil: kit's own
@@ -67,7 +67,7 @@ func NewEnv(system *actor.ActorSystem, node string, opts Options) (*Env, error) 
 		once.Do(func() {
 			e.Log.Error("node stops", "node", node, "err", err)
 			if opts.Stop != nil {
-				go opts.Stop(err)
+				opts.Stop(err)
 			}
 		})
 	}
