@@ -3,6 +3,7 @@ package commitment
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"slices"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -31,7 +32,8 @@ type CloseTx struct {
 
 // MutualClose builds the closing transaction this node offers: outputs below
 // the holder's own dust limit are left out (BOLT 3, Closing Transaction).
-// Errors: ErrInvalid, ErrUnbalanced, ErrFunderCannotPay, ErrNoOutputs.
+// Errors: ErrInvalid, ErrUnbalanced, ErrFunderCannotPay, ErrNoOutputs,
+// ErrDustOutput.
 func MutualClose(s *Static, c *Close) (*CloseTx, error) {
 	holder, counterparty, err := closeAmounts(s, c)
 	if err != nil {
@@ -46,7 +48,8 @@ func MutualClose(s *Static, c *Close) (*CloseTx, error) {
 // output whatever it is worth, so there is more than one candidate; they are
 // tried in a fixed order. The holder's output is missed only where it is dust to
 // one of the two. To answer with the same fee, sign the transaction returned.
-// The error is a *SignatureError if no candidate fits.
+// The error is a *SignatureError if no candidate fits; candidates that would not
+// relay are none.
 func VerifyMutualClose(s *Static, c *Close, sig lnwire.Sig) (*CloseTx, error) {
 	holder, counterparty, err := closeAmounts(s, c)
 	if err != nil {
@@ -62,6 +65,10 @@ func VerifyMutualClose(s *Static, c *Close, sig lnwire.Sig) (*CloseTx, error) {
 			continue
 		}
 		t, err := closeTx(s, c, holder, counterparty, has.holder, has.counterparty)
+		if errors.Is(err, ErrDustOutput) {
+			reason = err
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -140,6 +147,9 @@ func closeTx(s *Static, c *Close, holder, counterparty btcutil.Amount, hasHolder
 	t.Tx = wire.NewMsgTx(2)
 	t.Tx.TxIn = []*wire.TxIn{{PreviousOutPoint: s.Funding, Sequence: wire.MaxTxInSequenceNum}}
 	for i, o := range outs {
+		if btcutil.Amount(o.value) < ScriptDust(o.script) {
+			return nil, ErrDustOutput
+		}
 		t.Tx.TxOut = append(t.Tx.TxOut, &wire.TxOut{Value: o.value, PkScript: bytes.Clone(o.script)})
 		*o.index = i
 	}

@@ -113,6 +113,45 @@ func TestMutualCloseOwnOutputOmitted(t *testing.T) {
 	}
 }
 
+// TestScriptDust is the table of BOLT 3, Dust Limits.
+func TestScriptDust(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		prefix []byte
+		length int
+		want   btcutil.Amount
+	}{
+		{"p2pkh", []byte{0x76, 0xa9, 20}, 25, 546},
+		{"p2sh", []byte{0xa9, 20}, 23, 540},
+		{"p2wpkh", []byte{0, 20}, 22, 294},
+		{"p2wsh", []byte{0, 32}, 34, 330},
+		{"p2tr", []byte{0x51, 32}, 34, 330},
+		{"longest of an unknown witness version", []byte{0x60, 40}, 42, 354},
+		{"op_return", []byte{0x6a}, 20, 0},
+	} {
+		script := append(tc.prefix, make([]byte, tc.length-len(tc.prefix))...)
+		if got := commitment.ScriptDust(script); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestMutualCloseNeverRelays: an output above both dust limits but below what
+// relays with its script fails the close, whoever offers it.
+func TestMutualCloseNeverRelays(t *testing.T) {
+	alice, bob := newParties(t, 1_000_000)
+	alice.static.CounterpartyDustLimit = 354
+	bob.static = mirror(alice.static)
+	c := mutual(500, 0)
+	c.HolderScript = append([]byte{0x76, 0xa9, 20}, make([]byte, 22)...) // p2pkh needs 546
+	if _, err := commitment.MutualClose(bob.static, mirrorClose(c)); !errors.Is(err, commitment.ErrDustOutput) {
+		t.Fatal(err)
+	}
+	if _, err := commitment.VerifyMutualClose(alice.static, c, lnwire.Sig{}); !errors.Is(err, commitment.ErrDustOutput) {
+		t.Fatal(err)
+	}
+}
+
 func TestMutualCloseRefuses(t *testing.T) {
 	alice, _ := newParties(t, 1_000_000)
 	for name, tc := range map[string]struct {

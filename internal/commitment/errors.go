@@ -26,6 +26,11 @@ var (
 	// transaction is not valid.
 	ErrNoOutputs = errors.New("commitment: transaction has no outputs")
 
+	// ErrDustOutput means that an output of a mutual close is below the network's
+	// dust limit for its script, so that the transaction would not relay. The
+	// channel has to be failed instead (BOLT 2, closing_signed).
+	ErrDustOutput = errors.New("commitment: closing output below the network's dust limit for its script")
+
 	// ErrBadSignature means that a signature of the counterparty does not
 	// hold; the error is a *SignatureError naming it.
 	ErrBadSignature = errors.New("commitment: bad signature")

@@ -2,6 +2,7 @@ package commitment
 
 import (
 	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/txscript"
 	"github.com/lightningnetwork/lnd/input"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -42,4 +43,18 @@ func NonDust(s *Static, ownerIsHolder bool, htlcs []HTLC) int {
 		}
 	}
 	return n
+}
+
+// ScriptDust is the amount below which nodes do not relay an output with this
+// script: what it costs to spend it, at 3 sat per byte (BOLT 3, Dust Limits).
+func ScriptDust(pkScript []byte) btcutil.Amount {
+	const amountAndLength, spend, spendWitness, satPerByte = 8 + 1, 148, 67, 3
+	switch {
+	case len(pkScript) > 0 && pkScript[0] == txscript.OP_RETURN:
+		return 0
+	case txscript.IsWitnessProgram(pkScript):
+		return btcutil.Amount(satPerByte * (amountAndLength + len(pkScript) + spendWitness))
+	default:
+		return btcutil.Amount(satPerByte * (amountAndLength + len(pkScript) + spend))
+	}
 }

@@ -38,6 +38,12 @@ func deriveKeys(s *Static, ownerIsHolder bool, point *btcec.PublicKey) Keys {
 	}
 }
 
+// SecretOpens tells whether a per-commitment secret belongs to a point: what has
+// to hold for the secret in revoke_and_ack before anything relies on it (rule 7).
+func SecretOpens(secret [32]byte, point *btcec.PublicKey) bool {
+	return point != nil && input.ComputeCommitmentPoint(secret[:]).IsEqual(point)
+}
+
 // tweak is base + SHA256(point || base) * G, the public key of a basepoint at one
 // commitment. The library's function multiplies by G twice, and this is the
 // larger part of building a commitment with few HTLCs.

@@ -34,3 +34,17 @@ func TestKeyDerivation(t *testing.T) {
 		t.Fatal("static_remotekey: the payment basepoint must not be tweaked")
 	}
 }
+
+func TestSecretOpens(t *testing.T) {
+	alice, _ := newParties(t, 1_000_000)
+	secret, err := alice.keys.ReleaseSecret(testIndex, 4)
+	must(t, err)
+	point, err := alice.keys.PerCommitmentPoint(testIndex, 4)
+	must(t, err)
+	wrong := secret
+	wrong[31] ^= 1
+	if !commitment.SecretOpens(secret, point) || commitment.SecretOpens(wrong, point) ||
+		commitment.SecretOpens([32]byte{}, point) || commitment.SecretOpens(secret, nil) {
+		t.Fatal("secret and point are not told apart")
+	}
+}
