@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/blockchain"
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
@@ -34,9 +35,28 @@ func testSeed(t testing.TB) *seed.Root {
 	return root
 }
 
+// cachedKeys saves the tests that make thousands of wallets the derivations.
+type cachedKeys struct {
+	KeySource
+	keys map[keyRef]*btcec.PrivateKey
+}
+
+func (c cachedKeys) WalletKey(branch, index uint32) (*btcec.PrivateKey, error) {
+	ref := keyRef{branch, index}
+	if key, ok := c.keys[ref]; ok {
+		return key, nil
+	}
+	key, err := c.KeySource.WalletKey(branch, index)
+	c.keys[ref] = key
+	return key, err
+}
+
 func newWallet(t testing.TB, cfg Config) *HD {
 	t.Helper()
-	cfg.Params, cfg.Keys = regtest, testSeed(t)
+	cfg.Params = regtest
+	if cfg.Keys == nil {
+		cfg.Keys = testSeed(t)
+	}
 	w, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
