@@ -151,3 +151,74 @@ func TestNumberOfRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestDustBoundary: an amount at the owner's dust limit is an output, a
+// millisatoshi less is not (BOLT 3, Trimmed Outputs). Alice's limit is 354 sat,
+// bob's 546.
+func TestDustBoundary(t *testing.T) {
+	alice, _ := newParties(t, 1_000_000)
+	for _, tc := range []struct {
+		ownerIsHolder bool
+		amount        lnwire.MilliSatoshi
+		trimmed       bool
+	}{{true, 354_000, false}, {true, 353_999, true}, {false, 546_000, false}, {false, 545_999, true}, {true, 0, true}} {
+		if got := commitment.Trimmed(alice.static, tc.ownerIsHolder, tc.amount); got != tc.trimmed {
+			t.Errorf("htlc of %v: trimmed %v", tc.amount, got)
+		}
+		v := manyHTLCs(t, alice, 3, 0)
+		v.OwnerIsHolder = tc.ownerIsHolder
+		// The amount is the balance of the side that pays no fee: bob's.
+		small, index := &v.OtherMsat, func(tx *commitment.Tx) int { return tx.ToOtherIndex }
+		if !tc.ownerIsHolder {
+			small, index = &v.OwnerMsat, func(tx *commitment.Tx) int { return tx.ToOwnerIndex }
+		}
+		v.OwnerMsat, v.OtherMsat = 1_000_000_000-tc.amount, 1_000_000_000-tc.amount
+		*small = tc.amount
+		tx, err := commitment.Build(alice.static, v)
+		must(t, err)
+		if (index(tx) < 0) != tc.trimmed {
+			t.Errorf("balance of %v: output %d", tc.amount, index(tx))
+		}
+	}
+}
+
+// TestWrongSpend: what the counterparty did not sign is not signed by us either.
+func TestWrongSpend(t *testing.T) {
+	alice, bob := newParties(t, 1_000_000)
+	tx, sig, htlcSigs := signed(t, alice, bob, manyHTLCs(t, alice, 1, 2))
+	for name, change := range map[string]func(tx *wire.MsgTx){
+		"version":     func(tx *wire.MsgTx) { tx.Version = 1 },
+		"locktime":    func(tx *wire.MsgTx) { tx.LockTime++ },
+		"sequence":    func(tx *wire.MsgTx) { tx.TxIn[0].Sequence = 0 },
+		"other input": func(tx *wire.MsgTx) { tx.TxIn[0].PreviousOutPoint.Index++ },
+		"value":       func(tx *wire.MsgTx) { tx.TxOut[0].Value-- },
+		"script":      func(tx *wire.MsgTx) { tx.TxOut[0].PkScript = []byte{0x51} },
+		"no output":   func(tx *wire.MsgTx) { tx.TxOut = nil },
+		"other index": func(tx *wire.MsgTx) { tx.TxIn = append([]*wire.TxIn{{}}, tx.TxIn...) },
+	} {
+		for i := range tx.HTLCs {
+			spend := tx.HTLCs[i].Tx.Copy()
+			change(spend)
+			if _, err := tx.OwnerSigHash(i, spend); !errors.Is(err, commitment.ErrWrongSpend) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	for i := range tx.HTLCs {
+		if tx.HTLCs[i].Offered {
+			continue
+		}
+		wrong := preimage(77)
+		if _, err := tx.CompleteHTLC(i, nil, sig, htlcSigs[i], &wrong); !errors.Is(err, commitment.ErrPreimage) {
+			t.Errorf("wrong preimage: %v", err)
+		}
+	}
+	for _, i := range []int{-1, 2} {
+		if _, err := tx.CounterSigHash(i); !errors.Is(err, commitment.ErrInvalid) {
+			t.Errorf("htlc %d: %v", i, err)
+		}
+		if _, err := tx.CompleteHTLC(i, nil, sig, sig, nil); !errors.Is(err, commitment.ErrInvalid) {
+			t.Errorf("htlc %d: %v", i, err)
+		}
+	}
+}

@@ -148,9 +148,18 @@ func TestVectorsZeroFeeHTLC(t *testing.T) {
 // TestVectorsAnchors is BOLT 3, Appendix F. There HTLC transactions pay fees,
 // which this channel type does not: the test takes the fee off our second stage,
 // and picks the dust limit that trims the same HTLCs.
+//
+// Two of the fourteen cases trim one of two HTLCs of the same amount, which no
+// dust limit does; they are skipped.
 func TestVectorsAnchors(t *testing.T) {
+	checked := 0
 	for _, v := range readVectors(t, "test_vectors_anchors.json") {
 		t.Run(v.Name, func(t *testing.T) {
+			defer func() {
+				if !t.Skipped() {
+					checked++
+				}
+			}()
 			checkVector(t, &v, func(h *commitment.HTLC) btcutil.Amount {
 				weight := chainfee.SatPerKWeight(input.HtlcSuccessWeightConfirmed)
 				if h.Offered {
@@ -159,6 +168,9 @@ func TestVectorsAnchors(t *testing.T) {
 				return btcutil.Amount(weight * v.FeePerKw / 1000)
 			})
 		})
+	}
+	if checked < 12 {
+		t.Fatalf("only %d cases were checked", checked)
 	}
 }
 
