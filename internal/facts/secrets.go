@@ -17,8 +17,12 @@ func EncodeSecrets(s *shachain.RevocationStore) []byte {
 	return b.Bytes()
 }
 
-// DecodeSecrets reads what EncodeSecrets wrote.
+// DecodeSecrets reads what EncodeSecrets wrote, and refuses anything else: the library would index past its buckets.
 func DecodeSecrets(b []byte) (*shachain.RevocationStore, error) {
+	const maxBuckets, bucket, index = 49, 8 + 32, 8 // BOLT 3: one bucket for each of 48 bits, and one more
+	if len(b) == 0 || b[0] > maxBuckets || len(b) != 1+int(b[0])*bucket+index {
+		return nil, fmt.Errorf("%d bytes are no secret store", len(b))
+	}
 	return shachain.NewRevocationStoreFromBytes(bytes.NewReader(b))
 }
 
