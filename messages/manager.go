@@ -36,10 +36,9 @@ type PaymentReply struct {
 	Err     error
 }
 
-// ListPayments asks for payments: those under way first, then finished ones in the order of their ids, at most Limit (0: 100), after the
-// id After. The answer is PaymentList.
+// ListPayments asks for payments: those under way first, then the first finished ones in the order of their ids, at most Limit (0: 100) of those.
+// The answer is PaymentList.
 type ListPayments struct {
-	After   ln.PaymentID
 	Limit   int
 	ReplyTo Addr
 }

@@ -1,0 +1,258 @@
+package manager
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/messages"
+	pb "github.com/lnactor/lnactor/messages/recordspb"
+)
+
+const version = 1
+
+func marshal(m proto.Message) []byte {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("manager: a record does not encode: %v", err))
+	}
+	return b
+}
+
+func unmarshal(what string, b []byte, m interface {
+	proto.Message
+	GetVersion() uint32
+},
+) error {
+	if err := proto.Unmarshal(b, m); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrRecords, what, err)
+	}
+	if v := m.GetVersion(); v != version {
+		return fmt.Errorf("%w: %s has version %d, this release reads %d", ErrRecords, what, v, version)
+	}
+	return nil
+}
+
+// fixed copies a field that must have exactly the size of its type.
+func fixed[T ~[32]byte | ~[33]byte](what string, dst *T, src []byte) error {
+	if len(src) != len(*dst) {
+		return fmt.Errorf("%w: %s has %d bytes, want %d", ErrRecords, what, len(src), len(*dst))
+	}
+	*dst = T(src)
+	return nil
+}
+
+// text makes a string that protobuf takes: reasons may quote what a peer sent.
+func text(s string) string { return strings.ToValidUTF8(s, "?") }
+
+func paymentToPB(r PaymentRecord) *pb.PaymentRecord {
+	out := &pb.PaymentRecord{
+		Version: version, Id: r.ID[:], Hash: r.Hash[:], AmountMsat: r.AmountMsat, Payee: r.Payee[:], Bolt11: text(r.Bolt11),
+		Outcome: outcomeToPB(r.Outcome),
+	}
+	for _, p := range r.Parts {
+		out.Parts = append(out.Parts, &pb.PaymentPart{Id: p.ID, ChannelId: p.Channel[:]})
+	}
+	return out
+}
+
+func outcomeToPB(o *Outcome) *pb.PaymentResult {
+	switch {
+	case o == nil:
+		return nil
+	case o.Preimage != nil:
+		return &pb.PaymentResult{Preimage: o.Preimage[:]}
+	default:
+		return &pb.PaymentResult{Reason: text(o.Reason)}
+	}
+}
+
+func outcomeFromPB(o *pb.PaymentResult) (*Outcome, error) {
+	if o == nil {
+		return nil, nil //nolint:nilnil // no outcome is a value
+	}
+	if len(o.GetPreimage()) == 0 {
+		return &Outcome{Reason: o.GetReason()}, nil
+	}
+	var p ln.Preimage
+	if err := fixed("preimage", &p, o.GetPreimage()); err != nil {
+		return nil, err
+	}
+	return &Outcome{Preimage: &p}, nil
+}
+
+func paymentFromPB(m *pb.PaymentRecord) (PaymentRecord, error) {
+	r := PaymentRecord{AmountMsat: m.GetAmountMsat(), Bolt11: m.GetBolt11()}
+	if err := fixed("payment id", &r.ID, m.GetId()); err != nil {
+		return r, err
+	}
+	if err := fixed("payment hash", &r.Hash, m.GetHash()); err != nil {
+		return r, err
+	}
+	if err := fixed("payee", &r.Payee, m.GetPayee()); err != nil {
+		return r, err
+	}
+	for _, p := range m.GetParts() {
+		part := PartRecord{ID: p.GetId()}
+		if err := fixed("channel id", &part.Channel, p.GetChannelId()); err != nil {
+			return r, err
+		}
+		r.Parts = append(r.Parts, part)
+	}
+	var err error
+	r.Outcome, err = outcomeFromPB(m.GetOutcome())
+	return r, err
+}
+
+func encodePayment(r PaymentRecord) []byte { return marshal(paymentToPB(r)) }
+
+func decodePayment(b []byte) (PaymentRecord, error) {
+	var m pb.PaymentRecord
+	if err := unmarshal("payment", b, &m); err != nil {
+		return PaymentRecord{}, err
+	}
+	return paymentFromPB(&m)
+}
+
+func encodeInvoice(r InvoiceRecord) []byte {
+	return marshal(&pb.InvoiceRow{Version: version, AmountMsat: r.AmountMsat, ChannelId: r.Channel[:], HtlcId: r.HTLCID})
+}
+
+func decodeInvoice(b []byte) (InvoiceRecord, error) {
+	var m pb.InvoiceRow
+	if err := unmarshal("invoice", b, &m); err != nil {
+		return InvoiceRecord{}, err
+	}
+	r := InvoiceRecord{AmountMsat: m.GetAmountMsat(), HTLCID: m.GetHtlcId()}
+	return r, fixed("channel id", &r.Channel, m.GetChannelId())
+}
+
+// EncodeRecord writes an entry of the log.
+func EncodeRecord(r Record) []byte {
+	m := &pb.ManagerRecord{Version: version}
+	switch r := r.(type) {
+	case PaymentStarted:
+		m.Kind = &pb.ManagerRecord_PaymentStarted{PaymentStarted: paymentToPB(r.Payment)}
+	case PaymentOutcome:
+		m.Kind = &pb.ManagerRecord_PaymentOutcome{PaymentOutcome: &pb.PaymentOutcome{Id: r.ID[:], Result: outcomeToPB(&r.Outcome)}}
+	case PaymentHandled:
+		m.Kind = &pb.ManagerRecord_PaymentHandled{PaymentHandled: r.ID[:]}
+	case ClosedHandled:
+		m.Kind = &pb.ManagerRecord_ClosedHandled{ClosedHandled: r.Channel[:]}
+	}
+	return marshal(m)
+}
+
+// DecodeRecord reads what EncodeRecord wrote. Errors wrap ErrRecords.
+func DecodeRecord(b []byte) (Record, error) {
+	var m pb.ManagerRecord
+	if err := unmarshal("record", b, &m); err != nil {
+		return nil, err
+	}
+	switch k := m.GetKind().(type) {
+	case *pb.ManagerRecord_PaymentStarted:
+		p, err := paymentFromPB(k.PaymentStarted)
+		return PaymentStarted{Payment: p}, err
+	case *pb.ManagerRecord_PaymentOutcome:
+		var r PaymentOutcome
+		if err := fixed("payment id", &r.ID, k.PaymentOutcome.GetId()); err != nil {
+			return nil, err
+		}
+		o, err := outcomeFromPB(k.PaymentOutcome.GetResult())
+		if err != nil || o == nil {
+			return nil, fmt.Errorf("%w: an outcome without a result: %w", ErrRecords, err)
+		}
+		r.Outcome = *o
+		return r, nil
+	case *pb.ManagerRecord_PaymentHandled:
+		var r PaymentHandled
+		return r, fixed("payment id", &r.ID, k.PaymentHandled)
+	case *pb.ManagerRecord_ClosedHandled:
+		var r ClosedHandled
+		return r, fixed("channel id", &r.Channel, k.ClosedHandled)
+	default:
+		return nil, fmt.Errorf("%w: an entry of the manager's log has no kind this release knows", ErrRecords)
+	}
+}
+
+// EncodeState writes a snapshot.
+func EncodeState(s State) []byte {
+	m := &pb.ManagerSnapshot{Version: version}
+	for _, p := range s.Payments {
+		m.Payments = append(m.Payments, paymentToPB(p))
+	}
+	for _, c := range s.Closed {
+		m.Closed = append(m.Closed, c[:])
+	}
+	return marshal(m)
+}
+
+// DecodeState reads what EncodeState wrote, nil being the empty state, and folds the records after it. Errors wrap ErrRecords.
+func DecodeState(snapshot []byte, records [][]byte) (State, error) {
+	var s State
+	if snapshot != nil {
+		var m pb.ManagerSnapshot
+		if err := unmarshal("snapshot", snapshot, &m); err != nil {
+			return s, err
+		}
+		for _, p := range m.GetPayments() {
+			r, err := paymentFromPB(p)
+			if err != nil {
+				return s, err
+			}
+			s.Payments = append(s.Payments, r)
+		}
+		for _, c := range m.GetClosed() {
+			var id ln.ChannelID
+			if err := fixed("channel id", &id, c); err != nil {
+				return s, err
+			}
+			s.Closed = append(s.Closed, id)
+		}
+	}
+	for i, b := range records {
+		r, err := DecodeRecord(b)
+		if err != nil {
+			return s, fmt.Errorf("record %d after the snapshot: %w", i, err)
+		}
+		s.Fold(r)
+	}
+	return s, nil
+}
+
+// outcome is a row that a monitor wrote about a part of ours.
+type outcome struct{ preimage *ln.Preimage }
+
+func decodeOutcomes(rows []messages.Row, err error) ([]outcome, error) {
+	if err != nil {
+		return nil, err
+	}
+	var out []outcome
+	for _, row := range rows {
+		var m pb.OutcomeRow
+		if err := unmarshal("outcome", row.Value, &m); err != nil {
+			return nil, err
+		}
+		var o outcome
+		if len(m.GetPreimage()) > 0 {
+			o.preimage = new(ln.Preimage)
+			if err := fixed("preimage", o.preimage, m.GetPreimage()); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// foldOutcomes: one claimed part means that the payment was sent.
+func foldOutcomes(known []outcome) *Outcome {
+	for _, o := range known {
+		if o.preimage != nil {
+			return &Outcome{Preimage: o.preimage}
+		}
+	}
+	return &Outcome{Reason: "it failed; the reason is in records that were lost"}
+}

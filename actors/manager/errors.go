@@ -1,0 +1,35 @@
+package manager
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// Refusals. Nothing was recorded and the payment id is still unused, but for ErrPaymentIDUsed.
+var (
+	ErrPaymentIDUsed = errors.New("this payment id was used before; look the payment up, or choose another id for another payment")
+	ErrBusy          = errors.New("too many payments are under way; wait for one to finish")
+	ErrNoChannel     = errors.New("no usable channel to the payee; open one, or wait until it is ready")
+	ErrBalance       = errors.New("not enough outbound balance in the channels to the payee")
+	ErrAmount        = errors.New("the amount must be positive and at most the channel's limits")
+	ErrStarting      = errors.New("the node is starting and does not know all its channels yet; try again")
+	ErrNotHeld       = errors.New("no payment with this hash waits to be claimed")
+	ErrOpenings      = errors.New("too many channels are being opened with this peer")
+	ErrRecords       = errors.New("a durable record cannot be read")
+)
+
+// BalanceError is ErrBalance with figures.
+type BalanceError struct {
+	Payee    ln.NodeID
+	NeedMsat uint64
+	HaveMsat uint64 // in the best channel
+}
+
+func (e *BalanceError) Error() string {
+	return fmt.Sprintf("%v: %d msat needed, %d msat in the best channel to %s", ErrBalance, e.NeedMsat, e.HaveMsat, e.Payee)
+}
+
+// Unwrap returns ErrBalance.
+func (e *BalanceError) Unwrap() error { return ErrBalance }

@@ -1,0 +1,138 @@
+package manager
+
+import (
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// userEvent is queued for the user. Its completion action runs once (S20).
+type userEvent struct {
+	ev      messages.UserEvent
+	handled func()
+}
+
+// onEmit takes events that are newer than the channel's report.
+func (m *Manager) onEmit(msg messages.EmitEvents) {
+	c := m.channels[msg.Channel]
+	if c == nil || !c.reported || msg.Fence != c.fence {
+		return // an older fence: they are in the report that comes
+	}
+	for _, ev := range msg.Events {
+		m.onEvent(ln.EventID{Channel: msg.Channel, Seq: ev.Seq}, ev.Kind, nil)
+	}
+}
+
+// onEvent starts the effect of a monitor event. Repeats of one whose effect is under way are ignored; one whose effect is done is acknowledged
+// again, since its acknowledgement was lost. known holds the inbound HTLCs of a report, nil for a new event.
+func (m *Manager) onEvent(id ln.EventID, kind facts.EventKind, known map[uint64]messages.InboundHTLC) {
+	accepted, isAccepted := kind.(facts.HTLCAccepted)
+	var fate *messages.InboundHTLC
+	if h, ok := known[accepted.HTLCID]; ok && isAccepted {
+		fate = &h
+	}
+	if m.open[id] {
+		if isAccepted {
+			m.again(id, fate)
+		}
+		return
+	}
+	m.open[id] = true
+	switch k := kind.(type) {
+	case facts.Claimed:
+		if k.Source.Payment == nil {
+			m.foreign(id)
+			return
+		}
+		m.onClaimed(id, k)
+	case facts.Failed:
+		if k.Source.Payment == nil {
+			m.foreign(id)
+			return
+		}
+		m.onFailed(id, k)
+	case facts.HTLCAccepted:
+		m.onAccepted(id, k, fate)
+	case facts.CommitmentTxConfirmed:
+		m.onClosed(id, messages.ChannelClosed{Cause: causeOf(k.Spend), Txid: k.Txid})
+	case facts.HolderForceClosed:
+		m.onClosed(id, messages.ChannelClosed{Cause: messages.ClosedByUs, Force: &facts.ForceClosed{Reason: k.Reason, Detail: k.Detail}})
+	case facts.ChannelPending:
+		s := m.channels[id.Channel].summary
+		m.queue("channel-pending/"+id.Channel.String(), messages.ChannelPending{
+			Channel: id.Channel, Peer: s.Peer, FundingTxid: s.FundingTxid, FundingIndex: s.FundingIndex,
+		}, func() { m.ack(id) })
+	case facts.ChannelReady:
+		s := m.channels[id.Channel].summary
+		m.queue("channel-ready/"+id.Channel.String(), messages.ChannelReady{Channel: id.Channel, Peer: s.Peer}, func() { m.ack(id) })
+	}
+}
+
+// foreign is an outcome of an HTLC that we did not pay for. This release makes none, so its record was written by a newer one: keep it.
+func (m *Manager) foreign(id ln.EventID) {
+	m.log.Error("outcome of a forwarded HTLC; this release does not forward, the event is kept", "event_id", id.String())
+}
+
+func causeOf(s facts.SpendKind) messages.ClosedBy {
+	switch s {
+	case facts.SpendHolder:
+		return messages.ClosedByUs
+	case facts.SpendCounterparty:
+		return messages.ClosedByPeer
+	case facts.SpendRevoked:
+		return messages.ClosedByRevoked
+	case facts.SpendMutualClose:
+		return messages.ClosedMutually
+	case facts.SpendUnknown:
+		return messages.ClosedByUnknownSpend
+	}
+	return messages.ClosedByUnknownSpend
+}
+
+// onClosed reports the end of a channel once: the decision to broadcast and the confirmation are two monitor events, whichever comes first is
+// told, and both are acknowledged when it was handled.
+func (m *Manager) onClosed(id ln.EventID, ev messages.ChannelClosed) {
+	if m.closed[id.Channel] {
+		m.ack(id)
+		return
+	}
+	name := "channel-closed/" + id.Channel.String()
+	if u := m.users[name]; u != nil {
+		before := u.handled
+		u.handled = func() {
+			before()
+			m.ack(id) // behind the record that the first one writes, through the same mailboxes
+		}
+		return
+	}
+	ev.Channel, ev.Peer = id.Channel, m.channels[id.Channel].summary.Peer
+	m.queue(name, ev, func() {
+		m.closed[id.Channel] = true
+		m.write(Append{Records: []Record{ClosedHandled{Channel: id.Channel}}, Then: m.acks([]ln.EventID{id})})
+	})
+}
+
+// queue hands an event to the user; handled runs once the user is done with it.
+func (m *Manager) queue(id string, kind messages.UserEventKind, handled func()) {
+	if m.users[id] != nil {
+		return
+	}
+	ev := &userEvent{ev: messages.UserEvent{ID: id, Kind: kind}, handled: handled}
+	m.users[id] = ev
+	d := m.delivery(ev)
+	m.tell(d.To, d.Msg)
+}
+
+func (m *Manager) delivery(ev *userEvent) messages.Delivery {
+	return messages.Delivery{To: messages.EventsAddr, Msg: messages.UserEvents{Incarnation: m.inc, Events: []messages.UserEvent{ev.ev}}}
+}
+
+// onHandled runs an event's completion action. An unknown id was handled before, or belongs to an incarnation that will tell it again.
+func (m *Manager) onHandled(id string) {
+	ev := m.users[id]
+	if ev == nil {
+		return
+	}
+	delete(m.users, id)
+	ev.handled()
+}

@@ -1,0 +1,260 @@
+package manager
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/lnactor/lnactor/internal/invoice"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Config is what a manager is made of.
+type Config struct {
+	NodeKey  onion.NodeKey
+	Invoices invoice.Keys
+	// Derive gives secrets by label: session keys and temporary channel ids. It never gives two labels the same secret.
+	Derive func(label string) [32]byte
+	// ManualClaim asks the user about every payment to us (PaymentClaimable) instead of claiming it at once.
+	ManualClaim bool
+	// MaxPayments under way; more are refused with ErrBusy. 0 means 4096.
+	MaxPayments int
+	// MaxOpenings of channels by one peer at a time. 0 means 4.
+	MaxOpenings int
+}
+
+// HoldDeadline is how many blocks before its expiry a held payment is failed.
+const HoldDeadline = 24
+
+// expirySlack is added to the expiry that the payee asks for: blocks may arrive while the payment is on its way.
+const expirySlack = 3
+
+// Effects is what a step asks for: Tell goes out at once, each Append makes something durable first.
+type Effects struct {
+	Tell    []messages.Delivery
+	Appends []Append
+}
+
+// Append is a durable step: Records and Rows are written as a whole, then Then is delivered (rule 1 of package actors).
+type Append struct {
+	Records []Record
+	Rows    []messages.Row
+	Then    []messages.Delivery
+}
+
+// Manager is the state of one incarnation. It is not safe for concurrent use.
+type Manager struct {
+	cfg Config
+	log *slog.Logger
+	inc uint64
+	now time.Time // of the current step
+	out Effects
+
+	height uint32
+	fence  uint64
+
+	listed   bool
+	settled  bool
+	channels map[ln.ChannelID]*channel
+	waiting  int // channels that are neither reported nor quarantined
+	byPeer   map[ln.NodeID][]ln.ChannelID
+	ready    []messages.Addr
+	later    []func() // for when all monitors have reported
+	early    int      // payments among them
+
+	payments map[ln.PaymentID]*payment          // not handled yet
+	attempts map[ln.ChannelID]map[partKey]*part // asked for, not known to be committed
+	starting map[ln.PaymentID]bool              // looked up, not started yet
+	closed   map[ln.ChannelID]bool              // ChannelClosed was handled
+
+	inbound  map[ln.EventID]*inbound
+	byHTLC   map[htlcKey]ln.EventID
+	claiming map[ln.Hash]*inbound // one decision a hash at a time
+
+	open  map[ln.EventID]bool // emitted to us, not acknowledged by us
+	users map[string]*userEvent
+
+	lookups   map[uint64]func(rows []messages.Row, err error)
+	lastToken uint64
+
+	nextKey uint32
+	keyed   bool
+	wanted  []func() // openings that wait for keyed
+}
+
+// channel is what the manager knows of a monitor.
+type channel struct {
+	fence       uint64
+	reported    bool // on that fence
+	quarantined bool
+	incarnation uint64 // of the monitor
+	summary     messages.ChannelSummary
+}
+
+type htlcKey struct {
+	channel ln.ChannelID
+	id      uint64
+}
+
+// New starts an incarnation from what Load brought.
+func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager {
+	if cfg.MaxPayments == 0 {
+		cfg.MaxPayments = 4096
+	}
+	if cfg.MaxOpenings == 0 {
+		cfg.MaxOpenings = 4
+	}
+	m := &Manager{
+		cfg: cfg, log: log, inc: incarnation, fence: incarnation << 32,
+		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{},
+		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{}, closed: map[ln.ChannelID]bool{},
+		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, claiming: map[ln.Hash]*inbound{},
+		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},
+		lookups: map[uint64]func([]messages.Row, error){},
+	}
+	for _, id := range state.Closed {
+		m.closed[id] = true
+	}
+	for _, r := range state.Payments {
+		m.restore(r)
+	}
+	return m
+}
+
+// Start asks for everything that an incarnation needs.
+func (m *Manager) Start() Effects {
+	m.tell(messages.EventsAddr, messages.UserEvents{Incarnation: m.inc})
+	m.tell(messages.MonitorsAddr, messages.ManagerHello{Incarnation: m.inc})
+	m.tell(messages.ChainWatchAddr, messages.ChainSubscribe{To: messages.ManagerAddr})
+	m.lookup(messages.GetRows{Bucket: messages.BucketKeys, Last: true}, m.onKeys)
+	for _, p := range m.sortedPayments() {
+		if p.rec.Outcome != nil {
+			m.queueOutcome(p)
+		}
+	}
+	return m.take()
+}
+
+// State is everything durable in the log, for a snapshot.
+func (m *Manager) State() State {
+	s := State{}
+	for _, p := range m.sortedPayments() {
+		if p.durable {
+			s.Payments = append(s.Payments, p.rec)
+		}
+	}
+	for id := range m.closed {
+		s.Closed = append(s.Closed, id)
+	}
+	sortIDs(s.Closed)
+	return s
+}
+
+// Pending is the number of payments in State.
+func (m *Manager) Pending() int { return len(m.payments) }
+
+// Step handles one message. now is the time of the step.
+func (m *Manager) Step(msg any, now time.Time) Effects {
+	m.now = now
+	switch msg := msg.(type) {
+	case messages.MonitorList:
+		m.onList(msg)
+	case messages.MonitorHello:
+		m.onHello(msg)
+	case messages.MonitorQuarantined:
+		m.onQuarantined(msg)
+	case messages.MonitorReport:
+		m.onReport(msg)
+	case messages.EmitEvents:
+		m.onEmit(msg)
+	case messages.ChannelChanged:
+		m.onSummary(msg.Summary)
+	case messages.NotCommitted:
+		m.onNotCommitted(msg)
+	case messages.InboundDecided:
+		m.onDecided(msg)
+	case messages.InboundResolved:
+		// Every ack of this release waits for the decision only.
+	case messages.GotRows:
+		m.onRows(msg)
+	case messages.ChainTip:
+		m.onTip(msg)
+	case messages.Pay:
+		m.onPay(msg)
+	case messages.GetPayment:
+		m.onGetPayment(msg)
+	case messages.ListPayments:
+		m.onListPayments(msg)
+	case messages.ListChannels:
+		m.onListChannels(msg)
+	case messages.AwaitReady:
+		m.onAwaitReady(msg)
+	case messages.ClaimHeld:
+		m.onClaimHeld(msg)
+	case messages.RequestOpen:
+		m.onRequestOpen(msg)
+	case messages.InboundOpen:
+		m.onInboundOpen(msg)
+	case messages.UserEventHandled:
+		m.onHandled(msg.ID)
+	}
+	return m.take()
+}
+
+func (m *Manager) take() Effects {
+	out := m.out
+	m.out = Effects{}
+	return out
+}
+
+func (m *Manager) tell(to messages.Addr, msg any) {
+	if to != "" {
+		m.out.Tell = append(m.out.Tell, messages.Delivery{To: to, Msg: msg})
+	}
+}
+
+func (m *Manager) write(a Append) { m.out.Appends = append(m.out.Appends, a) }
+
+// lookup reads rows and goes on with what was found.
+func (m *Manager) lookup(q messages.GetRows, then func([]messages.Row, error)) {
+	m.lastToken++
+	q.Incarnation, q.Token, q.ReplyTo = m.inc, m.lastToken, messages.ManagerAddr
+	m.lookups[m.lastToken] = then
+	m.tell(messages.PersisterAddr, q)
+}
+
+func (m *Manager) onRows(msg messages.GotRows) {
+	then := m.lookups[msg.Token]
+	if msg.Incarnation != m.inc || then == nil {
+		return // asked by a dead incarnation (rule 4 of package actors)
+	}
+	delete(m.lookups, msg.Token)
+	then(msg.Rows, msg.Err)
+}
+
+// ack tells the monitor that the effects of these events are durable.
+func (m *Manager) ack(ids ...ln.EventID) {
+	for _, d := range m.acks(ids) {
+		m.tell(d.To, d.Msg)
+	}
+}
+
+// acks makes the messages for ack, one a channel, for events in the order given.
+func (m *Manager) acks(ids []ln.EventID) []messages.Delivery {
+	var out []messages.Delivery
+	at := map[ln.ChannelID]int{}
+	for _, id := range ids {
+		delete(m.open, id)
+		i, ok := at[id.Channel]
+		if !ok {
+			i = len(out)
+			at[id.Channel] = i
+			out = append(out, messages.Delivery{To: messages.MonitorAddr(id.Channel), Msg: messages.AckMonitorEvent{Channel: id.Channel}})
+		}
+		a := out[i].Msg.(messages.AckMonitorEvent) //nolint:forcetypeassert // made above
+		a.Seqs = append(a.Seqs, id.Seq)
+		out[i].Msg = a
+	}
+	return out
+}

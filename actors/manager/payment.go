@@ -1,0 +1,312 @@
+package manager
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// payment is an outbound payment whose outcome the user has not handled.
+type payment struct {
+	rec     PaymentRecord
+	durable bool // PaymentStarted was written
+	parts   map[uint64]*part
+	events  []ln.EventID // to acknowledge once the user handled the outcome
+	queued  bool         // the user event is queued
+}
+
+// part is an attempt. It is live until an outcome is known.
+type part struct {
+	payment *payment
+	id      uint64
+	channel ln.ChannelID
+	fence   uint64 // that it was asked for under
+	missing bool   // the report behind a later fence lacks it
+	asked   bool   // its fate is being looked up
+}
+
+type partKey struct {
+	payment ln.PaymentID
+	part    uint64
+}
+
+// restore takes up a payment of the log. Its parts were asked for under no fence of this incarnation.
+func (m *Manager) restore(r PaymentRecord) {
+	p := &payment{rec: r, durable: true, parts: map[uint64]*part{}}
+	m.payments[r.ID] = p
+	if r.Outcome != nil {
+		return
+	}
+	for _, pr := range r.Parts {
+		m.attempt(p, pr.ID, pr.Channel, 0)
+	}
+}
+
+func (m *Manager) attempt(p *payment, id uint64, channel ln.ChannelID, fence uint64) {
+	a := &part{payment: p, id: id, channel: channel, fence: fence}
+	p.parts[id] = a
+	if m.attempts[channel] == nil {
+		m.attempts[channel] = map[partKey]*part{}
+	}
+	m.attempts[channel][partKey{p.rec.ID, id}] = a
+}
+
+// committed: the part is in a monitor, its outcome will come as an event.
+func (m *Manager) committed(channel ln.ChannelID, key partKey) {
+	if delete(m.attempts[channel], key); len(m.attempts[channel]) == 0 {
+		delete(m.attempts, channel)
+	}
+}
+
+// onOwn: a live HTLC of ours in a report, whose outcome is not among the events there.
+func (m *Manager) onOwn(channel ln.ChannelID, h messages.OwnHTLC) {
+	src := *h.Source.Payment
+	m.committed(channel, partKey{src.PaymentID, src.PartID})
+	if h.Preimage == nil {
+		m.withPayment(src, h.Hash, func(p *payment) {
+			if p != nil && p.parts[src.PartID] == nil {
+				p.parts[src.PartID] = &part{payment: p, id: src.PartID, channel: channel}
+			}
+		})
+		return
+	}
+	// Claimed, and the event is acknowledged: the user handled PaymentSent. Records that say less were lost (S18).
+	m.withPayment(src, h.Hash, func(p *payment) {
+		if p != nil && !p.queued {
+			p.rec.Outcome = &Outcome{Preimage: h.Preimage}
+			m.finish(p)
+		}
+	})
+}
+
+// withPayment calls then with the payment that an HTLC belongs to. One that no record knows is made up from the HTLC (S18). It is nil if the
+// payment was handled before.
+func (m *Manager) withPayment(src ln.PaymentSource, hash ln.Hash, then func(*payment)) {
+	if p := m.payments[src.PaymentID]; p != nil {
+		then(p)
+		return
+	}
+	m.lookup(messages.GetRows{Bucket: messages.BucketPayments, Key: src.PaymentID[:]}, func(rows []messages.Row, err error) {
+		if err != nil {
+			m.log.Error("payment record unreadable; its events wait", slog.String("payment_id", src.PaymentID.String()), slog.Any("error", err))
+			return
+		}
+		if p := m.payments[src.PaymentID]; p != nil || len(rows) > 0 {
+			then(p)
+			return
+		}
+		p := &payment{
+			rec:   PaymentRecord{ID: src.PaymentID, Hash: hash, AmountMsat: src.TotalMsat},
+			parts: map[uint64]*part{},
+		}
+		if n := len(src.Path); n > 0 {
+			p.rec.Payee = src.Path[n-1]
+		}
+		m.payments[src.PaymentID] = p
+		then(p)
+	})
+}
+
+// onClaimed: a part of ours was claimed. One claimed part means that the payment is sent.
+func (m *Manager) onClaimed(id ln.EventID, ev facts.Claimed) {
+	src := *ev.Source.Payment
+	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
+	m.withPayment(src, ev.Hash, func(p *payment) {
+		if p == nil {
+			m.ack(id) // handled before: the record says so
+			return
+		}
+		delete(p.parts, src.PartID)
+		p.events = append(p.events, id)
+		if p.rec.Outcome != nil && p.rec.Outcome.Preimage == nil {
+			// Cannot happen while the fence holds; if it does, the money is gone and the failure must not be reported (S5, S7).
+			m.log.Error("a payment that was given up was claimed", slog.String("payment_id", src.PaymentID.String()))
+			delete(m.users, failedID(src.PaymentID))
+			p.queued = false
+		}
+		preimage := ev.Preimage
+		p.rec.Outcome = &Outcome{Preimage: &preimage}
+		m.queueOutcome(p)
+	})
+}
+
+// onFailed: a part of ours can never be claimed any more.
+func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
+	src := *ev.Source.Payment
+	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
+	m.withPayment(src, ev.Hash, func(p *payment) {
+		if p == nil {
+			m.ack(id)
+			return
+		}
+		delete(p.parts, src.PartID)
+		p.events = append(p.events, id)
+		// Other parts may be in monitors that have not reported: a payment has failed when no part is live, claimed or unknown.
+		m.whenSettled(func() {
+			if p.rec.Outcome == nil && len(p.parts) == 0 {
+				p.rec.Outcome = &Outcome{Reason: reasonOf(src, ev)}
+			}
+			m.queueOutcome(p)
+		})
+	})
+}
+
+// reasonOf reads why a part failed.
+func reasonOf(src ln.PaymentSource, ev facts.Failed) string {
+	switch r := ev.Resolution; {
+	case ev.Local == facts.OnChainTimeout:
+		return "the channel was closed and the payment timed out on chain"
+	case r.Malformed != nil:
+		return fmt.Sprintf("the first hop could not read the onion (BOLT 4 code %#x)", r.Malformed.Code)
+	default:
+		path := make([]*btcec.PublicKey, 0, len(src.Path))
+		for _, n := range src.Path {
+			k, err := btcec.ParsePubKey(n[:])
+			if err != nil {
+				return "it failed for a reason that cannot be read"
+			}
+			path = append(path, k)
+		}
+		session, _ := btcec.PrivKeyFromBytes(src.SessionKey[:])
+		f, err := onion.DecryptFailure(session, path, r.Reason)
+		if err != nil {
+			return "it failed for a reason that cannot be read"
+		}
+		return fmt.Sprintf("hop %d answered %s", f.Hop+1, f.Code)
+	}
+}
+
+// onNotCommitted: the channel refused an attempt under its current fence, so no monitor ever holds it.
+func (m *Manager) onNotCommitted(msg messages.NotCommitted) {
+	src := msg.Source.Payment
+	if src == nil {
+		return
+	}
+	a := m.attempts[msg.Channel][partKey{src.PaymentID, src.PartID}]
+	if a == nil || a.fence != msg.Fence {
+		return // decided by a report already
+	}
+	m.giveUp(a, fmt.Sprintf("not sent: %v", msg.Why))
+}
+
+// neverCommitted: no monitor holds the attempt and none ever will. It may have ended and been forgotten by older records of ours: the outcomes
+// that monitors keep tell (S15, S18).
+func (m *Manager) neverCommitted(a *part) {
+	if a.asked {
+		return
+	}
+	a.asked = true
+	id := a.payment.rec.ID
+	m.lookup(messages.GetRows{Bucket: messages.BucketOutcomes, Key: id[:], Prefix: true}, func(rows []messages.Row, err error) {
+		if m.payments[id] != a.payment || a.payment.queued {
+			return
+		}
+		known, err := decodeOutcomes(rows, err)
+		switch {
+		case err != nil:
+			a.asked = false
+			m.log.Error("outcomes unreadable; the payment waits", slog.String("payment_id", id.String()), slog.Any("error", err))
+		case len(known) > 0:
+			m.committed(a.channel, partKey{id, a.id})
+			a.payment.rec.Outcome = foldOutcomes(known)
+			m.finish(a.payment) // acknowledged, so the user handled it
+		default:
+			m.giveUp(a, "the node restarted before the payment was committed to; nothing was sent")
+		}
+	})
+}
+
+// giveUp ends an attempt that was never committed. When it was the last one the payment has failed: durable before the user is told (rule 15).
+func (m *Manager) giveUp(a *part, reason string) {
+	p := a.payment
+	m.committed(a.channel, partKey{p.rec.ID, a.id})
+	delete(p.parts, a.id)
+	if len(p.parts) > 0 || p.rec.Outcome != nil {
+		return
+	}
+	p.rec.Outcome = &Outcome{Reason: reason}
+	ev := m.enqueue(p)
+	m.write(Append{
+		Records: []Record{PaymentOutcome{ID: p.rec.ID, Outcome: *p.rec.Outcome}},
+		Then:    []messages.Delivery{m.delivery(ev)},
+	})
+}
+
+// queueOutcome tells the user of an outcome that is durable already, in a monitor's event or in our log.
+func (m *Manager) queueOutcome(p *payment) {
+	if p.rec.Outcome == nil || p.queued {
+		return
+	}
+	d := m.delivery(m.enqueue(p))
+	m.tell(d.To, d.Msg)
+}
+
+func sentID(id ln.PaymentID) string   { return "payment-sent/" + id.String() }
+func failedID(id ln.PaymentID) string { return "payment-failed/" + id.String() }
+
+// enqueue makes the user event of a payment's outcome. Handling it finishes the payment.
+func (m *Manager) enqueue(p *payment) *userEvent {
+	p.queued = true
+	ev := &userEvent{handled: func() { m.finish(p) }}
+	if o := p.rec.Outcome; o.Preimage != nil {
+		ev.ev = messages.UserEvent{ID: sentID(p.rec.ID), Kind: messages.PaymentSent{
+			PaymentID: p.rec.ID, Hash: p.rec.Hash, Preimage: *o.Preimage, AmountMsat: p.rec.AmountMsat,
+		}}
+	} else {
+		ev.ev = messages.UserEvent{ID: failedID(p.rec.ID), Kind: messages.PaymentFailed{
+			PaymentID: p.rec.ID, Hash: p.rec.Hash, AmountMsat: p.rec.AmountMsat, Reason: o.Reason,
+		}}
+	}
+	m.users[ev.ev.ID] = ev
+	return ev
+}
+
+// finish records that the outcome was handled, as a tombstone for ever, and then acknowledges the monitor events behind it (rule 24).
+func (m *Manager) finish(p *payment) {
+	for _, a := range p.parts {
+		m.committed(a.channel, partKey{p.rec.ID, a.id})
+	}
+	delete(m.payments, p.rec.ID)
+	a := Append{
+		Rows: []messages.Row{{Bucket: messages.BucketPayments, Key: bytes.Clone(p.rec.ID[:]), Value: encodePayment(p.rec)}},
+		Then: m.acks(p.events),
+	}
+	if p.durable {
+		a.Records = []Record{PaymentHandled{ID: p.rec.ID}}
+	}
+	m.write(a)
+}
+
+func (m *Manager) sortedPayments() []*payment {
+	out := make([]*payment, 0, len(m.payments))
+	for _, id := range sortedKeys(m.payments) {
+		out = append(out, m.payments[id])
+	}
+	return out
+}
+
+func sortedParts(parts map[partKey]*part) []*part {
+	return slices.SortedFunc(maps.Values(parts), func(a, b *part) int {
+		return cmp.Or(bytes.Compare(a.payment.rec.ID[:], b.payment.rec.ID[:]), cmp.Compare(a.id, b.id))
+	})
+}
+
+func sortIDs[T ~[32]byte](ids []T) {
+	slices.SortFunc(ids, func(a, b T) int { x, y := [32]byte(a), [32]byte(b); return bytes.Compare(x[:], y[:]) })
+}
+
+func sortedKeys[T ~[32]byte, V any](m map[T]V) []T {
+	out := slices.Collect(maps.Keys(m))
+	sortIDs(out)
+	return out
+}

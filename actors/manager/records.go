@@ -1,0 +1,88 @@
+package manager
+
+import (
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// State is the manager's log folded: everything durable that is not a row.
+type State struct {
+	Payments []PaymentRecord // not handled, by id
+	Closed   []ln.ChannelID  // channels whose ChannelClosed was handled
+}
+
+// Record is the closed set of records in the manager's log.
+type Record interface{ record() }
+
+// PaymentStarted is durable before its HTLC is committed to and before the API's answer (rule 14).
+type PaymentStarted struct{ Payment PaymentRecord }
+
+// PaymentOutcome is durable before the user event about it (rule 15). Outcomes that a monitor event holds need none.
+type PaymentOutcome struct {
+	ID      ln.PaymentID
+	Outcome Outcome
+}
+
+// PaymentHandled ends a payment: the user handled its outcome, its row says so.
+type PaymentHandled struct{ ID ln.PaymentID }
+
+// ClosedHandled remembers that the user handled ChannelClosed.
+type ClosedHandled struct{ Channel ln.ChannelID }
+
+func (PaymentStarted) record() {}
+func (PaymentOutcome) record() {}
+func (PaymentHandled) record() {}
+func (ClosedHandled) record()  {}
+
+// PaymentRecord is an outbound payment. Under way it is in the log; handled, it is a row, for ever: a tombstone that refuses its id.
+type PaymentRecord struct {
+	ID         ln.PaymentID
+	Hash       ln.Hash
+	AmountMsat uint64
+	Payee      ln.NodeID
+	Bolt11     string
+	Parts      []PartRecord
+	Outcome    *Outcome // nil while open
+}
+
+// PartRecord is an attempt: an HTLC that was asked for.
+type PartRecord struct {
+	ID      uint64
+	Channel ln.ChannelID
+}
+
+// Outcome ends a payment.
+type Outcome struct {
+	Preimage *ln.Preimage // sent
+	Reason   string       // failed
+}
+
+// InvoiceRecord is a row: the invoice with this hash was paid by these HTLCs, durable before the fulfil (rule 13).
+type InvoiceRecord struct {
+	AmountMsat uint64
+	Channel    ln.ChannelID
+	HTLCID     uint64
+}
+
+// Fold applies a record to the state, as New's caller does with what Load brought.
+func (s *State) Fold(r Record) {
+	switch r := r.(type) {
+	case PaymentStarted:
+		s.Payments = append(s.Payments, r.Payment)
+	case PaymentOutcome:
+		for i := range s.Payments {
+			if s.Payments[i].ID == r.ID {
+				o := r.Outcome
+				s.Payments[i].Outcome = &o
+			}
+		}
+	case PaymentHandled:
+		for i := range s.Payments {
+			if s.Payments[i].ID == r.ID {
+				s.Payments = append(s.Payments[:i], s.Payments[i+1:]...)
+				return
+			}
+		}
+	case ClosedHandled:
+		s.Closed = append(s.Closed, r.Channel)
+	}
+}
