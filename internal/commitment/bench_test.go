@@ -33,6 +33,20 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
+// BenchmarkBuildKeysAhead is what is left of Build when the keys were derived
+// while there was nothing else to do.
+func BenchmarkBuildKeysAhead(b *testing.B) {
+	alice, _, v := benchCommitment(b, 1)
+	keys, err := commitment.DeriveKeys(alice.static, v.OwnerIsHolder, v.PerCommitmentPoint)
+	must(b, err)
+	v.Keys = keys
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := commitment.Build(alice.static, v)
+		must(b, err)
+	}
+}
+
 func BenchmarkSign(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprintf("htlcs=%d", n), func(b *testing.B) {

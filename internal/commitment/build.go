@@ -27,24 +27,29 @@ func Build(s *Static, v *View) (*Tx, error) {
 		return nil, err
 	}
 
+	keys, err := v.keys(s)
+	if err != nil {
+		return nil, err
+	}
+
 	t := &Tx{
 		Number:        v.Number,
 		OwnerIsHolder: v.OwnerIsHolder,
 		Capacity:      s.Capacity,
-		Keys:          deriveKeys(s, v.OwnerIsHolder, v.PerCommitmentPoint),
+		Keys:          keys,
 	}
 	t.FundingScript, _, err = FundingScript(t.Keys.OwnerFunding, t.Keys.OtherFunding)
 	if err != nil {
 		return nil, err
 	}
 	_, _, dust, delay := s.side(v.OwnerIsHolder)
-	t.SecondStageScript, err = delayedScript(&t.Keys, delay)
+	t.SecondStageScript, err = delayedScript(t.Keys, delay)
 	if err != nil {
 		return nil, err
 	}
 	// The owner's own output has the same script as the HTLC transactions.
 	t.ToOwnerScript = t.SecondStageScript
-	t.ToOtherScript, err = toOtherScript(&t.Keys)
+	t.ToOtherScript, err = toOtherScript(t.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +122,7 @@ func (o *output) compare(p *output) int {
 // outputs lists what is not trimmed, in the order of BOLT 3.
 func (t *Tx) outputs(s *Static, v *View, owner, other, dust btcutil.Amount) ([]output, error) {
 	outs := make([]output, 0, len(v.HTLCs)+4)
-	scripts := newHTLCScripts(&t.Keys)
+	scripts := newHTLCScripts(t.Keys)
 	for i := range v.HTLCs {
 		h := &v.HTLCs[i]
 		if Trimmed(s, v.OwnerIsHolder, h.Amount) {

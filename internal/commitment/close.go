@@ -56,7 +56,7 @@ func VerifyMutualClose(s *Static, c *Close, sig lnwire.Sig) (*CloseTx, error) {
 		return nil, err
 	}
 	mayMiss := holder < max(s.HolderDustLimit, s.CounterpartyDustLimit, 1)
-	reason := error(ErrNoOutputs)
+	reason := ErrNoOutputs
 	for _, has := range [...]struct{ holder, counterparty bool }{
 		{true, true}, {true, false}, {false, true},
 	} {

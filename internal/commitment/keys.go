@@ -5,7 +5,8 @@ import (
 	"github.com/lightningnetwork/lnd/input"
 )
 
-// Keys are the public keys of one commitment (BOLT 3, Key Derivation).
+// Keys are the public keys of one commitment (BOLT 3, Key Derivation), made by
+// DeriveKeys.
 type Keys struct {
 	PerCommitmentPoint *btcec.PublicKey
 
@@ -23,10 +24,19 @@ type Keys struct {
 	OwnerHTLC, OtherHTLC *btcec.PublicKey
 }
 
-// deriveKeys derives the keys of the commitment of the given owner.
-func deriveKeys(s *Static, ownerIsHolder bool, point *btcec.PublicKey) Keys {
+// DeriveKeys derives the keys of the commitment of the given owner at a
+// per-commitment point. Build does it by itself, and for a commitment with few
+// HTLCs it is nearly all that Build costs; a caller that knows the next point can
+// do it while it waits for something else, and hand the result over in View.Keys.
+func DeriveKeys(s *Static, ownerIsHolder bool, point *btcec.PublicKey) (*Keys, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	if point == nil {
+		return nil, invalid("no per-commitment point")
+	}
 	owner, other, _, _ := s.side(ownerIsHolder)
-	return Keys{
+	return &Keys{
 		PerCommitmentPoint: point,
 		OwnerFunding:       owner.Funding,
 		OtherFunding:       other.Funding,
@@ -35,7 +45,27 @@ func deriveKeys(s *Static, ownerIsHolder bool, point *btcec.PublicKey) Keys {
 		OtherPayment:       other.Payment,
 		OwnerHTLC:          tweak(owner.HTLC, point),
 		OtherHTLC:          tweak(other.HTLC, point),
+	}, nil
+}
+
+// keys are the keys of a view: those handed over, if they are of this channel,
+// owner and point, or derived.
+func (v *View) keys(s *Static) (*Keys, error) {
+	if v.Keys == nil {
+		return DeriveKeys(s, v.OwnerIsHolder, v.PerCommitmentPoint)
 	}
+	owner, other, _, _ := s.side(v.OwnerIsHolder)
+	for _, pair := range [...][2]*btcec.PublicKey{
+		{v.Keys.PerCommitmentPoint, v.PerCommitmentPoint},
+		{v.Keys.OwnerFunding, owner.Funding},
+		{v.Keys.OtherFunding, other.Funding},
+		{v.Keys.OtherPayment, other.Payment},
+	} {
+		if pair[0] == nil || !pair[0].IsEqual(pair[1]) {
+			return nil, invalid("keys are of another commitment")
+		}
+	}
+	return v.Keys, nil
 }
 
 // SecretOpens tells whether a per-commitment secret belongs to a point: what has

@@ -1,6 +1,7 @@
 package commitment_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -32,6 +33,39 @@ func TestKeyDerivation(t *testing.T) {
 		"02916e326636d19c33f13e8c0c3a03dd157f332f3e99c317c141dd865eb01f8ff0")
 	if !tx.Keys.OtherPayment.IsEqual(alice.static.Counterparty.Payment) {
 		t.Fatal("static_remotekey: the payment basepoint must not be tweaked")
+	}
+}
+
+// TestKeysAhead: keys derived ahead change nothing, and those of another point or
+// side are refused.
+func TestKeysAhead(t *testing.T) {
+	alice, bob := newParties(t, 1_000_000)
+	v := manyHTLCs(t, alice, 4, 3)
+	want, err := commitment.Build(alice.static, v)
+	must(t, err)
+	v.Keys, err = commitment.DeriveKeys(alice.static, true, v.PerCommitmentPoint)
+	must(t, err)
+	got, err := commitment.Build(alice.static, v)
+	must(t, err)
+	if got.Txid != want.Txid {
+		t.Fatal("keys derived ahead changed the commitment")
+	}
+
+	theirs, err := commitment.DeriveKeys(alice.static, false, v.PerCommitmentPoint)
+	must(t, err)
+	later, err := commitment.DeriveKeys(alice.static, true, bob.static.Holder.HTLC)
+	must(t, err)
+	for _, wrong := range []*commitment.Keys{theirs, later, {}} {
+		v.Keys = wrong
+		if _, err := commitment.Build(alice.static, v); !errors.Is(err, commitment.ErrInvalid) {
+			t.Fatalf("keys of another commitment: %v", err)
+		}
+	}
+	if _, err := commitment.DeriveKeys(alice.static, true, nil); !errors.Is(err, commitment.ErrInvalid) {
+		t.Fatal(err)
+	}
+	if _, err := commitment.DeriveKeys(nil, true, v.PerCommitmentPoint); !errors.Is(err, commitment.ErrInvalid) {
+		t.Fatal(err)
 	}
 }
 

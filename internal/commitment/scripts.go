@@ -1,6 +1,7 @@
 package commitment
 
 import (
+	"bytes"
 	"crypto/sha256"
 
 	"github.com/btcsuite/btcd/btcec/v2"
@@ -12,7 +13,7 @@ import (
 // The scripts of BOLT 3 are built here and not with lnd's input package, whose
 // functions parse a text template each time: that cost as much as signing, for
 // every HTLC of every commitment. The tests hold each of them against the
-// library's, byte for byte. What is rare, the 2-of-2, still is the library's.
+// library's, byte for byte.
 
 // FundingScript is the 2-of-2 of the funding output: its witness script and the
 // P2WSH script that pays to it. The order of the keys does not matter.
@@ -20,7 +21,14 @@ func FundingScript(a, b *btcec.PublicKey) (witnessScript, pkScript []byte, err e
 	if a == nil || b == nil {
 		return nil, nil, invalid("a funding key is missing")
 	}
-	witnessScript, err = input.GenMultiSigScript(a.SerializeCompressed(), b.SerializeCompressed())
+	first, second := a.SerializeCompressed(), b.SerializeCompressed()
+	if bytes.Compare(first, second) > 0 {
+		first, second = second, first
+	}
+	witnessScript, err = txscript.NewScriptBuilder().
+		AddOp(txscript.OP_2).AddData(first).AddData(second).AddOp(txscript.OP_2).
+		AddOp(txscript.OP_CHECKMULTISIG).
+		Script()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -41,6 +41,19 @@ func TestScriptsEqualLibrary(t *testing.T) {
 			t.Fatal("tweak differs from the library's")
 		}
 		scripts := newHTLCScripts(k)
+		funding := func(a, b *btcec.PublicKey) ([]byte, error) {
+			script, pk, err := FundingScript(a, b)
+			if err != nil {
+				return nil, err
+			}
+			want, err := input.WitnessScriptHash(script)
+			if !bytes.Equal(pk, want) {
+				t.Fatalf("p2wsh %x, want %x", pk, want)
+			}
+			return script, err
+		}
+		equal("funding")(funding(k.OwnerHTLC, k.OtherHTLC))(
+			input.GenMultiSigScript(k.OwnerHTLC.SerializeCompressed(), k.OtherHTLC.SerializeCompressed()))
 		equal("delayed")(delayedScript(k, delay))(
 			input.SecondLevelHtlcScript(k.Revocation, k.OwnerDelayed, uint32(delay)))
 		equal("to_local")(delayedScript(k, delay))(

@@ -95,7 +95,11 @@ type View struct {
 
 	// PerCommitmentPoint of the owner at Number.
 	PerCommitmentPoint *btcec.PublicKey
-	FeePerKw           chainfee.SatPerKWeight
+
+	// Keys may be derived ahead with DeriveKeys; nil is fine.
+	Keys *Keys
+
+	FeePerKw chainfee.SatPerKWeight
 
 	// OwnerMsat and OtherMsat are the balances with all HTLCs already taken
 	// off, before fee and anchors, which the funder pays. Together with the
@@ -157,7 +161,7 @@ type Tx struct {
 
 	OwnerIsHolder bool
 	Capacity      btcutil.Amount
-	Keys          Keys
+	Keys          *Keys
 
 	// Fee is what the transaction really pays: the commitment fee, trimmed
 	// outputs and rounding together.
