@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/lightningnetwork/lnd/input"
+	"github.com/lightningnetwork/lnd/keychain"
 
 	"github.com/lnactor/lnactor/internal/commitment"
 )
@@ -33,6 +35,29 @@ func TestKeyDerivation(t *testing.T) {
 		"02916e326636d19c33f13e8c0c3a03dd157f332f3e99c317c141dd865eb01f8ff0")
 	if !tx.Keys.OtherPayment.IsEqual(alice.static.Counterparty.Payment) {
 		t.Fatal("static_remotekey: the payment basepoint must not be tweaked")
+	}
+}
+
+// TestRevocationKey is the private side of Appendix E, and that the other side
+// can take a revoked commitment with what it then knows.
+func TestRevocationKey(t *testing.T) {
+	base, _ := btcec.PrivKeyFromBytes(unhex(t, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"))
+	secret, point := btcec.PrivKeyFromBytes(unhex(t, "1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100"))
+	equalHex(t, "revocationprivkey", input.DeriveRevocationPrivKey(base, secret).Serialize(),
+		"d09ffff62ddb2297ab000cc85bcb4283fdeb6aa052affbc9dddcf33b61078110")
+	equalHex(t, "localprivkey", input.TweakPrivKey(base, input.SingleTweakBytes(point, base.PubKey())).Serialize(),
+		"cbced912d3b21bf196a766651e436aff192362621ce317704ea2f75d87e7be0f")
+
+	alice, _ := newParties(t, 1_000_000)
+	tx, err := commitment.Build(alice.static, manyHTLCs(t, alice, 6, 1))
+	must(t, err)
+	revealed, err := alice.keys.ReleaseSecret(testIndex, 6)
+	must(t, err)
+	secret, _ = btcec.PrivKeyFromBytes(revealed[:])
+	base, err = source("bob")(keychain.KeyFamilyRevocationBase, testIndex)
+	must(t, err)
+	if !input.DeriveRevocationPrivKey(base, secret).PubKey().IsEqual(tx.Keys.Revocation) {
+		t.Fatal("bob cannot take alice's revoked commitment")
 	}
 }
 
