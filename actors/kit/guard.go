@@ -86,7 +86,15 @@ func (g *guard) Receive(ctx actor.Context) {
 		g.contain(ctx, msg)
 		g.env.forget(ctx)
 		return
-	case *actor.Stopping, *actor.Restarting:
+	case *actor.Restarting:
+		// What comes while its children stop is for the next instance, whose start resumes the mailbox.
+		if p, ok := g.env.System.ProcessRegistry.Get(ctx.Self()); ok {
+			p.SendSystemMessage(ctx.Self(), &actor.SuspendMailbox{})
+		}
+		g.closing = true
+		g.contain(ctx, msg)
+		return
+	case *actor.Stopping:
 		g.closing = true
 		g.contain(ctx, msg)
 		return
@@ -173,11 +181,12 @@ func (g *supervisingGuard) HandleFailure(system *actor.ActorSystem, s actor.Supe
 	g.strategy.HandleFailure(system, s, child, rs, reason, message)
 }
 
-// forget drops the mailbox from the node's books, unless the name already belongs to a new actor.
+// forget closes the mailbox of a stopped actor and drops it from the node's books, unless the name already belongs to a new actor.
 func (e *Env) forget(ctx actor.Context) {
 	id := ctx.Self().Id
 	if v, ok := e.mailboxes.Load(id); ok && any(v.(*mailbox).invoker) == any(ctx) {
 		e.mailboxes.CompareAndDelete(id, v)
+		v.(*mailbox).close()
 	}
 }
 

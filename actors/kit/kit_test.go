@@ -456,6 +456,23 @@ func TestMailboxGivesMemoryBack(t *testing.T) {
 	}
 }
 
+// Whoever asked an actor that stopped instead is told so.
+func TestUnreadQuestions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Options{})
+		spawn(t, e, "a", user(func(ctx actor.Context) {
+			time.Sleep(time.Second)
+			ctx.Stop(ctx.Self())
+		}))
+		e.Tell("a", "work")
+		synctest.Wait()
+		e.Tell("a", "unread")
+		if _, err := Ask(t.Context(), e, "a", "?"); !errors.Is(err, ErrNoActor) {
+			t.Fatal(err)
+		}
+	})
+}
+
 // Stopped actors leave the books.
 func TestForget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -38,6 +38,7 @@ type mailbox struct {
 	system  []any
 	user    []any
 	started bool
+	closed  bool
 
 	status    atomic.Int32
 	nsystem   atomic.Int64
@@ -112,6 +113,11 @@ func (m *mailbox) PostUserMessage(msg any) {
 		return
 	}
 	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		m.env.System.DeadLetter.SendUserMessage(m.self, msg)
+		return
+	}
 	m.user = append(m.user, msg)
 	n := m.nuser.Add(1)
 	ready := m.started
@@ -229,6 +235,20 @@ func (m *mailbox) handleSystem(msg any) {
 		}
 	}
 	m.invoker.InvokeSystemMessage(msg)
+}
+
+// close gives what a stopped actor leaves unread to the dead letters, so that askers learn that there will be no answer. It is called
+// within the actor's last turn.
+func (m *mailbox) close() {
+	m.mu.Lock()
+	m.closed = true
+	left := append(m.userOut.items[m.userOut.head:len(m.userOut.items):len(m.userOut.items)], m.user...)
+	m.user, m.userOut = nil, queue{}
+	m.nuser.Store(0)
+	m.mu.Unlock()
+	for _, msg := range left {
+		m.env.System.DeadLetter.SendUserMessage(m.self, msg)
+	}
 }
 
 // fence reports that no turn runs and none will.
