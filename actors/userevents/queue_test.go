@@ -1,0 +1,86 @@
+package userevents
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/lnactor/lnactor/messages"
+)
+
+func event(id string) messages.UserEvent { return messages.UserEvent{ID: id} }
+
+func next(t *testing.T, q *Queue) *Delivery {
+	t.Helper()
+	d, err := q.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestReturnedEventsComeAgainBeforeLaterOnes(t *testing.T) {
+	var handled []string
+	q := NewQueue(func(id string) { handled = append(handled, id) })
+	q.Put(messages.UserEvents{Incarnation: 1, Events: []messages.UserEvent{event("a"), event("b"), event("c")}})
+	a, b := next(t, q), next(t, q)
+	a.Return()
+	if d := next(t, q); d.Event.ID != "a" {
+		t.Fatalf("got %s", d.Event.ID)
+	}
+	b.Ack()
+	b.Ack()
+	if q.Len() != 2 || !slices.Equal(handled, []string{"b", "b"}) {
+		t.Fatalf("left %d, handled %v", q.Len(), handled)
+	}
+	if d := next(t, q); d.Event.ID != "c" {
+		t.Fatalf("got %s", d.Event.ID)
+	}
+}
+
+func TestNewIncarnationTellsAll(t *testing.T) {
+	q := NewQueue(func(string) {})
+	q.Put(messages.UserEvents{Incarnation: 1, Events: []messages.UserEvent{event("a"), event("b")}})
+	old := next(t, q)
+	q.Put(messages.UserEvents{Incarnation: 2})
+	q.Put(messages.UserEvents{Incarnation: 1, Events: []messages.UserEvent{event("late")}})
+	q.Put(messages.UserEvents{Incarnation: 2, Events: []messages.UserEvent{event("a"), event("a")}})
+	old.Return() // of the older list: no second copy
+	if d := next(t, q); d.Event.ID != "a" {
+		t.Fatalf("got %s", d.Event.ID)
+	}
+	if q.Len() != 1 {
+		t.Fatalf("%d events", q.Len())
+	}
+}
+
+func TestNextWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := NewQueue(func(string) {})
+		got := make(chan string)
+		go func() {
+			d, err := q.Next(context.Background())
+			if err != nil {
+				got <- err.Error()
+				return
+			}
+			got <- d.Event.ID
+		}()
+		synctest.Wait()
+		q.Put(messages.UserEvents{Incarnation: 1, Events: []messages.UserEvent{event("x")}})
+		if id := <-got; id != "x" {
+			t.Fatal(id)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := q.Next(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		q.Close()
+		if _, err := q.Next(context.Background()); !errors.Is(err, ErrClosed) {
+			t.Fatal(err)
+		}
+	})
+}
