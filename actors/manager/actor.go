@@ -13,9 +13,9 @@ import (
 // snapshotEvery bounds how many records a start replays beyond the payments under way.
 const snapshotEvery = 128
 
-// Props makes the ChannelManager's actor.
-func Props(env *kit.Env, cfg Config) *actor.Props {
-	return env.Props(func() actor.Actor { return &shell{env: env, cfg: cfg} })
+// Producer makes the ChannelManager's actor.
+func Producer(env *kit.Env, cfg Config) actor.Producer {
+	return func() actor.Actor { return &shell{env: env, cfg: cfg} }
 }
 
 type shell struct {

@@ -44,10 +44,10 @@ type Deps struct {
 	Tip    func() Tip
 }
 
-// Props makes the actor of one negotiation. request is the messages.OpenChannel or messages.AcceptChannel that starts it.
-func Props(d Deps, request any) *actor.Props {
+// Producer makes the actor of one negotiation. request is the messages.OpenChannel or messages.AcceptChannel that starts it.
+func Producer(d Deps, request any) actor.Producer {
 	started := false
-	return d.Env.Props(func() actor.Actor {
+	return func() actor.Actor {
 		s := &shell{deps: d, again: started}
 		started = true
 		switch r := request.(type) {
@@ -61,7 +61,7 @@ func Props(d Deps, request any) *actor.Props {
 			s.terms = Terms{TemporaryID: r.TemporaryID, Peer: r.Peer, KeyIndex: r.KeyIndex}
 		}
 		return s
-	})
+	}
 }
 
 type expired struct{}
@@ -181,6 +181,7 @@ func (s *shell) create(ctx actor.Context, eff Effects) {
 			return
 		}
 		then = append(then,
+			messages.Delivery{To: messages.FundsAddr, Msg: messages.WalletSpends{Channel: st.ID, Tx: &tx, Release: s.terms.TemporaryID}},
 			messages.Delivery{To: messages.ChainWatchAddr, Msg: messages.Broadcast{Tx: &tx, Label: "funding", Channel: st.ID}},
 			messages.Delivery{To: s.funding.ReplyTo, Msg: messages.OpenReply{
 				Channel: st.ID, FundingTxid: st.Tx.Funding.Hash, FundingIndex: st.Tx.Funding.Index,
