@@ -12,8 +12,11 @@
 //
 // A watch that looks back (the outputs of a commitment transaction that has just confirmed) is served from its FromHeight on. Until that is done
 // the watcher is told nothing higher, so heights ascend here too, unless the watcher had been told of a later height before the watch came: then
-// the late match carries its own, lower height inside a ChainBlock of the height told last. A watcher that crashes in between must therefore
-// register with a cursor not above the block that created the oldest output whose spend it still waits for.
+// the late match carries its own, lower height inside a ChainBlock of the height told last.
+//
+// A watcher may crash between taking such a later height as its cursor and hearing of the late match. So one that comes back registers with its
+// cursor and sends, right after it, a ChainWatch for every output it still waits for, with the height of the block that created the output as
+// FromHeight. The cursor must be the highest block that its facts rest on: only what is above the fork of that very block is taken back.
 //
 // A zero hash in a registration means that the cursor is not checked against the chain. Cursors on an abandoned branch are walked back to the
 // fork, which is told first. If the source has forgotten that branch, the fork is taken to be [forgottenDepth] blocks below.

@@ -23,6 +23,9 @@ type item struct {
 	script   string
 	isScript bool
 
+	// from is the lowest height that it was asked for.
+	from uint32
+
 	// back: this item has been looked for only up to seen, not as far as the rest of its watcher.
 	back bool
 	seen int64 // a height, or -1 for none

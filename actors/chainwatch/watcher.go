@@ -140,30 +140,45 @@ func (c *core) drop(w *watcher) {
 	w.items, w.backs = nil, nil
 }
 
-// addItems watches what is not watched yet, to be looked for from a height on. A repeat does not look back again: the first one did.
+// addItems watches outpoints and scripts from a height on. A repeat looks back again only if it asks for blocks below the first one's.
 func (c *core) addItems(w *watcher, outpoints []wire.OutPoint, scripts [][]byte, from uint32) (added bool) {
-	add := func(it *item) {
-		it.w, it.back, it.seen = w, true, int64(from)-1
-		w.items, w.backs = append(w.items, it), append(w.backs, it)
-		c.index.add(it)
+	add := func(it *item, known bool) {
+		if known && from >= it.from {
+			return
+		}
+		if !known {
+			it.w = w
+			w.items = append(w.items, it)
+			c.index.add(it)
+		}
+		if !it.back {
+			it.back = true
+			w.backs = append(w.backs, it)
+		}
+		it.from, it.seen = from, int64(from)-1
 		added = true
 	}
 	for _, op := range outpoints {
-		if _, ok := w.outpoints[op]; !ok {
-			it := &item{outpoint: op}
+		it, known := w.outpoints[op]
+		if !known {
+			it = &item{outpoint: op}
 			w.outpoints[op] = it
-			add(it)
 		}
+		add(it, known)
 	}
 	for _, script := range scripts {
-		if _, ok := w.scripts[string(script)]; !ok && len(script) > 0 {
+		if len(script) == 0 {
+			continue
+		}
+		it, known := w.scripts[string(script)]
+		if !known {
 			if w.scripts == nil {
 				w.scripts = make(map[string]*item, len(scripts))
 			}
-			it := &item{script: string(script), isScript: true}
+			it = &item{script: string(script), isScript: true}
 			w.scripts[it.script] = it
-			add(it)
 		}
+		add(it, known)
 	}
 	return added
 }

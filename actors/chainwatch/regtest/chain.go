@@ -170,14 +170,22 @@ func (c *Chain) Close() error {
 // Params returns the parameters of this chain; do not change them.
 func (c *Chain) Params() *chaincfg.Params { return c.params }
 
-// Tip is the best block.
+// Tip is the best block. It never shows a chain in the middle of a Reorg.
 func (c *Chain) Tip() (chainhash.Hash, int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	best := c.bc.BestSnapshot()
 	return best.Hash, best.Height
 }
 
 // Height is the height of the best block.
-func (c *Chain) Height() int32 { return c.bc.BestSnapshot().Height }
+func (c *Chain) Height() int32 {
+	_, height := c.Tip()
+	return height
+}
+
+// height is Height with c.mu held.
+func (c *Chain) height() int32 { return c.bc.BestSnapshot().Height }
 
 // Block returns the best chain's block at a height, chain.ErrNotFound outside.
 func (c *Chain) Block(height int32) (*wire.MsgBlock, error) {

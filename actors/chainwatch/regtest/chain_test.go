@@ -386,3 +386,127 @@ func BenchmarkFundAndMine(b *testing.B) {
 		must[[]*wire.MsgBlock](b)(c.Mine(1))
 	}
 }
+
+func TestConcurrentUse(t *testing.T) {
+	c := newTest(t)
+	out, _ := FaucetScript()
+	notified := make(chan struct{}, 1000)
+	cancel := c.Subscribe(func() { c.Tip(); notified <- struct{}{} })
+	done := make(chan error)
+	for range 4 {
+		go func() {
+			for i := range 10 {
+				if _, err := c.Fund(out, 1e5); err != nil {
+					done <- err
+					return
+				}
+				if _, err := c.Mine(1); err != nil {
+					done <- err
+					return
+				}
+				if i%5 == 4 {
+					if err := c.Reorg(1, 2); err != nil {
+						done <- err
+						return
+					}
+				}
+				c.Mempool()
+				if clone, err := c.Clone(); err != nil || clone.Close() != nil {
+					done <- fmt.Errorf("clone: %v", err)
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(notified) != 48 {
+		t.Fatalf("notified %d times", len(notified))
+	}
+	cancel()
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	if len(notified) != 48 {
+		t.Fatal("notified after cancel")
+	}
+}
+
+func TestMinePolicyAndConsensus(t *testing.T) {
+	c := newTest(t)
+	out, _ := FaucetScript()
+	op := must[wire.OutPoint](t)(c.Fund(out, 1e6))
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	free := spend(op, 1e6)
+	wantCode(t, c.Broadcast(free), chain.BroadcastFeeTooLow)
+	must[*wire.MsgBlock](t)(c.MineTxs(free))
+	if _, loc, err := c.Tx(free.TxHash()); err != nil || loc.Index != 1 || loc.Height != c.Height() {
+		t.Fatalf("%+v %v", loc, err)
+	}
+	if _, err := c.MineTxs(free); err == nil {
+		t.Fatal("mined twice")
+	}
+
+	// A conflict in a block empties the mempool of what it conflicts with.
+	mine, theirs := spend(wire.OutPoint{Hash: free.TxHash()}, 1e6-1000), spend(wire.OutPoint{Hash: free.TxHash()}, 1e6-2000)
+	if err := c.Broadcast(mine); err != nil {
+		t.Fatal(err)
+	}
+	must[[]*wire.MsgBlock](t)(c.MineEmpty(2))
+	if !c.InMempool(mine.TxHash()) {
+		t.Fatal("mined although empty blocks were asked for")
+	}
+	must[*wire.MsgBlock](t)(c.MineTxs(theirs))
+	if c.InMempool(mine.TxHash()) {
+		t.Fatal("conflict stays in the mempool")
+	}
+
+	child := spend(wire.OutPoint{Hash: theirs.TxHash()}, 1e6-3000)
+	if err := c.Broadcast(child); err != nil {
+		t.Fatal(err)
+	}
+	c.Evict(child.TxHash())
+	if len(c.Mempool()) != 0 {
+		t.Fatal("not evicted")
+	}
+	key := append([]byte{0, 20}, make([]byte, 20)...)
+	blocks := must[[]*wire.MsgBlock](t)(c.MineTo(key, 1))
+	if string(blocks[0].Transactions[0].TxOut[0].PkScript) != string(key) {
+		t.Fatal("coinbase elsewhere")
+	}
+}
+
+func TestSource(t *testing.T) {
+	c := newTest(t)
+	s := c.Source()
+	ctx := t.Context()
+	tip := must[chain.BlockID](t)(s.Tip(ctx))
+	hash := must[chainhash.Hash](t)(s.HashAt(ctx, tip.Height))
+	if hash != tip.Hash || must[chainhash.Hash](t)(s.Genesis(ctx)) != *Params().GenesisHash {
+		t.Fatal("other hashes")
+	}
+	if must[*wire.MsgBlock](t)(s.Block(ctx, hash)).BlockHash() != hash {
+		t.Fatal("other block")
+	}
+	if header, height, err := s.Header(ctx, hash); err != nil || height != tip.Height || header.BlockHash() != hash {
+		t.Fatal(height, err)
+	}
+	if _, err := s.HashAt(ctx, tip.Height+1); !errors.Is(err, chain.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if _, err := s.Block(ctx, chainhash.Hash{}); !errors.Is(err, chain.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if _, err := s.FeeRate(ctx, 6); !errors.Is(err, chain.ErrNoFeeEstimate) {
+		t.Fatal(err)
+	}
+	s.SetDown(true)
+	if err := s.Broadcast(ctx, nil); !errors.Is(err, chain.ErrUnreachable) {
+		t.Fatal(err)
+	}
+	if _, err := c.Source().Tip(ctx); err != nil {
+		t.Fatal("one view down takes the other along")
+	}
+}

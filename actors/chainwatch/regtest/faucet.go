@@ -126,7 +126,7 @@ func (f *faucet) forgetGone(pool *mempool.TxPool) {
 // pick chooses coins for an amount plus the fee of spending them: the oldest
 // single coin that is enough, else the oldest ones together, confirmed first.
 func (c *Chain) pick(amt btcutil.Amount) (picked []coin, total, fee btcutil.Amount, err error) {
-	next := c.Height() + 1
+	next := c.height() + 1
 	maturity := int32(c.params.CoinbaseMaturity)
 	feeFor := func(inputs int) btcutil.Amount { return btcutil.Amount(500 + 150*inputs) }
 	usable := func(k coin) bool {

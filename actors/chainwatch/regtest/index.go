@@ -85,7 +85,7 @@ func (c *Chain) Confirmations(txid chainhash.Hash) int32 {
 	if !ok {
 		return 0
 	}
-	return c.Height() - loc.Height + 1
+	return c.height() - loc.Height + 1
 }
 
 // Spender returns the best chain's transaction that spends an output.

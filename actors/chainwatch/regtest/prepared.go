@@ -140,8 +140,8 @@ func isNoDatabase(err error) bool {
 // catchUp rebuilds what is only in memory and adds the prepared blocks that
 // are missing (all in a new directory, some after a crash while preparing).
 func (c *Chain) catchUp(snap *Snapshot) error {
-	defer func() { c.serial = int64(c.Height()) }()
-	for h := int32(1); h <= c.Height(); h++ {
+	defer func() { c.serial = int64(c.height()) }()
+	for h := int32(1); h <= c.height(); h++ {
 		block, err := c.bc.BlockByHeight(h)
 		if err != nil {
 			return fmt.Errorf("regtest: block %d: %w", h, err)
@@ -149,14 +149,14 @@ func (c *Chain) catchUp(snap *Snapshot) error {
 		c.index.connect(block)
 		c.faucet.connect(block)
 	}
-	if c.Height() >= PreparedHeight {
+	if c.height() >= PreparedHeight {
 		return nil
 	}
 	base, err := snap.Open()
 	if err != nil {
 		return err
 	}
-	for h := c.Height() + 1; h <= PreparedHeight; h++ {
+	for h := c.height() + 1; h <= PreparedHeight; h++ {
 		block, err := base.Block(h)
 		if err != nil {
 			return err

@@ -59,7 +59,7 @@ func (c *Chain) reorg(depth, newBlocks int, r *reorg) error {
 	if c.closed {
 		return ErrClosed
 	}
-	tip := c.Height()
+	tip := c.height()
 	if depth <= 0 || int64(depth) >= int64(tip) || newBlocks <= depth {
 		return fmt.Errorf("%w: depth %d, new blocks %d, height %d", ErrBadReorg, depth, newBlocks, tip)
 	}
