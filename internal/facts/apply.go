@@ -2,6 +2,7 @@ package facts
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -172,6 +173,9 @@ func (c *Channel) applyHolderCommitment(u HolderCommitment) (ch Changes, why str
 		if h := c.Outbound[r.HTLCID]; h == nil || h.State != SentAddAckRevocation || seen[r.HTLCID] {
 			return ch, fmt.Sprintf("outbound htlc %d can't be removed", r.HTLCID)
 		}
+		if !c.Outbound[r.HTLCID].settledBy(r.Resolution.Preimage) {
+			return ch, fmt.Sprintf("the preimage of outbound htlc %d is wrong", r.HTLCID)
+		}
 		seen[r.HTLCID] = true
 	}
 
@@ -261,6 +265,8 @@ func (c *Channel) applyPreimage(u PreimageLearned) (ch Changes, why string) {
 	switch {
 	case h == nil:
 		return ch, fmt.Sprintf("outbound htlc %d does not exist", u.HTLCID)
+	case !h.settledBy(&u.Preimage):
+		return ch, fmt.Sprintf("the preimage of outbound htlc %d is wrong", u.HTLCID)
 	case h.Preimage != nil:
 		return ch, ""
 	}
@@ -276,6 +282,8 @@ func (c *Channel) applyDecided(u Decided) string {
 		return fmt.Sprintf("inbound htlc %d does not exist", u.HTLCID)
 	case !h.Decidable():
 		return fmt.Sprintf("inbound htlc %d is not irrevocably committed", u.HTLCID)
+	case !h.settledBy(u.Resolution.Preimage):
+		return fmt.Sprintf("the preimage of inbound htlc %d is wrong", u.HTLCID)
 	}
 	if p := u.Resolution.Preimage; p != nil {
 		h.Preimage = p
@@ -288,6 +296,9 @@ func (c *Channel) applyDecided(u Decided) string {
 
 // Decidable tells whether an inbound HTLC is irrevocably committed, so that its fate may be decided (BOLT 2, Removing an HTLC).
 func (h *HTLC) Decidable() bool { return h.State >= RcvdAddAckRevocation }
+
+// settledBy tells whether the preimage, if there is one, is that of the HTLC.
+func (h *HTLC) settledBy(p *ln.Preimage) bool { return p == nil || sha256.Sum256(p[:]) == h.Hash }
 
 func (h *HTLC) move(table map[State]State) {
 	if next, ok := table[h.State]; ok {

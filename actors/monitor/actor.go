@@ -1,0 +1,256 @@
+package monitor
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/actors/monitor/record"
+	"github.com/lnactor/lnactor/internal/chankeys"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Config adjusts a monitor's shell. The zero value is right for a node.
+type Config struct {
+	// SnapshotEvery is how many records there are between two snapshots at least; 32 if zero. A large snapshot waits until the records since
+	// the last one are as large, so that snapshots never cost more than the records.
+	SnapshotEvery int
+
+	// CheckWrites reads back everything that is written (S10). For tests and simulations.
+	CheckWrites bool
+}
+
+// maxSnapshot is what is left out rather than refused by the persister: the records stay in its place.
+const maxSnapshot = 4 << 20
+
+// maxRequests is how many requests of users a loading monitor keeps: they cannot be had again as everything else can. More are refused.
+const maxRequests = 8
+
+// flush is the monitor's message to itself: tell the newest summary, once for all that was in the mailbox.
+type flush struct{}
+
+// Props makes a monitor; spawn it under messages.MonitorAddr(id). A new channel's comes with create: it is recorded unless a record is there
+// already, so a restart repeats it without harm.
+func Props(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config, create *messages.CreateChannel) *actor.Props {
+	return env.Props(Producer(env, signer, id, cfg, create))
+}
+
+// Producer is for supervisors, which wrap it in Props themselves.
+func Producer(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config, create *messages.CreateChannel) actor.Producer {
+	if cfg.SnapshotEvery <= 0 {
+		cfg.SnapshotEvery = 32
+	}
+	return func() actor.Actor {
+		return &shell{env: env, signer: signer, id: id, cfg: cfg, create: create}
+	}
+}
+
+type shell struct {
+	env    *kit.Env
+	signer chankeys.Signer
+	id     ln.ChannelID
+	cfg    Config
+	create *messages.CreateChannel
+
+	incarnation uint64
+	session     *Session // nil while loading
+	armed       bool     // a flush is in the mailbox
+
+	// While loading.
+	load     *messages.ChannelLoad // the newest: the channel beside this monitor waits for its answer
+	fence    *messages.Fence       // the newest
+	manager  messages.ManagerHello
+	requests []messages.ForceCloseChannel
+
+	// Since the last snapshot.
+	records, bytes int
+	snapshot       int // size of the last one
+}
+
+func (s *shell) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		s.incarnation = s.env.NextIncarnation()
+		// Through the persister's mailbox, so behind all appends of the dead incarnation (rule 4).
+		s.env.Tell(messages.PersisterAddr, messages.Load{
+			Owner: messages.Owner(s.id[:]), Incarnation: s.incarnation, ReplyTo: messages.MonitorAddr(s.id),
+		})
+	case messages.Loaded:
+		if m.Incarnation == s.incarnation && s.session == nil {
+			s.loaded(m)
+		}
+	case messages.LoadFailed:
+		if m.Incarnation == s.incarnation {
+			s.quarantine(m.Err)
+		}
+	case messages.Refused:
+		if m.Incarnation == s.incarnation {
+			// Memory is ahead of the disk: only a new incarnation knows what holds.
+			panic(fmt.Errorf("monitor %s: append refused: %w", s.id, m.Err))
+		}
+	case flush:
+		s.armed = false
+		if s.session != nil {
+			s.append(s.session.Flush(), nil)
+		}
+	default:
+		if s.session == nil {
+			s.whileLoading(m)
+			return
+		}
+		s.append(s.session.Handle(m))
+	}
+}
+
+// whileLoading keeps what cannot be had again, and the newest of what is repeated. All else comes again because the monitor says hello when it
+// has loaded: the manager then acknowledges and decides anew from the report, the channel reloads, chainwatch is asked anew (rule 3). So what
+// is kept is bounded however long loading takes.
+func (s *shell) whileLoading(msg any) {
+	switch m := msg.(type) {
+	case messages.ChannelLoad:
+		s.load = &m
+	case messages.Fence:
+		s.fence = &m
+	case messages.ManagerHello:
+		s.manager = m
+	case messages.ForceCloseChannel:
+		if len(s.requests) < maxRequests {
+			s.requests = append(s.requests, m)
+			return
+		}
+		var o Output
+		o.tell(m.ReplyTo, messages.CloseReply{Err: ErrBusy})
+		s.append(o, nil)
+	}
+}
+
+func (s *shell) loaded(m messages.Loaded) {
+	if m.Snapshot == nil && len(m.Records) == 0 {
+		s.created()
+	} else {
+		s.restored(m)
+	}
+	// In the order in which they would have come to a monitor that loads in no time.
+	if s.manager.Incarnation != 0 {
+		s.append(s.session.Handle(s.manager))
+	}
+	if s.load != nil {
+		s.append(s.session.Handle(*s.load))
+	}
+	if s.fence != nil {
+		s.append(s.session.Handle(*s.fence))
+	}
+	for _, r := range s.requests {
+		s.append(s.session.Handle(r))
+	}
+	s.load, s.fence, s.requests, s.create = nil, nil, nil, nil
+}
+
+func (s *shell) created() {
+	if s.create == nil {
+		s.quarantine(ErrNoChannel)
+	}
+	m, step, err := Create(s.signer, s.create.Opened)
+	if err != nil {
+		s.quarantine(err)
+	}
+	s.session = NewSession(m, s.incarnation)
+	s.append(s.session.Created(step, s.create.Then))
+}
+
+func (s *shell) restored(m messages.Loaded) {
+	var snapshot *record.Snapshot
+	var err error
+	if m.Snapshot != nil {
+		if snapshot, err = record.ReadSnapshot(m.Snapshot); err != nil {
+			s.quarantine(err)
+		}
+		s.snapshot = len(m.Snapshot)
+	}
+	records := make([]*record.Record, len(m.Records))
+	for i, b := range m.Records {
+		if records[i], err = record.Read(b); err != nil {
+			s.quarantine(fmt.Errorf("record %d after the snapshot: %w", i+1, err))
+		}
+		s.records, s.bytes = s.records+1, s.bytes+len(b)
+	}
+	mon, err := Restore(s.signer, snapshot, records)
+	if err != nil {
+		s.quarantine(err)
+	}
+	if mon.facts.ID != s.id {
+		s.quarantine(fmt.Errorf("the records are of channel %s", mon.facts.ID))
+	}
+	s.session = NewSession(mon, s.incarnation)
+	s.append(s.session.Start())
+}
+
+// append hands an output to the persister: one Append, whatever it holds (rule 1).
+func (s *shell) append(o Output, err error) {
+	if err != nil {
+		panic(err)
+	}
+	if o.Refused != nil {
+		s.env.Log.Warn("refused", slog.String("channel_id", s.id.String()), slog.Uint64("incarnation", s.incarnation), slog.Any("why", o.Refused))
+	}
+	if o.Nothing() {
+		return
+	}
+	a := messages.Append{
+		Owner: messages.Owner(s.id[:]), Incarnation: s.incarnation, Then: o.Then, ReplyTo: messages.MonitorAddr(s.id),
+	}
+	if o.Record != nil {
+		b := o.Record.Write()
+		s.check(o.Record.Check, b)
+		a.Records = [][]byte{b}
+		s.records, s.bytes = s.records+1, s.bytes+len(b)
+		a.Snapshot = s.snapshotDue()
+	}
+	for _, r := range o.Rows {
+		row := record.WriteRow(r)
+		s.check(func([]byte) error { return record.CheckRow(r, row) }, nil)
+		a.Rows = append(a.Rows, row)
+	}
+	s.env.Tell(messages.PersisterAddr, a)
+	if s.session != nil && s.session.Changed() && !s.armed {
+		s.armed = true
+		s.env.Tell(messages.MonitorAddr(s.id), flush{})
+	}
+}
+
+// snapshotDue is the snapshot to attach, nil if it is too early for one.
+func (s *shell) snapshotDue() []byte {
+	if s.records < s.cfg.SnapshotEvery || s.bytes < s.snapshot {
+		return nil
+	}
+	snap := s.session.m.Snapshot()
+	b := snap.Write()
+	s.check(snap.Check, b)
+	s.records, s.bytes, s.snapshot = 0, 0, len(b)
+	if len(b) > maxSnapshot {
+		return nil
+	}
+	return b
+}
+
+func (s *shell) check(check func([]byte) error, written []byte) {
+	if !s.cfg.CheckWrites {
+		return
+	}
+	if err := check(written); err != nil {
+		panic(err)
+	}
+}
+
+// quarantine ends this monitor: a restart would find the same records.
+func (s *shell) quarantine(err error) {
+	var q *QuarantineError
+	if !errors.As(err, &q) {
+		err = &QuarantineError{Channel: s.id, Err: err}
+	}
+	panic(err)
+}

@@ -1,0 +1,134 @@
+package monitor
+
+import (
+	"bytes"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+
+	"github.com/lnactor/lnactor/internal/commitment"
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Block takes in a block that chainwatch told of. Height and events are one record (rule 20).
+func (m *Monitor) Block(b messages.ChainBlock) (Step, error) {
+	var updates []facts.Update
+	for i := range b.Matches {
+		found, err := m.match(&b.Matches[i])
+		if err != nil {
+			return Step{}, err
+		}
+		updates = append(updates, found...)
+	}
+	if b.Height > m.facts.Height {
+		updates = append(updates, facts.BlockSeen{Height: b.Height, Hash: b.Hash})
+	}
+	var s Step
+	if len(updates) > 0 {
+		var err error
+		if s, err = m.record(0, updates...); err != nil {
+			return Step{}, err
+		}
+	}
+	return s, m.decide(&s)
+}
+
+// decide adds to a step what the new height makes due, in the same record.
+func (m *Monitor) decide(s *Step) error {
+	var u facts.Update
+	if h := m.readyHeight(); h != 0 && h <= m.facts.Height {
+		u = facts.HolderReady{} // the watch on the funding output is older than this record (rule 4)
+	}
+	if why := m.due(); why != "" {
+		u = facts.ForceClosed{Reason: facts.CloseByHTLCDeadline, Detail: why}
+	}
+	if u == nil {
+		return nil
+	}
+	t, err := m.record(0, u)
+	if err != nil {
+		return err
+	}
+	s.join(m, &t)
+	return nil
+}
+
+// join makes one record of two that follow each other.
+func (s *Step) join(m *Monitor, t *Step) {
+	if s.Record == nil {
+		*s = *t
+		return
+	}
+	m.index--
+	s.Record.Updates = append(s.Record.Updates, t.Record.Updates...)
+	s.Record.Events = append(s.Record.Events, t.Record.Events...)
+	s.Rows = append(s.Rows, t.Rows...)
+	s.Events = append(s.Events, t.Events...)
+	s.Resolved = append(s.Resolved, t.Resolved...)
+	s.Facts = append(s.Facts, t.Facts...)
+	s.Broadcast = append(s.Broadcast, t.Broadcast...)
+	s.Withdraw = append(s.Withdraw, t.Withdraw...)
+	s.wake(t.Wake)
+}
+
+// match says what a transaction means for the channel. Repeats mean nothing, so that a block may be told again.
+func (m *Monitor) match(t *messages.ChainMatch) (found []facts.Update, err error) {
+	txid := t.Tx.TxHash()
+	if txid == m.facts.Tx.Funding.Hash && m.paysFunding(t.Tx) {
+		u := facts.FundingConfirmed{Height: t.Height, TxIndex: t.TxIndex}
+		if m.facts.Funding == nil || *m.facts.Funding != u {
+			found = append(found, u)
+		}
+	}
+	for _, in := range t.Tx.TxIn {
+		if in.PreviousOutPoint != m.facts.Tx.Funding {
+			continue
+		}
+		spend, err := m.classify(t.Tx, txid)
+		if err != nil {
+			return nil, err
+		}
+		u := facts.FundingSpent{Txid: txid, Height: t.Height, Spend: spend}
+		if m.facts.Spent == nil || *m.facts.Spent != u {
+			found = append(found, u)
+		}
+	}
+	return found, nil
+}
+
+// paysFunding checks the funding output: the peer may have announced one and made another.
+func (m *Monitor) paysFunding(tx *wire.MsgTx) bool {
+	s := &m.facts.Tx
+	if int(s.Funding.Index) >= len(tx.TxOut) {
+		return false
+	}
+	out := tx.TxOut[s.Funding.Index]
+	return out.Value == int64(s.Capacity) && bytes.Equal(out.PkScript, m.fundingScript())
+}
+
+func (m *Monitor) fundingScript() []byte {
+	_, script, err := commitment.FundingScript(m.facts.Tx.Holder.Funding, m.facts.Tx.Counterparty.Funding)
+	if err != nil {
+		return nil // the keys were checked when the channel was made
+	}
+	return script
+}
+
+// Disconnect takes back what was above the fork point. It never makes an event: what was told stays told, and what takes its place is told anew.
+func (m *Monitor) Disconnect(height uint32, hash chainhash.Hash) (Step, error) {
+	var updates []facts.Update
+	if f := m.facts.Funding; f != nil && f.Height > height {
+		updates = append(updates, facts.FundingUnconfirmed{})
+	}
+	if s := m.facts.Spent; s != nil && s.Height > height {
+		updates = append(updates, facts.FundingUnspent{})
+	}
+	if m.facts.Height > height {
+		updates = append(updates, facts.BlockSeen{Height: height, Hash: hash})
+	}
+	if len(updates) == 0 {
+		return Step{}, nil
+	}
+	return m.record(0, updates...)
+}
