@@ -50,7 +50,14 @@ var _ persister.Store = (*Store)(nil)
 // New returns an empty store.
 func New() *Store { return from(newState()) }
 
-func from(s *state) *Store { return &Store{disk: s, live: s} }
+// from starts a process on what a disk holds. Which keys the log once had it does not hold.
+func from(s *state) *Store {
+	s.lastKey = 0
+	if n := len(s.log); n > 0 {
+		s.lastKey = s.log[n-1].Key
+	}
+	return &Store{disk: s, live: s}
+}
 
 // OnCommit installs the fault hook; nil removes it. A clone has none.
 func (s *Store) OnCommit(h Hook) {
@@ -109,11 +116,11 @@ func (s *Store) CrashStates() []*Store {
 }
 
 func (s *Store) crashLocked(n int) *Store {
-	c := from(s.disk.clone())
+	disk := s.disk.clone()
 	for _, b := range s.pending[:n] {
-		c.disk.apply(b)
+		disk.apply(b)
 	}
-	return c
+	return from(disk)
 }
 
 // Commit implements persister.Store.

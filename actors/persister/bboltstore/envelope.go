@@ -1,0 +1,88 @@
+package bboltstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/lnactor/lnactor/actors/persister"
+)
+
+// A value is: version (1), CRC of the head (4), CRC of the data (4), length of the head (2), head, data. Integers are big endian.
+//
+// The head is what tells whose the value is. It has a checksum of its own so that damage to the data can still be attributed to its owner,
+// and only that owner is lost. Both checksums cover bucket and key: a value under a wrong key does not verify.
+const (
+	version  = 1
+	overhead = 1 + 4 + 4 + 2
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+var (
+	errVersion  = errors.New("unknown version")
+	errShort    = errors.New("too short")
+	errChecksum = errors.New("checksum does not match")
+)
+
+// seal appends the envelope to buf.
+func seal(buf []byte, bucket string, key, head, data []byte) []byte {
+	at := len(buf)
+	buf = append(buf, version, 0, 0, 0, 0, 0, 0, 0, 0)
+	buf = binary.BigEndian.AppendUint16(buf, uint16(len(head)))
+	buf = append(buf, head...)
+	sum := headSum(bucket, key, head)
+	binary.BigEndian.PutUint32(buf[at+1:], sum)
+	binary.BigEndian.PutUint32(buf[at+5:], crc32.Update(sum, castagnoli, data))
+	return append(buf, data...)
+}
+
+func headSum(bucket string, key, head []byte) uint32 {
+	var lengths [5]byte
+	lengths[0] = version
+	binary.BigEndian.PutUint16(lengths[1:], uint16(len(bucket)))
+	binary.BigEndian.PutUint16(lengths[3:], uint16(len(key)))
+	sum := crc32.Update(0, castagnoli, lengths[:])
+	sum = crc32.Update(sum, castagnoli, []byte(bucket))
+	sum = crc32.Update(sum, castagnoli, key)
+	return crc32.Update(sum, castagnoli, head)
+}
+
+// unseal returns the parts of an envelope, which share memory with it. If the head verifies but the data does not, the head is returned with
+// the error.
+func unseal(bucket string, key, value []byte) (head, data []byte, err error) {
+	if len(value) < overhead {
+		return nil, nil, errShort
+	}
+	if value[0] != version {
+		return nil, nil, fmt.Errorf("%w %d, want %d", errVersion, value[0], version)
+	}
+	n := int(binary.BigEndian.Uint16(value[9:]))
+	if len(value) < overhead+n {
+		return nil, nil, errShort
+	}
+	head, data = value[overhead:overhead+n], value[overhead+n:]
+	sum := headSum(bucket, key, head)
+	if binary.BigEndian.Uint32(value[1:]) != sum {
+		return nil, nil, errChecksum
+	}
+	if binary.BigEndian.Uint32(value[5:]) != crc32.Update(sum, castagnoli, data) {
+		return head, nil, errChecksum
+	}
+	return head, data, nil
+}
+
+func logKey(key uint64) []byte { return binary.BigEndian.AppendUint64(nil, key) }
+
+// corrupt says which value is damaged.
+func (s *Store) corrupt(op, bucket string, key []byte, err error) *persister.Error {
+	return corruptFile(op, s.path, bucket, key, err)
+}
+
+func corruptFile(op, path, bucket string, key []byte, err error) *persister.Error {
+	return &persister.Error{
+		Kind: persister.ErrCorrupt, Op: op, Path: path, Bucket: bucket, Key: append([]byte(nil), key...), Err: err,
+		Hint: "keep a copy of the directory, check the disk, and do not start an older backup: it could broadcast a revoked state",
+	}
+}
