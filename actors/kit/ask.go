@@ -19,6 +19,11 @@ var ErrNoActor = errors.New("kit: no such actor")
 // The error wraps ctx.Err() if no answer came in time, ErrNoActor if nobody could have answered, and is a [messages.Fault] if the actor
 // crashed over the message. In the first and the last case the message may still have had, or may get, its effect.
 func Ask(ctx context.Context, e *Env, to messages.Addr, msg any) (any, error) {
+	return AskFor(ctx, e, to, func(messages.Addr) any { return msg })
+}
+
+// AskFor is Ask for a message that must carry the address of its answer, because other actors than the first give it.
+func AskFor(ctx context.Context, e *Env, to messages.Addr, build func(replyTo messages.Addr) any) (any, error) {
 	a := &asker{answer: make(chan any, 1)}
 	id := "ask/" + e.System.ProcessRegistry.NextID()
 	pid, _ := e.System.ProcessRegistry.Add(a, id)
@@ -27,6 +32,7 @@ func Ask(ctx context.Context, e *Env, to messages.Addr, msg any) (any, error) {
 	if e.dead.Load() {
 		return nil, fmt.Errorf("ask %s: %w", to, ErrNoActor)
 	}
+	msg := build(messages.Absolute(pid.Id))
 	e.System.Root.RequestWithCustomSender(e.PID(to), msg, pid)
 	select {
 	case got := <-a.answer:

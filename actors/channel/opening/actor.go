@@ -95,7 +95,10 @@ func (s *shell) Receive(ctx actor.Context) {
 			s.fail(ctx, ErrPeerGone)
 		}
 	case messages.PeerMsg:
-		if m.Session == s.session && !s.ended {
+		if s.funding == nil && s.session == 0 {
+			s.session = m.Session // open_channel, which made us
+		}
+		if m.Session == s.session && !s.ended && s.core != nil {
 			eff, err := s.core.Handle(m.Msg, s.deps.Tip())
 			s.do(ctx, eff, err)
 		}
