@@ -223,6 +223,7 @@ func TestBadPayload(t *testing.T) {
 		{"twice", "\x02\x01\x05\x02\x01\x05", 0, ErrUnreadable},
 		{"leading zero", "\x02\x02\x00\x05\x04\x01\x09" + data, 0, ErrUnreadable},
 		{"cut off", "\x02\x08\x05", 0, ErrUnreadable},
+		{"endless record", "\x15\xff\x7f\xff\xff\xff\xff\xff\xff\xff", 0, ErrUnreadable},
 		{"short secret", "\x02\x01\x05\x04\x01\x09\x08\x01\x00", 0, ErrUnreadable},
 	} {
 		p, err := Process(KeyOf(testKey(nodeName(0))), rawOnion(t, []byte(tc.raw)), hash)

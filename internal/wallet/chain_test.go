@@ -274,6 +274,11 @@ func TestAgreesWithRescan(t *testing.T) {
 				if err != nil {
 					rt.Fatal(err)
 				}
+				for _, in := range f.Tx.TxIn {
+					if spender, ok := c.w.ledger.spentBy[in.PreviousOutPoint]; ok {
+						rt.Fatalf("%v is spent by %v already", in.PreviousOutPoint, spender)
+					}
+				}
 				if rapid.Bool().Draw(rt, "broadcast") {
 					mustAdd(rt, c.w, f.Tx)
 					mempool = append(mempool, f.Tx)

@@ -10,6 +10,7 @@ import (
 	"github.com/btcsuite/btcd/blockchain"
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/btcutil/txsort"
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/txscript"
@@ -205,6 +206,9 @@ func TestFundedTransactionIsValid(t *testing.T) {
 			if tc.change && !c.w.IsOurs(f.Tx.TxOut[f.ChangeIndex].PkScript) {
 				t.Error("the change is not ours")
 			}
+			if !txsort.IsSorted(f.Tx) {
+				t.Error("the order of outputs gives away the change")
+			}
 			if err := blockchain.CheckTransactionSanity(btcutil.NewTx(f.Tx)); err != nil {
 				t.Error(err)
 			}
@@ -227,6 +231,10 @@ func TestLifeOfAFundingTransaction(t *testing.T) {
 	c.want(500_000, change, 0)
 	c.w.Release(LockID{1}) // the reservation ends, the spending does not
 	c.want(500_000, change, 0)
+	if g := c.fund(2, 300_000); g.Tx.TxIn[0].PreviousOutPoint == f.Tx.TxIn[0].PreviousOutPoint {
+		t.Error("a coin spent by a broadcast transaction was spent again")
+	}
+	c.w.Release(LockID{2})
 
 	c.mine(f.Tx)
 	c.want(500_000+change, 0, 0)
