@@ -85,6 +85,19 @@ var (
 	}
 )
 
+// AfterCounterpartyCommitment is the state to which our next commitment_signed takes an HTLC by itself.
+func (s State) AfterCounterpartyCommitment() State { return s.after(onCounterpartyCommitment) }
+
+// AfterHolderCommitment is the state to which the counterparty's next commitment_signed takes an HTLC by itself.
+func (s State) AfterHolderCommitment() State { return s.after(onHolderCommitment) }
+
+func (s State) after(table map[State]State) State {
+	if next, ok := table[s]; ok {
+		return next
+	}
+	return s
+}
+
 // String is the state's name.
 func (s State) String() string {
 	if n, ok := stateNames[s]; ok {

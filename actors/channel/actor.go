@@ -1,0 +1,46 @@
+package channel
+
+import (
+	"log/slog"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/internal/chankeys"
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// Props makes the actor of one channel. It loads its facts from its monitor, attaches to its peer and goes on where the facts stand.
+func Props(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config) *actor.Props {
+	return env.Props(func() actor.Actor { return &shell{env: env, signer: signer, id: id, cfg: cfg} })
+}
+
+// shell gives a Channel its mailbox. Every start is a new incarnation with a new Channel: nothing in memory outlives a crash.
+type shell struct {
+	env    *kit.Env
+	signer chankeys.Signer
+	id     ln.ChannelID
+	cfg    Config
+	core   *Channel
+}
+
+// Receive implements actor.Actor.
+func (s *shell) Receive(ctx actor.Context) {
+	switch msg := ctx.Message().(type) {
+	case *actor.Started:
+		s.core = New(s.id, s.env.NextIncarnation(), s.signer, s.cfg)
+		s.env.Deliver(s.core.Start())
+	case actor.SystemMessage, actor.AutoReceiveMessage:
+	default:
+		if s.core == nil {
+			return
+		}
+		out, err := s.core.Step(msg)
+		if err != nil {
+			// A bug or a signer that failed. What was not delivered was not recorded: starting again from the monitor's facts loses nothing.
+			s.env.Log.Error("channel stops", slog.String("channel_id", s.id.String()), slog.Any("err", err))
+			panic(err)
+		}
+		s.env.Deliver(out)
+	}
+}

@@ -1,0 +1,37 @@
+package channel
+
+import "github.com/lnactor/lnactor/internal/ln"
+
+// ScriptSource gives the script to which a channel pays our money when the peer asks for a close and none was announced upfront. It is asked at
+// most once in an incarnation, and the answer is durable before it is used (rule 16).
+type ScriptSource func(ln.ChannelID) ([]byte, error)
+
+// Config holds the limits of a channel. The zero value means the defaults.
+type Config struct {
+	MaxQueued           int    // adds that wait for a commitment (default 966)
+	MaxDustExposureMsat uint64 // in HTLCs without an output on either commitment, before we offer another one (default 5,000,000)
+	MinFeePerKw         uint32 // of an update_fee (default 253, what every node relays)
+	MaxFeePerKw         uint32 // of an update_fee (default 250,000)
+	MaxClosingFactor    uint32 // the most we pay as funder for a close, as a multiple of the fee that we aim at (default 3)
+
+	Script ScriptSource // may be nil: then a close that the peer starts waits until CloseChannel brings a script
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxQueued <= 0 {
+		c.MaxQueued = 966
+	}
+	if c.MaxDustExposureMsat == 0 {
+		c.MaxDustExposureMsat = 5_000_000
+	}
+	if c.MinFeePerKw == 0 {
+		c.MinFeePerKw = 253
+	}
+	if c.MaxFeePerKw == 0 {
+		c.MaxFeePerKw = 250_000
+	}
+	if c.MaxClosingFactor == 0 {
+		c.MaxClosingFactor = 3
+	}
+	return c
+}

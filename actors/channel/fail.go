@@ -1,0 +1,65 @@
+package channel
+
+import (
+	"strings"
+
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// maxDetail bounds what is kept of a text that the peer wrote.
+const maxDetail = 200
+
+// fail ends the channel because the peer broke the protocol: it is told (BOLT 1), and the monitor decides to close. The working copy may hold
+// nothing of the broken message; from here on it is never signed from.
+func (c *Channel) fail(text string) {
+	c.sayError(text)
+	c.giveUp(facts.CloseByProtocolError, text)
+}
+
+// giveUp asks for a close by us alone. Should the request be lost with the monitor's mailbox, the channel comes back and the peer repeats itself.
+func (c *Channel) giveUp(why facts.CloseReason, text string) {
+	c.failed = true
+	c.session.link = linkMute
+	c.refuseQueue(ErrClosing)
+	c.tell(messages.MonitorAddr(c.id), messages.ForceCloseChannel{Reason: why, Detail: text})
+}
+
+func (c *Channel) sayError(text string) {
+	c.say(&lnwire.Error{ChanID: c.wireID(), Data: lnwire.ErrorData(text)})
+}
+
+// warnPeer drops the connection with a warning, which leaves first (BOLT 1). The proposals of both sides are void with it.
+func (c *Channel) warnPeer(text string) {
+	c.session.link = linkMute
+	c.refuseQueue(ErrPeerNotConnected)
+	c.behind(
+		c.toPeer(&lnwire.Warning{ChanID: c.wireID(), Data: lnwire.WarningData(text)}),
+		messages.Delivery{To: messages.PeerAddr(c.facts.Peer), Msg: messages.PeerReconnect{Session: c.session.id, Why: text}},
+	)
+}
+
+// peerError: the peer failed the channel (BOLT 1: "MUST fail the channel(s) referred to by the message").
+func (c *Channel) peerError(m *lnwire.Error) error {
+	if c.over() {
+		return nil
+	}
+	if c.facts.MutualClose != nil {
+		return nil // the closing transaction is as good as any other
+	}
+	c.giveUp(facts.CloseByPeerError, sanitize(string(m.Data)))
+	return nil
+}
+
+// sanitize keeps printable ASCII only (BOLT 1), and not much of it: it ends in logs and on terminals.
+func sanitize(s string) string {
+	s = s[:min(len(s), maxDetail)]
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e {
+			return '?'
+		}
+		return r
+	}, s)
+}

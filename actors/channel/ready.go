@@ -1,0 +1,65 @@
+package channel
+
+import (
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/facts"
+)
+
+// monitorFact takes over what the monitor itself found out; it is durable.
+func (c *Channel) monitorFact(u facts.Update) error {
+	was := c.facts.Ended()
+	if _, err := c.facts.Apply(u); err != nil {
+		return err
+	}
+	if c.facts.Ended() && !was {
+		c.refuseQueue(ErrClosing)
+	}
+	switch u.(type) {
+	case facts.HolderReady:
+		if c.up() {
+			return c.sayReady()
+		}
+	case facts.ForceClosed:
+		if c.session.link == linkUp && !c.failed {
+			c.session.link = linkMute
+			c.sayError("the channel was closed with our commitment")
+		}
+	}
+	return nil
+}
+
+// sayReady sends channel_ready: the funding is deep enough, which is durable (rule 4). After a new connection it is sent again as long as no
+// commitment was made (BOLT 2).
+func (c *Channel) sayReady() error {
+	if c.session.readySaid {
+		return nil
+	}
+	point, err := c.signer.PerCommitmentPoint(c.facts.KeyIndex, 1)
+	if err != nil {
+		return err
+	}
+	msg := lnwire.NewChannelReady(c.wireID(), point)
+	if c.facts.Alias != 0 {
+		alias := lnwire.NewShortChanIDFromInt(c.facts.Alias)
+		msg.AliasScid = &alias
+	}
+	c.session.readySaid = true
+	c.say(msg)
+	return nil
+}
+
+// channelReady: the peer is ready, perhaps before us. Repeats tell nothing new (BOLT 2).
+func (c *Channel) channelReady(m *lnwire.ChannelReady) error {
+	if c.facts.CounterpartyReady || c.facts.Ended() {
+		return nil
+	}
+	if m.NextPerCommitmentPoint == nil {
+		return broken("channel_ready without second_per_commitment_point")
+	}
+	u := facts.CounterpartyReady{NextPoint: [33]byte(m.NextPerCommitmentPoint.SerializeCompressed())}
+	if m.AliasScid != nil {
+		u.Alias = m.AliasScid.ToUint64()
+	}
+	return c.apply(u)
+}
