@@ -43,11 +43,16 @@ func WithAnnounce(to ...messages.Addr) Option {
 // A source that fails is asked again with back-off, for ever; meanwhile nothing is lost, watchers just hear nothing. A source that is not Local
 // is asked from goroutines, at most two at a time, so that the mailbox never waits for a network.
 func New(env *kit.Env, src chain.Source, opts ...Option) *actor.Props {
+	return env.Props(Producer(env, src, opts...))
+}
+
+// Producer is New for a supervisor.
+func Producer(env *kit.Env, src chain.Source, opts ...Option) actor.Producer {
 	cfg := config{announce: []messages.Addr{messages.MonitorsAddr, messages.ManagerAddr}}
 	for _, o := range opts {
 		o(&cfg)
 	}
-	return env.Props(func() actor.Actor { return &shell{env: env, src: src, cfg: cfg} })
+	return func() actor.Actor { return &shell{env: env, src: src, cfg: cfg} }
 }
 
 // What the shell tells itself. The incarnation drops what was meant for a dead one (rule 4).

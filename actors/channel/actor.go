@@ -12,7 +12,12 @@ import (
 
 // Props makes the actor of one channel. It loads its facts from its monitor, attaches to its peer and goes on where the facts stand.
 func Props(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config) *actor.Props {
-	return env.Props(func() actor.Actor { return &shell{env: env, signer: signer, id: id, cfg: cfg} })
+	return env.Props(Producer(env, signer, id, cfg))
+}
+
+// Producer is Props for a supervisor.
+func Producer(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config) actor.Producer {
+	return func() actor.Actor { return &shell{env: env, signer: signer, id: id, cfg: cfg} }
 }
 
 // shell gives a Channel its mailbox. Every start is a new incarnation with a new Channel: nothing in memory outlives a crash.

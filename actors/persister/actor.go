@@ -37,6 +37,11 @@ func WithEpoch(epoch uint64) Option { return func(c *config) { c.epoch = epoch }
 //
 // The caller closes the store after the actor has stopped. If the actor is restarted, the new instance builds its index from the store again.
 func New(env *kit.Env, store Store, opts ...Option) *actor.Props {
+	return env.Props(Producer(env, store, opts...))
+}
+
+// Producer is New for a supervisor.
+func Producer(env *kit.Env, store Store, opts ...Option) actor.Producer {
 	cfg := config{}
 	for _, o := range opts {
 		o(&cfg)
@@ -47,9 +52,9 @@ func New(env *kit.Env, store Store, opts ...Option) *actor.Props {
 	// Which incarnations are dead is not in the store. It is the only thing that outlives an instance: it may only grow, so a half-done turn
 	// cannot have broken it.
 	fence := make(map[messages.Owner]uint64)
-	return env.Props(func() actor.Actor {
+	return func() actor.Actor {
 		return &shell{env: env, store: store, cfg: cfg, core: newCore(cfg.limits, fence)}
-	})
+	}
 }
 
 type shell struct {
