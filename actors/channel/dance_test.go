@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -34,56 +35,72 @@ func TestDance(t *testing.T) {
 	}
 }
 
+var seeds = flag.Int("channel.seeds", 16, "random runs of each kind")
+
 // Any interleaving, with disconnects and crashes of either kind at any message, ends with both sides agreeing, nothing settled twice and all
 // settled once.
 func TestRandom(t *testing.T) {
-	seeds := 60
-	if testing.Short() {
-		seeds = 10
-	}
-	for seed := range uint64(seeds) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { random(t, seed) })
+	for seed := range uint64(*seeds) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			random(t, seed, func(tm *terms) {
+				switch seed % 3 {
+				case 1:
+					tm.pushMsat = 20_000_000 // bob is poor
+				case 2:
+					tm.pushMsat = 980_000_000 // alice, the funder, is poor
+				}
+				if seed%2 == 1 {
+					tm.feePerKw = 253
+				}
+			})
+		})
 	}
 }
 
-func random(t *testing.T, seed uint64) {
+// A funder with next to nothing, high fees and a small reserve, while both sides add at the same time: no commitment ever fails because the
+// funder can't pay for it.
+func TestFunderCanAlwaysPay(t *testing.T) {
+	for seed := range uint64(*seeds) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			random(t, seed*4+3, func(tm *terms) {
+				tm.alice.ReserveSat, tm.bob.ReserveSat = 1500, 1500
+				tm.pushMsat = 985_000_000 - 3_000_000*(seed%4)
+				tm.feePerKw = 500 << (seed % 4)
+			})
+		})
+	}
+}
+
+func random(t *testing.T, seed uint64, change func(*terms)) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	w := newWorld(t, func(tm *terms) {
-		if seed%3 == 1 {
-			tm.pushMsat = 20_000_000 // bob is poor
-		}
-		if seed%3 == 2 {
-			tm.pushMsat = 980_000_000 // alice, the funder, is poor
-		}
-		if seed%2 == 1 {
-			tm.feePerKw = 253
-		}
-	})
+	w := newWorld(t, change)
 	nodes := []*node{w.a, w.b}
 	start := w.a.durable.HolderMsat
 	number, ops := uint64(0), 0
 	crashes := seed%4 != 3 // one in four is only traffic
-	for step := 0; step < 3000 && ops < 120; step++ {
+	for step := 0; step < 20_000 && ops < 150; step++ {
 		n := nodes[r.IntN(2)]
-		switch p := r.IntN(1000); {
-		case p < 60:
+		p := r.IntN(10_000)
+		below := func(n int) bool { p -= n; return p < 0 && p >= -n }
+		switch {
+		case below(200):
 			number++
 			ops++
 			n.add(number, 1000+r.Uint64N(40_000_000)>>r.IntN(12))
-		case p < 100:
+		case below(200):
 			n.decideOne(r)
-		case p < 104 && crashes:
-			w.disconnect()
-		case p < 120 && !w.up:
+		case below(30):
+			w.a.toChannel = append(w.a.toChannel, updateFee(253+r.IntN(8000)))
+		case below(300) && !w.up:
 			w.connect()
-		case p < 122 && crashes:
+		case below(6) && crashes:
+			w.disconnect()
+		case below(6) && crashes:
 			n.restart(false)
-		case p < 124 && crashes:
+		case below(6) && crashes:
 			w.disconnect()
 			n.restart(true)
-		case p < 130:
-			w.a.toChannel = append(w.a.toChannel, updateFee(253+r.IntN(3000)))
-		case p < 133 && crashes:
+		case below(6) && crashes:
 			// What is on the wire is lost, and the connection with it.
 			if len(n.wire) > 0 {
 				n.wire = n.wire[:r.IntN(len(n.wire))]

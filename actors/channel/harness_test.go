@@ -108,7 +108,7 @@ func newWorld(t testing.TB, change ...func(*terms)) *world {
 	for _, f := range change {
 		f(&tm)
 	}
-	w := &world{t: t, log: t.Logf}
+	w := &world{t: t, log: func(string, ...any) {}}
 	w.a, w.b = w.newNode("alice"), w.newNode("bob")
 	w.a.peer, w.b.peer = w.b, w.a
 

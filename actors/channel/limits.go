@@ -127,7 +127,8 @@ type offers struct {
 	f                    *facts.Channel
 	cfg                  *Config
 	counterparty, holder *tally
-	unknown              int // outputs that our adds make and the funder does not know of yet
+	keepMsat             uint64 // what we must keep: our channel reserve, or more
+	unknown              int    // outputs that our adds make and the funder does not know of yet
 }
 
 // take checks one add and takes it in. The limit that refused it comes with the reason (BOLT 2, update_add_htlc, the sender's part).
@@ -163,12 +164,11 @@ func (o *offers) take(m *messages.AddHTLC) (limitMsat uint64, why error) {
 // affordable checks balances, reserves and fees. As funder we keep the fee of twice the rate and one more HTLC: else a rise of the fee, or HTLCs
 // that the peer offers at the same time, would leave a channel in which no one can add anything (BOLT 2, "fee spike buffer").
 func (o *offers) affordable(t *tally, amount uint64) (limitMsat uint64, why error) {
-	f, more := o.f, t.oneMore(o.f, amount)
-	keep := f.Counterparty.ReserveSat * 1000
+	f, more, keep := o.f, t.oneMore(o.f, amount), o.keepMsat
+	if t.holder < keep || t.holder-keep < amount {
+		return spare(t.holder, keep), ErrInsufficientBalance
+	}
 	if !f.Tx.HolderIsFunder {
-		if t.holder < keep || t.holder-keep < amount {
-			return spare(t.holder, keep), ErrInsufficientBalance
-		}
 		// The funder pays for our HTLC, and it may be committing to its own right now, down to its reserve: what we add before it knows
 		// must be covered by that reserve.
 		if t.counterparty < f.Holder.ReserveSat*1000+t.costMsat(t.feePerKw, more) {
@@ -176,13 +176,26 @@ func (o *offers) affordable(t *tally, amount uint64) (limitMsat uint64, why erro
 		}
 		return 0, nil
 	}
-	if t.holder < keep || t.holder-keep < amount {
-		return spare(t.holder, keep), ErrInsufficientBalance
-	}
 	if buffer := t.costMsat(2*t.feePerKw, more+1); t.holder-keep-amount < buffer {
 		return spare(t.holder, keep+buffer), ErrFeeUnaffordable
 	}
 	return 0, nil
+}
+
+// raise checks a new fee rate and takes it in. What the fundee adds before it knows the rate is covered by our reserve at the old rate (see
+// full), so for this commitment we keep as much more as the rate rises.
+func (o *offers) raise(feePerKw uint32) bool {
+	keep := o.f.Counterparty.ReserveSat * 1000
+	if old := o.counterparty.feePerKw; feePerKw > old {
+		keep = keep * uint64(feePerKw) / uint64(max(old, 1))
+	}
+	for _, t := range []*tally{o.counterparty, o.holder} {
+		if t.holder < keep+t.costMsat(feePerKw, 1) {
+			return false
+		}
+	}
+	o.keepMsat, o.counterparty.feePerKw, o.holder.feePerKw = keep, feePerKw, feePerKw
+	return true
 }
 
 // full tells whether the rest of the adds has to wait for the next commitment: as fundee we never add more outputs at a time, unknown to the
@@ -191,7 +204,7 @@ func (o *offers) full() bool {
 	if o.f.Tx.HolderIsFunder || o.unknown == 0 {
 		return false
 	}
-	perOutput := uint64(o.counterparty.feePerKw) * uint64(input.HTLCWeight)
+	perOutput := uint64(max(o.counterparty.feePerKw, o.holder.feePerKw)) * uint64(input.HTLCWeight)
 	return uint64(o.unknown+1)*perOutput > o.f.Holder.ReserveSat*1000
 }
 

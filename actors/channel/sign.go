@@ -89,7 +89,7 @@ func (c *Channel) owesCommitment() bool {
 // our adds must fit in both.
 func (c *Channel) newOffers() *offers {
 	f := c.facts
-	o := &offers{f: f, cfg: &c.cfg, counterparty: tallyNext(f, false), holder: tallyAhead(f)}
+	o := &offers{f: f, cfg: &c.cfg, keepMsat: f.Counterparty.ReserveSat * 1000, counterparty: tallyNext(f, false), holder: tallyAhead(f)}
 	for _, id := range c.session.proposed {
 		if h := f.Inbound[id]; h != nil {
 			o.counterparty.remove(f, h.AmountMsat, false, h.Resolution.Fulfilled())
@@ -105,20 +105,16 @@ func (c *Channel) newOffers() *offers {
 	return o
 }
 
-// takeFee takes the fee rate that is wanted, if we can pay for it with the reserve kept; else it is forgotten, and asked for again with the next
-// estimate.
+// takeFee takes the fee rate that is wanted, if we can pay for it; else it is forgotten, and asked for again with the next estimate.
 func (c *Channel) takeFee(o *offers) uint32 {
 	fee := c.fee
 	c.fee = 0
 	if fee == 0 || fee == o.counterparty.feePerKw || c.facts.HolderShutdown != nil || c.facts.CounterpartyShutdown != nil {
 		return 0
 	}
-	for _, t := range []*tally{o.counterparty, o.holder} {
-		if t.holder < c.facts.Counterparty.ReserveSat*1000+t.costMsat(fee, 1) {
-			return 0
-		}
+	if !o.raise(fee) {
+		return 0
 	}
-	o.counterparty.feePerKw, o.holder.feePerKw = fee, fee
 	return fee
 }
 
