@@ -35,7 +35,8 @@ type Step struct {
 
 	Events    []facts.Event // new ones
 	Resolved  []Resolved    // inbound HTLCs that were irrevocably removed, by id
-	Facts     []facts.Update
+	Facts     []facts.Update    // the monitor's own updates, for the channel's copy of the facts
+	Decided   *facts.Resolution // a new decision, for the channel to propose
 	Broadcast []Broadcast
 	Withdraw  []chainhash.Hash
 	Wake      uint32 // a height that the monitor must be told of, 0 for none

@@ -215,8 +215,8 @@ func (s *Session) decide(m messages.DecideHTLC) (Output, error) {
 		return Output{}, s.fatal(err)
 	}
 	o := s.output(step)
-	if step.Record != nil {
-		o.tell(messages.ChannelAddr(s.id), messages.HTLCDecided{HTLCID: m.HTLCID, Resolution: *stands})
+	if step.Decided != nil {
+		o.tell(messages.ChannelAddr(s.id), messages.HTLCDecided{HTLCID: m.HTLCID, Resolution: *step.Decided})
 	}
 	o.tell(messages.ManagerAddr, messages.InboundDecided{Channel: s.id, HTLCID: m.HTLCID, Resolution: stands, Gone: gone})
 	return o, nil

@@ -41,11 +41,14 @@ func (m *Monitor) Decide(htlcID uint64, r facts.Resolution) (s Step, stands *fac
 	case r.Preimage != nil && sha256.Sum256(r.Preimage[:]) != h.Hash:
 		return Step{}, nil, false, ErrWrongPreimage
 	}
-	if h.Resolution == nil || r.Preimage != nil && h.Preimage == nil {
+	first := h.Resolution == nil
+	if first || r.Preimage != nil && h.Preimage == nil {
 		if s, err = m.record(0, facts.Decided{HTLCID: htlcID, Resolution: r}); err != nil {
 			return Step{}, nil, false, err
 		}
-		s.Facts = nil // the channel is told with HTLCDecided
+		if first {
+			s.Facts, s.Decided = nil, h.Resolution
+		}
 	}
 	return s, h.Resolution, h.State >= facts.RcvdRemoveRevocation, nil
 }
