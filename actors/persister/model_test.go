@@ -114,7 +114,7 @@ func TestModel(t *testing.T) {
 			})
 		})
 	}
-	for seed := range seeds / 10 {
+	for seed := range seeds / 15 {
 		t.Run(fmt.Sprint("bbolt/", seed), func(t *testing.T) {
 			dir := t.TempDir()
 			var store *bboltstore.Store
@@ -131,7 +131,7 @@ func TestModel(t *testing.T) {
 				}
 				return store
 			}
-			runModel(t, uint64(seed), 400, open(nil), open)
+			runModel(t, uint64(seed), 200, open(nil), open)
 			store.Close()
 		})
 	}

@@ -25,7 +25,14 @@ func (s *Store) Commit(b *persister.Batch) error {
 	}
 	before := s.db.Stats().TxStats
 	panicked, err := protect(func() error {
-		return s.db.Update(func(tx *bolt.Tx) error { return s.write(tx, b) })
+		tx, err := s.db.Begin(true) // not Update: after a panic it rolls back, and waits for ever for locks of its own
+		if err != nil {
+			return err
+		}
+		if err := s.write(tx, b); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
 	})
 	if err != nil {
 		// The data may be on disk or not, and bbolt's memory may disagree with it. A sync must not be tried again: the kernel may have

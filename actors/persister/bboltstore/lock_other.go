@@ -11,3 +11,5 @@ import (
 func acquire(string, time.Duration) (*os.File, error) { return nil, nil }
 
 func freeBytes(string) int64 { return -1 }
+
+func unlock(*os.File) {}

@@ -72,3 +72,6 @@ func freeBytes(dir string) int64 {
 	}
 	return int64(st.Bavail) * int64(st.Bsize)
 }
+
+// unlock is needed where a mapping keeps the file alive after its descriptor was closed, and with it the lock.
+func unlock(f *os.File) { _ = unix.Flock(int(f.Fd()), unix.LOCK_UN) }

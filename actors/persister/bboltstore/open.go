@@ -304,7 +304,8 @@ func (s *Store) Close() error {
 func (s *Store) release() (err error) {
 	switch {
 	case s.stuck && s.file != nil:
-		err = s.file.Close() // bbolt may hold its own locks for ever; this at least lets go of the file
+		unlock(s.file) // bbolt may hold its own locks for ever; this at least lets go of the file
+		err = s.file.Close()
 	case s.db != nil:
 		err = s.db.Close()
 	}

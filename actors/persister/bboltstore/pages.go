@@ -220,20 +220,22 @@ func (w *walker) tree(id uint64, depth int) error {
 }
 
 // elements checks one page, which may be one within a value (a small bucket is kept inline).
-func (w *walker) elements(p []byte, id uint64, depth int) error {
+func (w *walker) elements(p []byte, id uint64, depth int) (err error) {
 	ne := binary.NativeEndian
 	flags, count := ne.Uint16(p[8:]), int(ne.Uint16(p[10:]))
 	if flags != flagBranch && flags != flagLeaf || pageHeader+count*elementSize > len(p) || flags == flagBranch && count == 0 {
 		return fmt.Errorf("page %d: bad header", id)
 	}
+	next := pageHeader + count*elementSize // bbolt packs keys and values tightly; a wrong count would show here
 	for i := range count {
 		at := pageHeader + i*elementSize
 		e := p[at:]
 		if flags == flagBranch {
 			key, ok := cut(p, at, ne.Uint32(e), ne.Uint32(e[4:]))
-			if !ok || !w.order(key, true) {
+			if !ok || at+int(ne.Uint32(e)) != next || !w.order(key, true) {
 				return fmt.Errorf("page %d: bad element %d", id, i)
 			}
+			next += len(key)
 			if err := w.tree(ne.Uint64(e[8:]), depth+1); err != nil {
 				return err
 			}
@@ -241,14 +243,28 @@ func (w *walker) elements(p []byte, id uint64, depth int) error {
 		}
 		key, ok := cut(p, at, ne.Uint32(e[4:]), ne.Uint32(e[8:]))
 		value, ok2 := cut(p, at, ne.Uint32(e[4:])+ne.Uint32(e[8:]), ne.Uint32(e[12:]))
-		if !ok || !ok2 || !w.order(key, false) || ne.Uint32(e)&^leafBucket != 0 {
+		if !ok || !ok2 || at+int(ne.Uint32(e[4:])) != next || !w.order(key, false) || ne.Uint32(e)&^leafBucket != 0 {
 			return fmt.Errorf("page %d: bad element %d", id, i)
 		}
+		next += len(key) + len(value)
 		if ne.Uint32(e)&leafBucket != 0 {
-			if err := w.child(string(key), value, depth); err != nil {
-				return err
-			}
+			err = w.child(string(key), value, depth)
+		} else if w.where != "" {
+			err = w.value(key, value)
 		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// value checks that a value stands under its own key. A damaged key would make a row vanish, and what is not found may be paid again.
+// Damage to the data is left to whoever reads it, since it can be attributed then.
+func (w *walker) value(key, value []byte) error {
+	head, _, err := unseal(w.where, key, value)
+	if err != nil && head == nil {
+		return corruptFile("check", w.path, w.where, key, err)
 	}
 	return nil
 }
