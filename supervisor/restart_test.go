@@ -306,3 +306,23 @@ func TestGoexitIsAFailure(t *testing.T) {
 		}
 	})
 }
+
+// Only the timer of the last decision, of this incarnation, restarts.
+func TestStaleTimers(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var incarnation uint64
+		w.start(Config{Children: []ChildSpec{w.spec("a")}, Started: func(s *Supervisor, _ actor.Context) { incarnation = s.incarnation }})
+		w.env.Tell("a", "die")
+		synctest.Wait()
+		for _, due := range []restartDue{{incarnation - 1, "child a", 1}, {incarnation, "child a", 0}, {incarnation, "child x", 1}} {
+			w.env.Tell("sup", due)
+			if w.restarts("a") != 0 {
+				t.Fatal("restarted by", due)
+			}
+		}
+		w.env.Tell("sup", restartDue{incarnation, "child a", 1})
+		if w.restarts("a") != 1 {
+			t.Fatal("the test does not know what a timer looks like")
+		}
+	})
+}

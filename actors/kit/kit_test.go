@@ -198,6 +198,93 @@ func TestPanicWhileStopping(t *testing.T) {
 	}
 }
 
+// parentOf makes an actor with one child, which sleeps for what it is sent.
+func parentOf(e *Env, receive func(instance int, ctx actor.Context)) *actor.Props {
+	instances := 0
+	return e.Props(func() actor.Actor {
+		instances++
+		n := instances
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			if _, ok := ctx.Message().(*actor.Started); ok {
+				e.Spawn(ctx, "child", e.Props(func() actor.Actor {
+					return actor.ReceiveFunc(func(ctx actor.Context) {
+						if d, ok := ctx.Message().(time.Duration); ok {
+							time.Sleep(d)
+						}
+					})
+				}))
+			}
+			receive(n, ctx)
+		})
+	})
+}
+
+// A parent that panics over the end of its child, while it stops itself, still stops.
+func TestPanicOverTerminatedWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Options{})
+		pid, _ := e.Spawn(nil, "parent", parentOf(e, func(_ int, ctx actor.Context) {
+			if _, ok := ctx.Message().(*actor.Terminated); ok {
+				panic("ouch")
+			}
+		}))
+		if err := e.System.Root.StopFuture(pid).Wait(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// What comes while an actor waits for its children to stop, to be restarted, is for its next instance.
+func TestMessagesDuringRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Options{})
+		pid, _ := e.Spawn(nil, "parent", parentOf(e, func(n int, ctx actor.Context) {
+			if ctx.Message() == "which" {
+				ctx.Respond(n)
+			}
+		}))
+		e.Tell("child", time.Second)
+		synctest.Wait()
+		p, _ := e.System.ProcessRegistry.Get(pid)
+		p.SendSystemMessage(pid, &actor.Restart{})
+		synctest.Wait()
+		if n, err := Ask(t.Context(), e, "parent", "which"); n != 2 || err != nil {
+			t.Fatal(n, err)
+		}
+	})
+}
+
+// A crashed instance hears nothing more, also not the system messages that overtake its restart.
+func TestCrashedInstanceHearsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Options{})
+		heard := false
+		props := parentOf(e, func(_ int, ctx actor.Context) {
+			switch ctx.Message().(type) {
+			case string:
+				panic("ouch")
+			case *actor.Terminated:
+				heard = true
+			}
+		})
+		pid, _ := e.System.Root.Copy().WithGuardian(undecided{}).SpawnNamed(props, absolute+"parent")
+		e.Tell("parent", "die")
+		synctest.Wait()
+		e.System.Root.Stop(e.PID("child"))
+		synctest.Wait()
+		if heard {
+			t.Fatal("a crashed instance handled a message")
+		}
+		e.System.Root.Stop(pid)
+		synctest.Wait()
+	})
+}
+
+type undecided struct{}
+
+func (undecided) HandleFailure(*actor.ActorSystem, actor.Supervisor, *actor.PID, *actor.RestartStatistics, any, any) {
+}
+
 // An actor that stops itself and panics in the same turn stays stopped.
 func TestStopThenPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

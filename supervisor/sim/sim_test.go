@@ -180,7 +180,7 @@ func TestNodeCrashIsSilentAndNamesAreFree(t *testing.T) {
 		t.Fatal("still alive")
 	}
 	old.Tell("a", "to nobody")
-	if !s.Run(100) || len(got) != 0 {
+	if !s.Settle(100) || len(got) != 0 {
 		t.Fatal(got, s)
 	}
 	s.Spawn("alice", "a", recorder(&got, &started))
