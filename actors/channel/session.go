@@ -61,7 +61,20 @@ func (c *Channel) peerUp(m messages.PeerUp) error {
 	if c.over() {
 		return nil // answered when the peer speaks of the channel
 	}
+	if m.Established {
+		return c.established()
+	}
 	return c.sayReestablish()
+}
+
+// established begins a connection within which the channel was made: there is nothing to re-establish, and the peer expects no
+// channel_reestablish.
+func (c *Channel) established() error {
+	c.session.link = linkUp
+	if c.facts.HolderReady {
+		return c.sayReady()
+	}
+	return nil
 }
 
 func (c *Channel) peerDown(m messages.PeerDown) {
