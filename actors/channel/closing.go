@@ -161,11 +161,13 @@ func (c *Channel) answerRange(tx *commitment.CloseTx, sig lnwire.Sig, fee uint64
 
 // bargain negotiates without fee_range: each proposal strictly between the last ones of both.
 func (c *Channel) bargain(fee uint64, ours FeeRange) error {
-	next := ours.nearest(fee)
+	next := fee
+	if c.closing.sent {
+		next = (fee + c.closing.last) / 2
+	}
+	next = ours.nearest(next)
 	if c.closing.sent && !strictlyBetween(next, fee, c.closing.last) {
-		if next = (fee + c.closing.last) / 2; !strictlyBetween(next, fee, c.closing.last) || !ours.has(next) {
-			return warn("no closing fee suits both of us: you propose %d sat, we accept %d to %d", fee, ours.Min, ours.Max)
-		}
+		return warn("no closing fee suits both of us: you propose %d sat, we accept %d to %d", fee, ours.Min, ours.Max)
 	}
 	return c.offerClosing(next, ours)
 }

@@ -2,8 +2,8 @@ package channel
 
 import "github.com/lnactor/lnactor/internal/ln"
 
-// ScriptSource gives the script to which a channel pays our money when the peer asks for a close and none was announced upfront. It is asked at
-// most once in an incarnation, and the answer is durable before it is used (rule 16).
+// ScriptSource gives the script to which a channel pays our money when the peer asks for a close and none was announced upfront. The answer
+// is durable before it is used (rule 16); after an error it is asked again later.
 type ScriptSource func(ln.ChannelID) ([]byte, error)
 
 // Config holds the limits of a channel. The zero value means the defaults.

@@ -155,3 +155,34 @@ func random(t *testing.T, seed uint64, change func(*terms)) {
 		t.Fatalf("alice has %d msat, want %d", w.a.durable.HolderMsat, want)
 	}
 }
+
+// The worst moment for the funder: it goes down to its reserve, and raises the fee, while the fundee adds as many HTLCs as it may without knowing.
+func TestFunderCanPayAtTheWorstMoment(t *testing.T) {
+	for rate, raise := range map[uint32]int{2000: 0, 253: 8000} {
+		w := newWorld(t, func(tm *terms) {
+			tm.alice.ReserveSat, tm.bob.ReserveSat, tm.feePerKw, tm.pushMsat = 1500, 1500, rate, 900_000_000
+		})
+		if raise > 0 {
+			w.a.toChannel = append(w.a.toChannel, updateFee(raise))
+		}
+		for amount := uint64(100_000_000); amount > 1000; amount /= 2 { // as much as goes
+			w.a.add(1000+amount, amount)
+		}
+		for i := range uint64(25) {
+			w.b.add(i, 3_000_000)
+		}
+		// Both sign before either hears of the other.
+		for _, n := range []*node{w.a, w.b} {
+			for n.turnChannel() || n.turnMonitor() || n.turnPeer() {
+			}
+		}
+		if len(w.a.durable.Outbound) == 0 || len(w.b.durable.Outbound) == 0 {
+			t.Fatal("the two did not add at the same time")
+		}
+		w.run()
+		w.agree()
+		if n := len(w.a.forced) + len(w.b.forced); n > 0 {
+			t.Fatal("the channel failed")
+		}
+	}
+}

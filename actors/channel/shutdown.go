@@ -77,8 +77,8 @@ func (c *Channel) sendShutdown() error {
 		return nil
 	default:
 		var err error
-		if script, err = c.cfg.Script(c.id); err != nil {
-			return err
+		if script, err = c.cfg.Script(c.id); err != nil || !validShutdownScript(script) {
+			return nil // asked again with the next occasion; the peer waits
 		}
 	}
 	var then []messages.Delivery

@@ -1,0 +1,259 @@
+package channel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/txscript"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/commitment"
+	"github.com/lnactor/lnactor/messages"
+)
+
+func (n *node) close(name string, feePerKw uint32) {
+	n.toChannel = append(n.toChannel, messages.CloseChannel{Script: script(name), FeePerKw: feePerKw, ReplyTo: "test"})
+}
+
+// closed checks that both sides have the same valid closing transaction with the right balances.
+func (w *world) closed() *wire.MsgTx {
+	w.t.Helper()
+	a, b := w.a.durable.MutualClose, w.b.durable.MutualClose
+	if a == nil || b == nil {
+		w.t.Fatalf("closing transaction at alice: %t, at bob: %t", a != nil, b != nil)
+	}
+	if a.TxHash() != b.TxHash() || len(w.a.broadcast) == 0 || len(w.b.broadcast) == 0 {
+		w.t.Fatal("the two sides closed with different transactions, or one was not broadcast")
+	}
+	tx := &w.a.durable.Tx
+	_, pk, err := commitment.FundingScript(tx.Holder.Funding, tx.Counterparty.Funding)
+	check(w.t, err)
+	for _, m := range []*wire.MsgTx{a, b} {
+		fetcher := txscript.NewCannedPrevOutputFetcher(pk, int64(tx.Capacity))
+		e, err := txscript.NewEngine(pk, m, 0, txscript.StandardVerifyFlags, nil, txscript.NewTxSigHashes(m, fetcher), int64(tx.Capacity), fetcher)
+		check(w.t, err)
+		check(w.t, e.Execute())
+	}
+	return a
+}
+
+func pays(tx *wire.MsgTx, script []byte) int64 {
+	for _, o := range tx.TxOut {
+		if bytes.Equal(o.PkScript, script) {
+			return o.Value
+		}
+	}
+	return 0
+}
+
+// BOLT 2, Channel Close: either side may start, whoever pays.
+func TestClose(t *testing.T) {
+	for _, by := range []string{"alice", "bob", "both"} {
+		t.Run(by, func(t *testing.T) {
+			w := newWorld(t)
+			w.a.add(1, 50_000_000)
+			w.run()
+			if by != "bob" {
+				w.a.close("alice", 1000)
+			}
+			if by != "alice" {
+				w.b.close("bob", 0)
+			}
+			w.run()
+			if w.a.durable.MutualClose != nil {
+				t.Fatal("closed with an HTLC in flight")
+			}
+			w.a.add(2, 1_000_000)
+			w.b.add(3, 1_000_000)
+			w.b.decide(0, "fulfill")
+			w.run()
+			for _, n := range []*node{w.a, w.b} {
+				if len(n.refused) != 1 || !errors.Is(n.refused[0].Why, ErrClosing) {
+					t.Fatalf("%s: the add after shutdown was answered %v", n.name, n.refused)
+				}
+			}
+			for _, r := range append(w.a.replies, w.b.replies...) {
+				check(t, r.Err)
+			}
+			tx := w.closed()
+			if got := pays(tx, script("bob")); got != 450_000 {
+				t.Fatalf("bob, who pays no fee, gets %d", got)
+			}
+			if got := pays(tx, script("alice")); got < 548_000 || got >= 550_000 {
+				t.Fatalf("alice gets %d", got)
+			}
+		})
+	}
+}
+
+// A close through crashes and disconnects at any message ends in one closing transaction.
+func TestRandomClose(t *testing.T) {
+	for seed := range uint64(*seeds) * 4 {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { randomClose(t, seed) })
+	}
+}
+
+func randomClose(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	w := newWorld(t)
+	nodes := []*node{w.a, w.b}
+	for i := range uint64(4) {
+		nodes[r.IntN(2)].add(i, 2_000_000+i)
+	}
+	who := r.IntN(3)
+	for step := range 1500 {
+		n := nodes[r.IntN(2)]
+		p := r.IntN(1000)
+		switch {
+		case step == 100:
+			if who != 0 {
+				w.a.close("alice", uint32(r.IntN(5000)))
+			}
+			if who != 1 {
+				w.b.close("bob", uint32(r.IntN(5000)))
+			}
+		case p < 20:
+			n.decideOne(r)
+		case p < 25:
+			w.disconnect()
+		case p < 28:
+			n.restart(false)
+		case p < 31:
+			w.disconnect()
+			n.restart(true)
+		case p < 90 && !w.up:
+			w.connect()
+		default:
+			turns := []func() bool{n.turnChannel, n.turnMonitor, n.turnPeer, n.turnWire}
+			turns[r.IntN(len(turns))]()
+		}
+	}
+	w.connect()
+	w.run()
+	for range 2 {
+		for _, n := range nodes {
+			for len(n.accepted) > 0 {
+				n.decideOne(r)
+			}
+		}
+		w.run()
+	}
+	if w.a.durable.HolderShutdown == nil && w.b.durable.HolderShutdown == nil {
+		w.a.close("alice", 0) // the request was lost in a crash
+		w.run()
+	}
+	for _, n := range nodes {
+		if len(n.forced) > 0 {
+			t.Fatalf("%s closed alone: %s", n.name, n.forced[0].Detail)
+		}
+	}
+	w.closed()
+}
+
+func TestCloseIsRefused(t *testing.T) {
+	w := newWorld(t, func(tm *terms) { tm.alice.UpfrontShutdownScript = script("upfront") })
+	w.a.close("alice", 0)
+	w.run()
+	w.a.toChannel = append(w.a.toChannel, messages.CloseChannel{Script: []byte{txscript.OP_TRUE}, ReplyTo: "test"})
+	w.run()
+	if len(w.a.replies) != 2 || !errors.Is(w.a.replies[0].Err, ErrBadScript) || !errors.Is(w.a.replies[1].Err, ErrBadScript) {
+		t.Fatal(w.a.replies)
+	}
+	w.a.close("upfront", 0)
+	w.run()
+	w.a.close("upfront", 0)
+	w.run()
+	if len(w.a.replies) != 4 || w.a.replies[2].Err != nil || !errors.Is(w.a.replies[3].Err, ErrAlreadyClosed) {
+		t.Fatal(w.a.replies)
+	}
+	w.closed()
+}
+
+// BOLT 2, closing_signed: fee_range survives the wire, and its absence is seen.
+func TestFeeRange(t *testing.T) {
+	m := &ClosingSigned{ClosingSigned: lnwire.ClosingSigned{FeeSatoshis: 7}, Range: FeeRange{Min: 5, Max: 1 << 40}}
+	got, ok := decode(t, encode(t, m)).(*lnwire.ClosingSigned)
+	if !ok || got.FeeSatoshis != 7 {
+		t.Fatalf("got %v", got)
+	}
+	for _, d := range []*lnwire.ClosingSigned{got, m.received()} {
+		if r, err := feeRangeOf(d); err != nil || r == nil || *r != m.Range {
+			t.Fatalf("got %v, %v", r, err)
+		}
+	}
+	for extra, bad := range map[string]bool{"": false, "\x03\x01x": false, "\x01\x02xx": true, "\x01": true} {
+		r, err := feeRangeOf(&lnwire.ClosingSigned{ExtraData: []byte(extra)})
+		if r != nil || (err != nil) != bad {
+			t.Errorf("%q: got %v, %v", extra, r, err)
+		}
+	}
+}
+
+// BOLT 2, closing_signed without fee_range: each proposal strictly between the last ones, until one is accepted.
+func TestLegacyNegotiation(t *testing.T) {
+	w := newWorld(t)
+	w.a.close("alice", 5000)
+	w.runUntil(w.b, func(m lnwire.Message) bool { _, ok := m.(*lnwire.ClosingSigned); return ok })
+	if w.b.durable.CounterpartyShutdown == nil || w.b.durable.MutualClose != nil {
+		t.Fatal("not at the negotiation")
+	}
+	// Bob is played by the test: it asks for more than the most, then gives way.
+	first := int64(w.a.durable.ClosingFeeSat)
+	want := first * 4
+	for round := 0; w.a.durable.MutualClose == nil; round++ {
+		if round > 20 {
+			t.Fatal("no end")
+		}
+		w.a.toChannel = append(w.a.toChannel, messages.PeerMsg{Session: w.a.sessionID, Msg: w.b.legacyClosing(want)})
+		for w.a.turnChannel() || w.a.turnMonitor() || w.a.turnPeer() {
+		}
+		if len(w.a.wire) == 0 {
+			t.Fatal("alice says nothing")
+		}
+		last := decode(t, w.a.wire[len(w.a.wire)-1])
+		m, ok := last.(*lnwire.ClosingSigned)
+		if !ok {
+			t.Fatalf("alice says %s", describe(last))
+		}
+		want = (want + int64(m.FeeSatoshis)) / 2
+	}
+	if fee := int64(w.a.durable.ClosingFeeSat); fee <= first || fee > 3*first {
+		t.Fatalf("agreed on %d after %d", fee, first)
+	}
+}
+
+func (n *node) legacyClosing(fee int64) *lnwire.ClosingSigned {
+	f := n.durable
+	t, err := commitment.MutualClose(&f.Tx, &commitment.Close{
+		HolderScript: script("bob"), CounterpartyScript: f.CounterpartyShutdown,
+		HolderMsat: lnwire.MilliSatoshi(f.HolderMsat), CounterpartyMsat: lnwire.MilliSatoshi(f.CounterpartyMsat), Fee: btcutil.Amount(fee),
+	})
+	check(n.w.t, err)
+	sig, err := n.keys.SignMutualClose(1, &f.Tx, t)
+	check(n.w.t, err)
+	return lnwire.NewClosingSigned(lnwire.ChannelID(f.ID), btcutil.Amount(fee), sig)
+}
+
+// runUntil runs until the first message for a node that matches, and keeps that one back.
+func (w *world) runUntil(to *node, match func(lnwire.Message) bool) lnwire.Message {
+	for range 10_000 {
+		for _, n := range []*node{w.a, w.b} {
+			for n.turnChannel() || n.turnMonitor() || n.turnPeer() {
+			}
+			if len(n.wire) > 0 && n.peer == to {
+				if m := decode(w.t, n.wire[0]); match(m) {
+					n.wire = n.wire[1:]
+					return m
+				}
+			}
+			n.turnWire()
+		}
+	}
+	w.t.Fatal("the message did not come")
+	return nil
+}
