@@ -295,6 +295,17 @@ func TestWatchAddedLate(t *testing.T) {
 		h.watch(1, 201, output)
 		h.want() // a repeat does not look back again
 	})
+	t.Run("repeat from further down", func(t *testing.T) {
+		h := newHarness(t, 200)
+		h.register(1, h.f.tip())
+		h.f.mine(spend(1, out(5)))
+		h.f.mine(spend(2, out(1)))
+		h.sync()
+		h.watch(1, 202, out(5))
+		h.want("w1: block 200", "w1: block 202 tx2@202")
+		h.watch(1, 201, out(5))
+		h.want("w1: block 202 tx1@201")
+	})
 	t.Run("later blocks", func(t *testing.T) {
 		h := newHarness(t, 200)
 		h.register(1, h.f.tip())
@@ -571,5 +582,56 @@ func BenchmarkBlock10000Channels(b *testing.B) {
 		b.ReportMetric(float64(many.Nanoseconds())/400, "ns/block@10000")
 		b.ReportMetric(float64(few.Nanoseconds())/400, "ns/block@10")
 		b.ReportMetric(float64(many)/float64(few), "ratio")
+	}
+}
+
+// TestReorgTakesBackWhatALookBackHasSeen: a live watcher looks back, and what it had seen before leaves the chain meanwhile.
+func TestReorgTakesBackWhatALookBackHasSeen(t *testing.T) {
+	h := newHarness(t, 205)
+	h.register(1, h.f.tip())
+	h.want("w1: block 205")
+	h.hold = true
+	h.watch(1, 203, out(5))
+	h.releaseOne()
+	h.releaseOne()
+	h.watch(1, 300, out(6)) // notes how far out(5) was looked for
+	h.f.cut(3)
+	h.f.mine(spend(8, out(1)), spend(9, out(5)))
+	h.f.mineEmpty(3)
+	h.sync()
+	h.hold = false
+	h.release()
+	h.want("w1: fork 202", "w1: block 203 tx8@203 tx9@203")
+}
+
+func TestLaterWishReplacesEarlier(t *testing.T) {
+	h := newHarness(t, 200)
+	h.register(1, h.f.tip())
+	h.wakeAt(1, 202)
+	h.wakeAt(1, 204)
+	h.log = nil
+	h.f.mineEmpty(3)
+	h.sync()
+	h.want()
+	h.f.mine()
+	h.sync()
+	h.want("w1: block 204")
+}
+
+func TestBroadcastOfConfirmedIsNotRepeated(t *testing.T) {
+	h := newHarness(t, 200)
+	h.f.broadcast = func(*wire.MsgTx) error { return &chain.BroadcastError{Code: chain.BroadcastConfirmed} }
+	h.run(h.c.broadcast(messages.Broadcast{Tx: spend(1), ReplyTo: "owner"}))
+	h.want("owner: reply <nil>")
+	h.f.mine()
+	h.sync()
+	if len(h.f.taken) != 1 {
+		t.Fatalf("offered %d times", len(h.f.taken))
+	}
+	h.f.cut(2)
+	h.f.mineEmpty(3)
+	h.sync()
+	if len(h.f.taken) != 2 {
+		t.Fatalf("offered %d times after a reorganisation", len(h.f.taken))
 	}
 }
