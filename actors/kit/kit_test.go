@@ -243,6 +243,7 @@ func TestMessagesDuringRestart(t *testing.T) {
 				ctx.Respond(n)
 			}
 		}))
+		synctest.Wait()
 		e.Tell("child", time.Second)
 		synctest.Wait()
 		p, _ := e.System.ProcessRegistry.Get(pid)
@@ -463,6 +464,7 @@ func TestKill(t *testing.T) {
 				time.Sleep(time.Second) // a turn that takes long, such as a sync
 				finish = true
 				e.Tell("a", "again")
+				e.Spawn(ctx, "late", e.Props(func() actor.Actor { return actor.ReceiveFunc(func(actor.Context) {}) }))
 			}
 		})
 		e.Clock.After(time.Minute, pid, "late")
@@ -480,6 +482,7 @@ func TestKill(t *testing.T) {
 		}
 		var got []any
 		spawn(t, next, "a", user(func(ctx actor.Context) { got = append(got, ctx.Message()) }))
+		spawn(t, next, "late", func(actor.Context) {})
 		e.Tell("a", "from the dead")
 		time.Sleep(time.Hour)
 		synctest.Wait()

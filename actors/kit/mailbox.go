@@ -95,6 +95,9 @@ func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher acto
 	m.mu.Unlock()
 	if m.self != nil {
 		m.env.mailboxes.Store(m.self.Id, m)
+		if m.env.dead.Load() { // spawned in a turn that Kill waits for
+			m.env.System.ProcessRegistry.Remove(m.self)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"runtime"
@@ -73,21 +74,18 @@ func TestPoolRunsWhatIsScheduledAfterClose(t *testing.T) {
 }
 
 // BenchmarkRoundTrip compares a message and its answer between two actors, on kit and on protoactor's own mailbox and dispatcher, with
-// handlers that need as much stack as ours do. "ratio" is how many times faster kit is, in alternating runs.
+// handlers that need no stack to speak of, and 8 kB as ours do. "ratio" is how many times faster kit is, in alternating runs.
 func BenchmarkRoundTrip(b *testing.B) {
 	ours := newEnv(b, Options{})
 	plain := newEnv(b, Options{Mailbox: actor.Unbounded(), Dispatcher: actor.NewDefaultDispatcher(300)})
-	for _, shape := range []struct {
-		name  string
-		pairs int
-	}{{"1", 1}, {"64", 64}} {
-		b.Run("pairs="+shape.name, func(b *testing.B) {
+	for _, shape := range []struct{ pairs, stack int }{{1, 0}, {1, 8}, {64, 0}, {64, 8}} {
+		b.Run(fmt.Sprintf("pairs=%d/stack=%dk", shape.pairs, shape.stack), func(b *testing.B) {
 			var kit, other time.Duration
 			n := b.N/8 + 1
 			b.ResetTimer()
 			for range 4 {
-				kit += pingPong(b, ours, shape.pairs, n)
-				other += pingPong(b, plain, shape.pairs, n)
+				kit += pingPong(b, ours, shape.pairs, shape.stack, n)
+				other += pingPong(b, plain, shape.pairs, shape.stack, n)
 			}
 			b.ReportMetric(float64(kit.Nanoseconds())/float64(4*n), "kit-ns/op")
 			b.ReportMetric(float64(other.Nanoseconds())/float64(4*n), "protoactor-ns/op")
@@ -96,12 +94,12 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-func pingPong(b *testing.B, e *Env, pairs, n int) time.Duration {
+func pingPong(b *testing.B, e *Env, pairs, stack, n int) time.Duration {
 	finished := make(chan struct{}, pairs)
 	n = n/pairs + 1
 	props := func(f func(actor.Context)) *actor.Props {
 		return e.Props(func() actor.Actor {
-			return actor.ReceiveFunc(user(func(ctx actor.Context) { deep(0); f(ctx) }))
+			return actor.ReceiveFunc(user(func(ctx actor.Context) { deep(stack); f(ctx) }))
 		})
 	}
 	var pids []*actor.PID
@@ -140,14 +138,32 @@ func pingPong(b *testing.B, e *Env, pairs, n int) time.Duration {
 	return took
 }
 
-// deep uses about 8 kB of stack, as signing and decoding do.
+// deep uses that many kB of stack, as signing and decoding do.
 //
 //go:noinline
 func deep(n int) byte {
+	if n == 0 {
+		return 0
+	}
 	var page [1024]byte
 	page[n] = byte(n)
-	if n < 8 {
-		return deep(n+1) + page[n/2]
+	return deep(n-1) + page[n/2]
+}
+
+// BenchmarkIdleActor reports what an actor costs that has handled a message and waits for the next.
+func BenchmarkIdleActor(b *testing.B) {
+	e := newEnv(b, Options{})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range b.N {
+		at := messages.MonitorAddr([32]byte{byte(i), byte(i >> 8), byte(i >> 16)})
+		spawn(b, e, at, user(func(ctx actor.Context) { ctx.Respond("done") }))
+		if _, err := Ask(b.Context(), e, at, "x"); err != nil {
+			b.Fatal(err)
+		}
 	}
-	return page[0]
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N), "B/actor")
 }
