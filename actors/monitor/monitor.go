@@ -33,8 +33,8 @@ type Step struct {
 	Record *record.Record // nil: nothing has to be recorded
 	Rows   []record.Row
 
-	Events    []facts.Event // new ones
-	Resolved  []Resolved    // inbound HTLCs that were irrevocably removed, by id
+	Events    []facts.Event     // new ones
+	Resolved  []Resolved        // inbound HTLCs that were irrevocably removed, by id
 	Facts     []facts.Update    // the monitor's own updates, for the channel's copy of the facts
 	Decided   *facts.Resolution // a new decision, for the channel to propose
 	Broadcast []Broadcast
