@@ -16,6 +16,7 @@ type Stats struct {
 	Refused     atomic.Uint64
 	Batches     atomic.Uint64 // commits; Appends/Batches is the mean batch size
 	LastBatch   atomic.Int64  // appends in the last one
+	CommitTime  atomic.Int64  // nanoseconds spent in commits; divided by Batches it is the mean latency
 	LastCommit  atomic.Int64  // nanoseconds that the last commit took
 	SlowCommit  atomic.Int64  // nanoseconds of the slowest
 	Records     atomic.Int64  // in the log, dead ones included
@@ -26,6 +27,7 @@ type Stats struct {
 func (s *Stats) batch(c *core, appends int, took time.Duration) {
 	s.Batches.Add(1)
 	s.LastBatch.Store(int64(appends))
+	s.CommitTime.Add(int64(took))
 	s.LastCommit.Store(int64(took))
 	s.SlowCommit.Store(max(s.SlowCommit.Load(), int64(took)))
 	s.log(c)
