@@ -1,0 +1,211 @@
+package lnactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Connect makes a lasting connection to a node: it is made again whenever it is lost, until Disconnect. It returns once the first attempt has
+// ended; with an error the attempts go on.
+func (n *Node) Connect(ctx context.Context, id NodeID, address string) error {
+	reply, err := ask[messages.ConnectReply](ctx, n, messages.PeersAddr, func(to messages.Addr) any {
+		return messages.ConnectPeer{Peer: id, Address: address, ReplyTo: to}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return n.fail("connect", err)
+}
+
+// Disconnect ends the connection to a node and its attempts. Channels stay open.
+func (n *Node) Disconnect(ctx context.Context, id NodeID) error {
+	reply, err := ask[messages.ConnectReply](ctx, n, messages.PeersAddr, func(to messages.Addr) any {
+		return messages.DisconnectPeer{Peer: id, ReplyTo: to}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return n.fail("disconnect", err)
+}
+
+// Peers lists the nodes that we are or want to be connected to.
+func (n *Node) Peers(ctx context.Context) ([]Peer, error) {
+	reply, err := ask[messages.PeerList](ctx, n, messages.PeersAddr, func(to messages.Addr) any {
+		return messages.ListPeers{ReplyTo: to}
+	})
+	return reply.Peers, n.fail("list peers", err)
+}
+
+// OpenParams describe a channel to open.
+type OpenParams struct {
+	Peer        NodeID // connected
+	CapacitySat uint64
+	PushMsat    uint64 // given to the peer at once
+	FeePerKw    uint32 // of the funding and the commitment transactions; 0: an estimate
+}
+
+// OpenChannel opens a channel and funds it from the wallet. It returns when the channel is durable and its funding transaction handed to the chain;
+// ChannelReady tells when it can be used. With an error nothing was opened and no coin is bound.
+func (n *Node) OpenChannel(ctx context.Context, p OpenParams) (ChannelID, error) {
+	const op = "open channel"
+	fee, err := n.feeRate(ctx, p.FeePerKw)
+	if err != nil {
+		return ChannelID{}, n.fail(op, err)
+	}
+	peers, err := n.Peers(ctx)
+	if err != nil {
+		return ChannelID{}, err
+	}
+	connected := false
+	for _, q := range peers {
+		connected = connected || q.Peer == p.Peer && q.Connected
+	}
+	if !connected {
+		return ChannelID{}, &Error{Op: op, Err: fmt.Errorf("%w %s", ErrNotConnected, p.Peer), Hint: "connect to it first"}
+	}
+	reply, err := ask[messages.OpenReply](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
+		return messages.RequestOpen{
+			Peer: p.Peer, CapacitySat: p.CapacitySat, PushMsat: p.PushMsat, FeePerKw: fee, FundingFeePerKw: fee, ReplyTo: to,
+		}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return reply.Channel, n.fail(op, err)
+}
+
+// feeRate is the one given, or an estimate, or the configured fallback.
+func (n *Node) feeRate(ctx context.Context, given uint32) (uint32, error) {
+	if given != 0 {
+		return given, nil
+	}
+	rate, err := n.chain.FeeRate(ctx, 6)
+	if err == nil {
+		return max(uint32(min(rate, 1_000_000)), feeFloor), nil
+	}
+	if n.cfg.FeePerKw == 0 {
+		return 0, fmt.Errorf("no fee estimate: %w; set Config.FeePerKw or give a fee rate", err)
+	}
+	return n.cfg.FeePerKw, nil
+}
+
+// CloseChannel starts a cooperative close (BOLT 2): no new payments, and once none is in flight the money goes to the wallet. It returns when the
+// start is durable; ChannelClosed tells when the closing transaction has confirmed.
+func (n *Node) CloseChannel(ctx context.Context, id ChannelID) error {
+	const op = "close channel"
+	if err := n.known(ctx, op, id); err != nil {
+		return err
+	}
+	script, err := n.wallet.NewScript()
+	if err != nil {
+		return n.channelError(op, id, err)
+	}
+	fee, err := n.feeRate(ctx, 0)
+	if err != nil {
+		return n.channelError(op, id, err)
+	}
+	reply, err := ask[messages.CloseReply](ctx, n, messages.ChannelAddr(id), func(to messages.Addr) any {
+		return messages.CloseChannel{Script: script, FeePerKw: fee, ReplyTo: to}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return n.channelError(op, id, err)
+}
+
+// ForceCloseChannel broadcasts the holder's commitment transaction. It returns when the decision is durable. This release does not claim the outputs
+// of that transaction.
+func (n *Node) ForceCloseChannel(ctx context.Context, id ChannelID) error {
+	const op = "force-close channel"
+	if err := n.known(ctx, op, id); err != nil {
+		return err
+	}
+	reply, err := ask[messages.CloseReply](ctx, n, messages.MonitorAddr(id), func(to messages.Addr) any {
+		return messages.ForceCloseChannel{Reason: facts.CloseByUser, ReplyTo: to}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return n.channelError(op, id, err)
+}
+
+// known refuses ids of no channel, which nobody would answer for.
+func (n *Node) known(ctx context.Context, op string, id ChannelID) error {
+	list, err := n.Channels(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if c.Channel == id {
+			return nil
+		}
+	}
+	return n.channelError(op, id, ErrNotFound)
+}
+
+func (n *Node) channelError(op string, id ChannelID, err error) error {
+	var e *Error
+	if err := n.fail(op, err); errors.As(err, &e) {
+		e.Channel = id
+		return e
+	}
+	return nil
+}
+
+// Channels lists the channels whose monitors have loaded, by id.
+func (n *Node) Channels(ctx context.Context) ([]Channel, error) {
+	reply, err := ask[messages.ChannelList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
+		return messages.ListChannels{ReplyTo: to}
+	})
+	return reply.Channels, n.fail("list channels", err)
+}
+
+// Quarantined lists the channels that stay down until an operator looks at them; payments that they may hold wait.
+func (n *Node) Quarantined(ctx context.Context) ([]ChannelID, error) {
+	reply, err := ask[messages.ChannelList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
+		return messages.ListChannels{ReplyTo: to}
+	})
+	return reply.Quarantined, n.fail("list channels", err)
+}
+
+// Balance is the node's money.
+type Balance struct {
+	ConfirmedSat   uint64 // on chain, spendable
+	UnconfirmedSat uint64 // on chain, waiting for a block
+	ReservedSat    uint64 // on chain, bound by a channel that is being opened
+	ChannelsMsat   uint64 // in channels, without HTLCs under way, before commitment fees
+	OutboundMsat   uint64 // in HTLCs that we offered
+	InboundMsat    uint64 // in HTLCs that were offered to us
+}
+
+// Balance adds up the wallet and the open channels.
+func (n *Node) Balance(ctx context.Context) (Balance, error) {
+	list, err := n.Channels(ctx)
+	if err != nil {
+		return Balance{}, err
+	}
+	w := n.wallet.Balance()
+	b := Balance{ConfirmedSat: uint64(w.Confirmed), UnconfirmedSat: uint64(w.Unconfirmed), ReservedSat: uint64(w.Reserved)}
+	for _, c := range list {
+		if c.Phase == PhaseClosed {
+			continue
+		}
+		b.ChannelsMsat += c.HolderMsat
+		b.OutboundMsat += c.OutboundMsat
+		b.InboundMsat += c.InboundMsat
+	}
+	return b, nil
+}
+
+// NewAddress is an address of the wallet that was never given before.
+func (n *Node) NewAddress(_ context.Context) (string, error) {
+	a, err := n.wallet.NewAddress()
+	if err != nil {
+		return "", n.fail("new address", err)
+	}
+	return a.EncodeAddress(), nil
+}

@@ -1,0 +1,95 @@
+package lnactor
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/btcsuite/btcd/chaincfg"
+
+	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/supervisor"
+)
+
+// Config says what a node is made of. The zero value is a node on a fresh regtest chain of its own, which lives in memory and forgets everything:
+// good for trying out and for tests.
+type Config struct {
+	// Dir is the data directory; it is made if it does not exist and belongs to one process at a time. Empty: everything is in memory.
+	Dir string
+
+	// Passphrase of the seed file in Dir. It may be empty.
+	Passphrase []byte
+
+	// Name distinguishes the nodes of one process in logs and addresses of actors. Empty: one that no other node of the process has.
+	Name string
+
+	// Chain is the chain to follow and Params its parameters. Nil: an embedded regtest chain of the node's own, in Dir if that is set.
+	Chain  ChainSource
+	Params *chaincfg.Params
+
+	// Listen is the TCP address for peers, such as "127.0.0.1:0". Empty: none; the node still connects to others.
+	Listen string
+
+	// ManualClaim asks about every incoming payment (PaymentClaimable, ClaimPayment, RefusePayment) instead of claiming it at once.
+	ManualClaim bool
+
+	// MinDepth is the number of confirmations before a channel that others fund can be used. 0: 3.
+	MinDepth uint32
+
+	// FeePerKw is the fee rate, in satoshis per 1000 weight units, for when the chain source has no estimate. 0: 253 on regtest and simnet,
+	// and no channels are opened without an estimate elsewhere.
+	FeePerKw uint32
+
+	// System lets the node live in a host's actor system. Nil: one of its own.
+	System *actor.ActorSystem
+
+	// Log gets structured logs; nil discards them. No secret is ever logged.
+	Log *slog.Logger
+
+	// Restart is the back-off of crashed actors; zero fields have defaults.
+	Restart supervisor.Backoff
+
+	// Observe is told of crashes, restarts and quarantines. It must return at once.
+	Observe func(SupervisionEvent)
+
+	// Faults injects crashes, for tests and demonstrations. Nil: none, at no cost.
+	Faults kit.Faults
+
+	// Rand is the source of secrets, crypto/rand if nil. For reproducible tests only.
+	Rand io.Reader
+
+	// seed overrides the seed file.
+	entropy *[16]byte
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Params == nil {
+		if c.Chain != nil {
+			return c, fmt.Errorf("%w: Chain is set, so Params must say which chain it is", ErrConfig)
+		}
+		c.Params = regtest.Params()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.MinDepth == 0 {
+		c.MinDepth = 3
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.FeePerKw == 0 && (c.Params.Name == chaincfg.RegressionNetParams.Name || c.Params.Name == chaincfg.SimNetParams.Name) {
+		c.FeePerKw = feeFloor
+	}
+	return c, nil
+}
+
+// feeFloor is what every node relays: 1 sat/vB, rounded up.
+const feeFloor = 253
+
+// closeLimit is how long Close waits for what is under way.
+const closeLimit = 10 * time.Second

@@ -1,0 +1,253 @@
+package lnactor
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/lightningnetwork/lnd/keychain"
+
+	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/actors/channel"
+	"github.com/lnactor/lnactor/actors/channel/opening"
+	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/actors/manager"
+	"github.com/lnactor/lnactor/actors/peer"
+	"github.com/lnactor/lnactor/actors/peer/peers"
+	"github.com/lnactor/lnactor/actors/peer/tcp"
+	"github.com/lnactor/lnactor/actors/persister"
+	"github.com/lnactor/lnactor/actors/persister/bboltstore"
+	"github.com/lnactor/lnactor/actors/persister/memstore"
+	"github.com/lnactor/lnactor/actors/userevents"
+	"github.com/lnactor/lnactor/internal/chankeys"
+	"github.com/lnactor/lnactor/internal/invoice"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/internal/seed"
+	"github.com/lnactor/lnactor/internal/wallet"
+	"github.com/lnactor/lnactor/messages"
+	"github.com/lnactor/lnactor/supervisor"
+)
+
+var unnamed atomic.Uint64
+
+// Open starts a node and returns when every channel has loaded or is quarantined, so that payments can be made. Errors: ErrConfig, ErrInUse,
+// ErrCorrupt, ErrStoreFailed, or the context's. With an error nothing is left open.
+func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
+	cfg, err = cfg.withDefaults()
+	if err != nil {
+		return nil, &Error{Op: "open", Err: err}
+	}
+	n := &Node{cfg: cfg, done: make(chan struct{}), stats: &persister.Stats{}}
+	n.life, n.end = context.WithCancel(context.Background())
+	if err := n.start(ctx); err != nil {
+		if n.env == nil {
+			for i := len(n.closers) - 1; i >= 0; i-- {
+				err = errors.Join(err, n.closers[i]())
+			}
+		} else {
+			n.stop(errKilled)
+			<-n.done
+		}
+		return nil, &Error{Op: "open", Err: err}
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) error {
+	if err := n.openStore(); err != nil {
+		return err
+	}
+	root, err := n.openSeed()
+	if err != nil {
+		return err
+	}
+	key, err := root.NodeKey()
+	if err != nil {
+		return err
+	}
+	copy(n.id[:], key.PubKey().SerializeCompressed())
+	n.invoices, n.invoiceSigner = invoice.NewKeys(root), invoice.SignerOf(key)
+	if err := n.openChain(); err != nil {
+		return err
+	}
+	if err := n.openWallet(root); err != nil {
+		return err
+	}
+	book, err := openAddressBook(n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	n.transport, err = tcp.New(tcp.Config{Key: onion.KeyOf(key), Listen: n.cfg.Listen})
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, func() error { n.transport.Close(); return nil })
+	if err := n.openEnv(); err != nil {
+		return err
+	}
+	go n.reap()
+	n.events = userevents.NewQueue(func(id string) { n.env.Tell(messages.ManagerAddr, messages.UserEventHandled{ID: id}) })
+	n.pid, err = supervisor.StartNode(n.env, n.parts(root, key, book))
+	if err != nil {
+		return err
+	}
+	// The manager may crash over the question or before it answers, so it is asked again until it does.
+	for {
+		wait, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_, err := ask[messages.ManagerReady](wait, n, messages.ManagerAddr, func(to messages.Addr) any {
+			return messages.AwaitReady{ReplyTo: to}
+		})
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case n.life.Err() != nil:
+			<-n.done
+			return n.err
+		case ctx.Err() != nil:
+			return fmt.Errorf("channels are still loading: %w", ctx.Err())
+		}
+	}
+}
+
+func (n *Node) openStore() error {
+	if n.cfg.Dir == "" {
+		n.store = memstore.New()
+		return nil
+	}
+	if err := os.MkdirAll(n.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	s, err := bboltstore.Open(n.cfg.Dir, bboltstore.Options{})
+	if err != nil {
+		return err
+	}
+	n.store = s
+	n.closers = append(n.closers, s.Close)
+	return nil
+}
+
+func (n *Node) openSeed() (*seed.Root, error) {
+	if n.cfg.Dir == "" || n.cfg.entropy != nil {
+		var entropy [seed.EntropySize]byte
+		if n.cfg.entropy != nil {
+			entropy = *n.cfg.entropy
+		} else if _, err := io.ReadFull(n.cfg.Rand, entropy[:]); err != nil {
+			return nil, err
+		}
+		return seed.FromEntropy(entropy, time.Now(), n.cfg.Params)
+	}
+	path := filepath.Join(n.cfg.Dir, seedFile)
+	root, err := seed.Open(path, n.cfg.Passphrase, n.cfg.Params)
+	if !errors.Is(err, seed.ErrNotFound) {
+		return root, err
+	}
+	// Channels can't be signed for with another seed, so a new one is made only for a store that never had a channel.
+	_, used, err := n.store.Last(messages.BucketKeys, nil)
+	switch {
+	case err != nil:
+		return nil, err
+	case used:
+		return nil, fmt.Errorf("%w: %s is missing, but the store holds channels of it; bring the file back, or restore it from its words", ErrCorrupt, path)
+	}
+	return seed.Create(path, n.cfg.Passphrase, n.cfg.Params, n.cfg.Rand, time.Now())
+}
+
+func (n *Node) openChain() error {
+	n.chain = n.cfg.Chain
+	if n.chain != nil {
+		return nil
+	}
+	dir := ""
+	if n.cfg.Dir != "" {
+		dir = filepath.Join(n.cfg.Dir, chainDir)
+	}
+	c, err := regtest.New(dir)
+	if err != nil {
+		return err
+	}
+	n.chain = c.Source()
+	n.closers = append(n.closers, c.Close)
+	return nil
+}
+
+func (n *Node) openWallet(root *seed.Root) error {
+	next, save, err := walletIndexes(n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	n.wallet, err = wallet.New(wallet.Config{
+		Params: n.cfg.Params, Keys: root, Next: next, SaveIndexes: save, SpendUnconfirmedChange: true,
+	})
+	return err
+}
+
+func (n *Node) openEnv() error {
+	name := n.cfg.Name
+	if name == "" {
+		name = fmt.Sprintf("node%d", unnamed.Add(1))
+	}
+	system := n.cfg.System
+	if system == nil {
+		system = kit.NewSystem(n.cfg.Log)
+		n.closers = append(n.closers, func() error { system.Shutdown(); return nil })
+	}
+	env, err := kit.NewEnv(system, name, kit.Options{Log: n.cfg.Log, Stop: n.stop, Faults: n.cfg.Faults})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	n.env = env
+	return nil
+}
+
+func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) supervisor.Parts {
+	genesis := *n.cfg.Params.GenesisHash
+	open := opening.DefaultConfig(genesis)
+	open.MinDepth = n.cfg.MinDepth
+	return supervisor.Parts{
+		Store: n.store, StoreStats: n.stats, Chain: n.chain,
+		Signer: chankeys.NewLocal(func(f keychain.KeyFamily, i uint32) (*btcec.PrivateKey, error) { return root.Key(f, i) }),
+		Wallet: n.wallet,
+		Alias:  aliasOf(root),
+		Tip:    n.tip,
+		Manager: manager.Config{
+			NodeKey: onion.KeyOf(key), Invoices: n.invoices, Derive: root.Derive, ManualClaim: n.cfg.ManualClaim,
+		},
+		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
+		Opening: open,
+		Events:  userevents.Producer(n.events),
+		Peers: peers.Producer(n.env, peers.Config{
+			Session: peer.Config{Self: n.id, Chain: genesis}, Transport: n.transport,
+			Lasting: book.list, Remember: book.remember, Forget: book.forget,
+		}),
+		Backoff: n.cfg.Restart, Observe: n.cfg.Observe,
+	}
+}
+
+// aliasOf gives a channel a short_channel_id that is not in any block (BOLT 2, option_scid_alias), and tells nothing about the channel.
+func aliasOf(root *seed.Root) func(ln.ChannelID) uint64 {
+	return func(id ln.ChannelID) uint64 {
+		h := root.Derive("lnactor/scid-alias/" + id.String())
+		const firstBlock, blocks = 16_000_000, 250_000 // the range that other implementations use
+		v := binary.BigEndian.Uint64(h[:])
+		height := firstBlock + v%blocks
+		return height<<40 | v>>24&0xffffff<<16 | v&0xffff
+	}
+}
+
+// tip is the best block that the wallet has followed.
+func (n *Node) tip() opening.Tip {
+	height, hash, ok := n.wallet.Tip()
+	if !ok {
+		return opening.Tip{Hash: *n.cfg.Params.GenesisHash}
+	}
+	return opening.Tip{Height: height, Hash: hash}
+}
