@@ -125,3 +125,16 @@ type ClaimHeld struct {
 
 // ClaimReply answers ClaimHeld.
 type ClaimReply struct{ Err error }
+
+// OpeningEnded tells the manager that a negotiation is over, however it ended: the peer may begin another one.
+type OpeningEnded struct {
+	Peer        ln.NodeID
+	TemporaryID ln.ChannelID
+}
+
+// MonitorsStarted goes from a new incarnation of Monitors to the manager, which says ManagerHello again if it still waits for the list.
+type MonitorsStarted struct{ Incarnation uint64 }
+
+// EventsStarted goes from a new incarnation of the actor at EventsAddr to the manager, which tells it again all that is not handled: what was in
+// the hands of the dead one may be lost.
+type EventsStarted struct{ Incarnation uint64 }

@@ -467,14 +467,16 @@ func (x *PaymentResult) GetReason() string {
 	return ""
 }
 
-// InvoiceRow is the row of bucket "invoices": the invoice was paid by this HTLC.
-// Reconstructible from the monitors while the HTLC lives.
+// InvoiceRow is the row of bucket "invoices": the invoice is paid by this HTLC, or
+// with held, this HTLC would pay it and the user was asked. Reconstructible from
+// the monitors while the HTLC lives, but for held.
 type InvoiceRow struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // 1
 	AmountMsat    uint64                 `protobuf:"varint,2,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
 	ChannelId     []byte                 `protobuf:"bytes,3,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	HtlcId        uint64                 `protobuf:"varint,4,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
+	Held          bool                   `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"` // announced by PaymentClaimable, not decided
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -537,6 +539,13 @@ func (x *InvoiceRow) GetHtlcId() uint64 {
 	return 0
 }
 
+func (x *InvoiceRow) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
 var File_recordspb_manager_proto protoreflect.FileDescriptor
 
 const file_recordspb_manager_proto_rawDesc = "" +
@@ -572,7 +581,7 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"\x06result\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentResultR\x06result\"C\n" +
 	"\rPaymentResult\x12\x1a\n" +
 	"\bpreimage\x18\x01 \x01(\fR\bpreimage\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x7f\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x93\x01\n" +
 	"\n" +
 	"InvoiceRow\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
@@ -580,7 +589,8 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"amountMsat\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x03 \x01(\fR\tchannelId\x12\x17\n" +
-	"\ahtlc_id\x18\x04 \x01(\x04R\x06htlcIdB/Z-github.com/lnactor/lnactor/messages/recordspbb\x06proto3"
+	"\ahtlc_id\x18\x04 \x01(\x04R\x06htlcId\x12\x12\n" +
+	"\x04held\x18\x05 \x01(\bR\x04heldB/Z-github.com/lnactor/lnactor/messages/recordspbb\x06proto3"
 
 var (
 	file_recordspb_manager_proto_rawDescOnce sync.Once
