@@ -62,6 +62,7 @@ type node struct {
 	forced    []messages.ForceCloseChannel
 	fencedAt  []uint64
 	broadcast []*wire.MsgTx
+	said      []string
 	attached  uint64 // incarnation of the channel that attached last, 0 for none
 	told      uint64 // incarnation that was told of the session
 
@@ -406,6 +407,7 @@ func (n *node) turnPeer() bool {
 		if m.Session == n.sessionID {
 			for _, msg := range m.Msgs {
 				n.wire = append(n.wire, encode(n.w.t, msg))
+				n.said = append(n.said, describe(decode(n.w.t, encode(n.w.t, msg))))
 			}
 		}
 	case messages.PeerReconnect:

@@ -1,0 +1,283 @@
+package channel
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// say lets bob say something to alice, out of the blue.
+func (w *world) say(msgs ...lnwire.Message) {
+	for _, m := range msgs {
+		w.a.toChannel = append(w.a.toChannel, messages.PeerMsg{Session: w.a.sessionID, Msg: m})
+	}
+	for w.a.turnChannel() || w.a.turnMonitor() || w.a.turnPeer() {
+	}
+}
+
+// heard is what alice said since she was last asked.
+func (w *world) heard() string {
+	said := strings.Join(w.a.said, "\n")
+	w.a.said = nil
+	return said
+}
+
+func addMsg(id, amount uint64) *lnwire.UpdateAddHTLC {
+	return &lnwire.UpdateAddHTLC{ID: id, Amount: lnwire.MilliSatoshi(amount), Expiry: 500}
+}
+
+// BOLT 2: each breach fails the channel or costs the connection, and leaves the facts as they were. Alice owes bob one committed HTLC, id 0, and
+// bob has one of hers; bob then says what he must not.
+func TestBreaches(t *testing.T) {
+	key, _ := btcec.PrivKeyFromBytes(bytes.Repeat([]byte{7}, 32))
+	const fails, warns, nothing = "error", "warning", ""
+	long := make([]lnwire.Message, 0, 40)
+	for i := range uint64(40) {
+		long = append(long, addMsg(1+i, 2_000_000))
+	}
+	one := func(m ...lnwire.Message) []lnwire.Message { return m }
+	for _, c := range []struct {
+		name string
+		says []lnwire.Message
+		want string
+		part string
+	}{
+		{"add: id skipped", one(addMsg(2, 2_000_000)), fails, "id 2, want 1"},
+		{"add: id used", one(addMsg(0, 2_000_000)), fails, "id 0, want 1"},
+		{"add: id repeated", one(addMsg(1, 2_000_000), addMsg(1, 2_000_000)), fails, "id 1, want 2"},
+		{"add: nothing", one(addMsg(1, 0)), fails, "0 msat"},
+		{"add: below the minimum", one(addMsg(1, 999)), fails, "htlc_minimum_msat"},
+		{"add: more than bob has", one(addMsg(1, 390_000_000)), fails, "above reserve"},
+		{"add: all that is above the reserve, twice", one(addMsg(1, 200_000_000), addMsg(2, 200_000_000)), fails, "above reserve"},
+		{"add: absurd amount", one(addMsg(1, ^uint64(0))), fails, "in flight"},
+		{"add: a time as expiry", one(&lnwire.UpdateAddHTLC{ID: 1, Amount: 2_000_000, Expiry: 500_000_000}), fails, "not a height"},
+		{"add: too many", long, fails, "more than 30"},
+		{"fulfill: no such HTLC", one(&lnwire.UpdateFulfillHTLC{ID: 5}), fails, "not there"},
+		{"fulfill: wrong preimage", one(&lnwire.UpdateFulfillHTLC{ID: 0, PaymentPreimage: [32]byte{1}}), fails, "wrong preimage"},
+		{"fulfill: twice", one(&lnwire.UpdateFulfillHTLC{ID: 0, PaymentPreimage: preimage(1)}, &lnwire.UpdateFulfillHTLC{ID: 0, PaymentPreimage: preimage(1)}), fails, "not there"},
+		{"fail: after fulfill", one(&lnwire.UpdateFulfillHTLC{ID: 0, PaymentPreimage: preimage(1)}, &lnwire.UpdateFailHTLC{ID: 0}), fails, "not there"},
+		{"fail: no such HTLC", one(&lnwire.UpdateFailHTLC{ID: 1}), fails, "not there"},
+		{"malformed: without BADONION", one(&lnwire.UpdateFailMalformedHTLC{ID: 0, FailureCode: 5}), fails, "BADONION"},
+		{"fee: not the funder", one(&lnwire.UpdateFee{FeePerKw: 3000}), fails, "does not pay"},
+		{"commitment_signed: garbage", one(&lnwire.CommitSig{}), fails, "bad signature"},
+		{"commitment_signed: garbage for an add", one(addMsg(1, 2_000_000), &lnwire.CommitSig{HtlcSigs: make([]lnwire.Sig, 3)}), fails, "bad signature"},
+		{"commitment_signed: too many signatures", one(&lnwire.CommitSig{HtlcSigs: make([]lnwire.Sig, 400)}), fails, "number of htlc signatures"},
+		{"revoke_and_ack: nothing to revoke", one(&lnwire.RevokeAndAck{NextRevocationKey: key.PubKey()}), fails, "without a commitment_signed"},
+		{"shutdown: script", one(&lnwire.Shutdown{Address: []byte{0x51}}), warns, "does not allow"},
+		{"shutdown: with an add on its way", one(addMsg(1, 2_000_000), &lnwire.Shutdown{Address: script("bob")}), fails, "before commitment_signed"},
+		{"add: after shutdown", one(&lnwire.Shutdown{Address: script("bob")}, addMsg(1, 2_000_000)), fails, "after shutdown"},
+		{"shutdown: another script", one(&lnwire.Shutdown{Address: script("bob")}, &lnwire.Shutdown{Address: script("x")}), warns, "another script"},
+		{"closing_signed: too early", one(&lnwire.ClosingSigned{}), warns, "closing_signed before"},
+		{"channel_reestablish: twice", one(&lnwire.ChannelReestablish{}), warns, "twice"},
+		{"channel_ready: again", one(&lnwire.ChannelReady{NextPerCommitmentPoint: key.PubKey()}), nothing, ""},
+		{"warning", one(&lnwire.Warning{Data: []byte("careful")}), nothing, ""},
+		{"unknown", one(&lnwire.Stfu{}), nothing, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.a.add(1, 2_000_000)
+			w.b.add(2, 2_000_000)
+			w.run()
+			before := w.a.durable.Clone()
+			w.heard()
+			before.CounterpartyShutdown, before.HolderShutdown = nil, nil
+			w.say(c.says...)
+			said := w.heard()
+			if c.want == nothing && said != "" {
+				t.Fatalf("alice says %s", said)
+			}
+			if !strings.Contains(said, c.want) || !strings.Contains(said, c.part) {
+				t.Fatalf("alice says %q, want %s with %q", said, c.want, c.part)
+			}
+			if got := len(w.a.forced); (got == 1) != (c.want == fails) {
+				t.Fatalf("%d closes", got)
+			}
+			after := w.a.durable.Clone()
+			if after.ForceClose != nil && after.ForceClose.Reason != facts.CloseByProtocolError {
+				t.Fatal(after.ForceClose)
+			}
+			after.ForceClose, after.CounterpartyShutdown, after.HolderShutdown = nil, nil, nil
+			// A preimage is kept whatever came with it (S4).
+			after.Outbound[0].Preimage = nil
+			if !reflect.DeepEqual(before, after) {
+				t.Fatal("the facts changed")
+			}
+			if c.want == fails {
+				w.say(addMsg(1, 2_000_000), &lnwire.CommitSig{})
+				if more := w.heard(); more != "" {
+					t.Fatalf("alice goes on: %s", more)
+				}
+			}
+		})
+	}
+}
+
+// A preimage counts also when it comes with a breach, and after the channel has ended (S4).
+func TestPreimageAlwaysCounts(t *testing.T) {
+	w := newWorld(t)
+	w.a.add(1, 2_000_000)
+	w.run()
+	w.say(&lnwire.UpdateFee{FeePerKw: 1}, &lnwire.UpdateFulfillHTLC{ID: 0, PaymentPreimage: preimage(1)})
+	if len(w.a.forced) != 1 || w.a.outcome[0] != "claimed" {
+		t.Fatalf("closed %d times, outcome %q", len(w.a.forced), w.a.outcome[0])
+	}
+}
+
+// revoke_and_ack with a secret that is not the one of the commitment reveals nothing and is worth nothing.
+func TestWrongRevocation(t *testing.T) {
+	w := newWorld(t)
+	w.a.add(1, 2_000_000)
+	m := w.runUntil(w.a, func(m lnwire.Message) bool { _, ok := m.(*lnwire.RevokeAndAck); return ok }).(*lnwire.RevokeAndAck)
+	m.Revocation[3]++
+	w.say(m)
+	if len(w.a.forced) != 1 || w.a.durable.CounterpartyNumber != 0 || !w.a.durable.Unrevoked {
+		t.Fatal("a wrong secret was taken")
+	}
+}
+
+// BOLT 1: error for the channel fails it; the text is kept, but only what is printable and not much of it.
+func TestPeerError(t *testing.T) {
+	w := newWorld(t)
+	w.say(&lnwire.Error{Data: []byte("bad \x1b[31mnews\n" + strings.Repeat("x", 1000))})
+	if len(w.a.forced) != 1 || w.a.forced[0].Reason != facts.CloseByPeerError {
+		t.Fatal(w.a.forced)
+	}
+	if d := w.a.forced[0].Detail; !strings.HasPrefix(d, "bad ?[31mnews?xxx") || len(d) != maxDetail {
+		t.Fatalf("%q", d)
+	}
+}
+
+// What can be refused is refused with its reason, and never reaches the peer.
+func TestAddIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		amount uint64
+		change func(*world, *messages.AddHTLC)
+		want   error
+	}{
+		{"minimum", 999, nil, ErrBelowMinimum},
+		{"nothing", 0, nil, ErrInvalidAdd},
+		{"onion", 2_000_000, func(_ *world, m *messages.AddHTLC) { m.Onion = nil }, ErrInvalidAdd},
+		{"expiry", 2_000_000, func(_ *world, m *messages.AddHTLC) { m.CLTVExpiry = maxExpiry }, ErrInvalidAdd},
+		{"balance", 595_000_000, nil, ErrInsufficientBalance},
+		{"fee", 588_000_000, nil, ErrFeeUnaffordable},
+		{"absurd", ^uint64(0), nil, ErrInFlightLimit},
+		{"down", 2_000_000, func(w *world, _ *messages.AddHTLC) { w.disconnect() }, ErrPeerNotConnected},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			m := messages.AddHTLC{Fence: w.a.fence, AmountMsat: c.amount, CLTVExpiry: 500, Onion: make([]byte, lnwire.OnionPacketSize)}
+			if c.change != nil {
+				c.change(w, &m)
+			}
+			w.a.toChannel = append(w.a.toChannel, m)
+			w.run()
+			var e *AddError
+			if len(w.a.refused) != 1 || !errors.As(w.a.refused[0].Why, &e) || !errors.Is(e, c.want) || w.a.durable.NextOutboundHTLCID != 0 {
+				t.Fatalf("got %+v", w.a.refused)
+			}
+		})
+	}
+}
+
+// The fence: adds of any other fence are refused without an answer, and those that wait are dropped without one.
+func TestFence(t *testing.T) {
+	w := newWorld(t)
+	m := messages.AddHTLC{Fence: w.a.fence + 1, AmountMsat: 2_000_000, CLTVExpiry: 500, Onion: make([]byte, lnwire.OnionPacketSize)}
+	w.a.toChannel = append(w.a.toChannel, m)
+	w.run()
+	w.a.add(1, 2_000_000)
+	w.a.fence++
+	w.a.toChannel = append(w.a.toChannel, messages.ChannelFence{Fence: w.a.fence})
+	w.run()
+	if len(w.a.refused) != 0 || w.a.durable.NextOutboundHTLCID != 0 {
+		t.Fatal("an add passed the fence, or was answered")
+	}
+	if got := w.a.fencedAt; len(got) != 2 || got[1] != w.a.fence {
+		t.Fatal(got)
+	}
+	w.a.add(2, 2_000_000)
+	w.run()
+	if w.a.durable.NextOutboundHTLCID != 1 {
+		t.Fatal("no add after the fence")
+	}
+}
+
+// Random bytes of real messages, in random order, never panic, never change what is signed without a valid signature, and cost the peer at most
+// the channel.
+func TestGarbage(t *testing.T) {
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		w := newWorld(t)
+		w.a.add(1, 2_000_000)
+		w.b.add(2, 2_000_000)
+		w.run()
+		for range 20 {
+			raw := corpus(w)[r.IntN(len(corpus(w)))]
+			for range r.IntN(4) {
+				raw[2+r.IntN(len(raw)-2)] = byte(r.Uint32())
+			}
+			feed(w, raw)
+		}
+		w.a.conserved()
+	}
+}
+
+// corpus are encoded messages of every kind that a channel hears.
+func corpus(w *world) [][]byte {
+	key, _ := btcec.PrivKeyFromBytes(bytes.Repeat([]byte{9}, 32))
+	sig := w.a.durable.HolderSig
+	var out [][]byte
+	for _, m := range []lnwire.Message{
+		&lnwire.ChannelReestablish{NextLocalCommitHeight: 2, RemoteCommitTailHeight: 1, LocalUnrevokedCommitPoint: key.PubKey()},
+		lnwire.NewChannelReady(lnwire.ChannelID{}, key.PubKey()),
+		addMsg(1, 3_000_000),
+		&lnwire.UpdateFulfillHTLC{PaymentPreimage: preimage(1)},
+		&lnwire.UpdateFailHTLC{Reason: bytes.Repeat([]byte{1}, 5000)},
+		&lnwire.UpdateFailMalformedHTLC{ShaOnionBlob: sha256.Sum256(nil), FailureCode: lnwire.CodeInvalidOnionKey},
+		&lnwire.UpdateFee{FeePerKw: 400},
+		&lnwire.CommitSig{CommitSig: sig, HtlcSigs: []lnwire.Sig{sig, sig}},
+		&lnwire.RevokeAndAck{NextRevocationKey: key.PubKey()},
+		lnwire.NewShutdown(lnwire.ChannelID{}, script("bob")),
+		&ClosingSigned{ClosingSigned: lnwire.ClosingSigned{FeeSatoshis: 900, Signature: sig}, Range: FeeRange{1, 9000}},
+		&lnwire.Warning{Data: []byte("w")},
+		&lnwire.Error{Data: []byte("e")},
+	} {
+		out = append(out, encode(w.t, m))
+	}
+	return out
+}
+
+// feed gives raw bytes to alice, as far as they decode.
+func feed(w *world, raw []byte) {
+	m, err := lnwire.ReadMessage(bytes.NewReader(raw), 0)
+	if err != nil {
+		return
+	}
+	w.say(m)
+}
+
+func FuzzMessages(f *testing.F) {
+	for _, raw := range corpus(newWorld(f)) {
+		f.Add(raw, raw)
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		w := newWorld(t)
+		w.a.add(1, 2_000_000)
+		w.b.add(2, 2_000_000)
+		w.run()
+		feed(w, first)
+		feed(w, second)
+		w.a.conserved()
+	})
+}
