@@ -57,8 +57,9 @@ type ChainDisconnected struct {
 // Broadcast hands a transaction to the chain, again with every block until it confirms or Withdraw comes.
 type Broadcast struct {
 	Tx      *wire.MsgTx
-	Label   string // for logs
-	ReplyTo Addr   // gets BroadcastReply after the first attempt; may be empty
+	Label   string     // for logs
+	ReplyTo Addr       // gets BroadcastReply after the first attempt; may be empty
+	Then    []Delivery // sent after the first attempt, whatever it brought
 	Channel ln.ChannelID
 }
 

@@ -19,6 +19,7 @@ type cast struct {
 	txid chainhash.Hash
 	tx   *wire.MsgTx
 	to   []messages.Addr
+	then []messages.Delivery // after the next answer
 
 	// height of the block that holds it, 0 while there is none.
 	height uint32
@@ -64,6 +65,7 @@ func (c *core) broadcast(m messages.Broadcast) effects {
 	if m.ReplyTo != "" && !slices.Contains(x.to, m.ReplyTo) {
 		x.to = append(x.to, m.ReplyTo)
 	}
+	x.then = append(x.then, m.Then...)
 	x.answered = false
 	c.queueCast(x)
 	return c.done()
@@ -128,6 +130,10 @@ func (c *core) castAnswered(a answer) {
 		}
 	}
 	x.answered, x.reason = true, reason
+	for _, d := range x.then {
+		c.send(d.To, d.Msg)
+	}
+	x.then = nil
 	var be *chain.BroadcastError
 	if errors.As(a.err, &be) && be.Code == chain.BroadcastConfirmed && x.height == 0 && c.ready {
 		// It confirmed in a block that was not looked at for it. Taking the tip for that block errs on the side of offering it again.

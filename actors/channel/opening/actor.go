@@ -185,9 +185,11 @@ func (s *shell) create(ctx actor.Context, eff Effects) {
 		}
 		then = append(then,
 			messages.Delivery{To: messages.FundsAddr, Msg: messages.WalletSpends{Channel: st.ID, Tx: &tx, Release: s.terms.TemporaryID}},
-			messages.Delivery{To: messages.ChainWatchAddr, Msg: messages.Broadcast{Tx: &tx, Label: "funding", Channel: st.ID}},
-			messages.Delivery{To: s.funding.ReplyTo, Msg: messages.OpenReply{
-				Channel: st.ID, FundingTxid: st.Tx.Funding.Hash, FundingIndex: st.Tx.Funding.Index,
+			messages.Delivery{To: messages.ChainWatchAddr, Msg: messages.Broadcast{
+				Tx: &tx, Label: "funding", Channel: st.ID,
+				Then: []messages.Delivery{{To: s.funding.ReplyTo, Msg: messages.OpenReply{
+					Channel: st.ID, FundingTxid: st.Tx.Funding.Hash, FundingIndex: st.Tx.Funding.Index,
+				}}},
 			}})
 	}
 	s.deps.Env.Tell(messages.MonitorsAddr, messages.CreateChannel{Opened: *eff.Create, Then: then})
