@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/lnactor/lnactor/actors/channel/opening"
-	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/manager"
 	"github.com/lnactor/lnactor/actors/persister"
 	"github.com/lnactor/lnactor/actors/userevents"
@@ -80,7 +79,7 @@ func (n *Node) fail(op string, err error) error {
 	var fault messages.Fault
 	hint := ""
 	switch {
-	case errors.Is(err, kit.ErrNoActor), errors.Is(err, userevents.ErrClosed):
+	case errors.Is(err, userevents.ErrClosed):
 		err = n.closedError()
 	case errors.As(err, &fault):
 		hint = "a part of the node crashed over the call and restarts; whether it had an effect is not known: look before you repeat it"

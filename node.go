@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -116,6 +117,9 @@ func (n *Node) reap() {
 	close(n.done)
 }
 
+// absent is how long an actor that is not there is left alone before it is asked again.
+const absent = 2 * time.Millisecond
+
 // ask is kit.Ask with a typed answer.
 func ask[T any](ctx context.Context, n *Node, to messages.Addr, build func(replyTo messages.Addr) any) (T, error) {
 	var zero T
@@ -124,6 +128,14 @@ func ask[T any](ctx context.Context, n *Node, to messages.Addr, build func(reply
 	stop := context.AfterFunc(n.life, func() { cancel(ErrClosed) })
 	defer stop()
 	got, err := kit.AskFor(ctx, n.env, to, build)
+	for errors.Is(err, kit.ErrNoActor) && ctx.Err() == nil {
+		// Nobody has seen the question: the actor is being started, or started again with the tree around it.
+		select {
+		case <-ctx.Done():
+		case <-time.After(absent):
+			got, err = kit.AskFor(ctx, n.env, to, build)
+		}
+	}
 	if err != nil {
 		if errors.Is(context.Cause(ctx), ErrClosed) {
 			err = n.closedError()
