@@ -288,6 +288,7 @@ func (s *shell) perform(ctx actor.Context, e Effect) {
 	case Arm:
 		s.arm(ctx, e)
 	case Attempted:
+		s.report() // first, so that whoever is told of the success finds the peer connected
 		s.env.Tell(messages.PeersAddr, Outcome{Peer: s.id, N: s.connectN, Err: e.Err})
 	case Note:
 		s.env.Log.Warn("peer says", s.who(), slog.String("text", e.Text))
