@@ -10,8 +10,14 @@ import (
 	"github.com/lnactor/lnactor/messages"
 )
 
-// snapshotEvery bounds how many records a start replays beyond the payments under way.
-const snapshotEvery = 128
+const (
+	// snapshotEvery bounds how many records a start replays beyond the payments under way.
+	snapshotEvery = 128
+	// maxSnapshot is what is left out rather than refused by the persister: the records stay in its place.
+	maxSnapshot = 4 << 20
+	// maxWaiting bounds the requests that are kept while loading; more are refused.
+	maxWaiting = maxParked
+)
 
 // Producer makes the ChannelManager's actor.
 func Producer(env *kit.Env, cfg Config) actor.Producer {
@@ -23,13 +29,11 @@ type shell struct {
 	cfg     Config
 	inc     uint64
 	core    *Manager // nil while loading
-	waiting []any    // what came meanwhile; the senders wait for answers or say hello once
+	waiting []any    // requests that came meanwhile
 	since   int      // records since the last snapshot
 }
 
-// maxWaiting bounds what is kept while loading: hellos, one a channel, come again with ManagerHello, and callers get a refusal.
-const maxWaiting = 4096
-
+// Receive implements actor.Actor.
 func (s *shell) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
@@ -37,7 +41,7 @@ func (s *shell) Receive(ctx actor.Context) {
 		s.env.Tell(messages.PersisterAddr, messages.Load{Owner: messages.OwnerManager, Incarnation: s.inc, ReplyTo: messages.ManagerAddr})
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 	case messages.Loaded:
-		if m.Incarnation == s.inc { // rule 4
+		if m.Incarnation == s.inc && s.core == nil { // rule 4
 			s.loaded(m)
 		}
 	case messages.LoadFailed:
@@ -50,12 +54,23 @@ func (s *shell) Receive(ctx actor.Context) {
 			panic(fmt.Errorf("manager: append refused: %w", m.Err))
 		}
 	default:
-		switch {
-		case s.core != nil:
-			s.do(s.core.Step(m, s.env.Clock.Now()))
-		case len(s.waiting) < maxWaiting:
-			s.waiting = append(s.waiting, m)
+		if s.core == nil {
+			s.whileLoading(m)
+			return
 		}
+		s.do(s.core.Step(m, s.env.Clock.Now()))
+	}
+}
+
+// whileLoading keeps what comes from outside. All else is said again to a manager that starts: hellos and quarantines are in the list of monitors,
+// events and decisions in their reports, user events that were handled are told again (rule 3).
+func (s *shell) whileLoading(msg any) {
+	switch {
+	case !isRequest(msg):
+	case len(s.waiting) < maxWaiting:
+		s.waiting = append(s.waiting, msg)
+	default:
+		s.env.Deliver(refusal(msg, ErrStarting))
 	}
 }
 
@@ -78,7 +93,7 @@ func (s *shell) loaded(m messages.Loaded) {
 	}
 }
 
-// do carries out a step. Appends go first: what is told at once needs none of them.
+// do carries out a step. What is told at once needs none of the appends, so their order does not matter; that of the appends does.
 func (s *shell) do(e Effects) {
 	for i, a := range e.Appends {
 		out := messages.Append{
@@ -89,11 +104,23 @@ func (s *shell) do(e Effects) {
 		}
 		s.since += len(out.Records)
 		// A snapshot speaks for the whole step, so only the step's last append can carry it.
-		if i == len(e.Appends)-1 && s.since >= snapshotEvery+4*s.core.Pending() {
-			out.Snapshot = EncodeState(s.core.State())
-			s.since = 0
+		if i == len(e.Appends)-1 {
+			out.Snapshot = s.snapshotDue()
 		}
 		s.env.Tell(messages.PersisterAddr, out)
 	}
 	s.env.Deliver(e.Tell)
+}
+
+// snapshotDue is the snapshot to attach, nil if it is too early for one. It waits for more records where more payments are under way, so that
+// snapshots never cost more than the records.
+func (s *shell) snapshotDue() []byte {
+	if s.since < snapshotEvery+4*s.core.Pending() {
+		return nil
+	}
+	s.since = 0
+	if b := EncodeState(s.core.State()); len(b) <= maxSnapshot {
+		return b
+	}
+	return nil
 }

@@ -84,6 +84,9 @@ func outcomeFromPB(o *pb.PaymentResult) (*Outcome, error) {
 }
 
 func paymentFromPB(m *pb.PaymentRecord) (PaymentRecord, error) {
+	if v := m.GetVersion(); v != version {
+		return PaymentRecord{}, fmt.Errorf("%w: payment has version %d, this release reads %d", ErrRecords, v, version)
+	}
 	r := PaymentRecord{AmountMsat: m.GetAmountMsat(), Bolt11: m.GetBolt11()}
 	if err := fixed("payment id", &r.ID, m.GetId()); err != nil {
 		return r, err
@@ -117,7 +120,7 @@ func decodePayment(b []byte) (PaymentRecord, error) {
 }
 
 func encodeInvoice(r InvoiceRecord) []byte {
-	return marshal(&pb.InvoiceRow{Version: version, AmountMsat: r.AmountMsat, ChannelId: r.Channel[:], HtlcId: r.HTLCID})
+	return marshal(&pb.InvoiceRow{Version: version, AmountMsat: r.AmountMsat, ChannelId: r.Channel[:], HtlcId: r.HTLCID, Held: r.Held})
 }
 
 func decodeInvoice(b []byte) (InvoiceRecord, error) {
@@ -125,7 +128,7 @@ func decodeInvoice(b []byte) (InvoiceRecord, error) {
 	if err := unmarshal("invoice", b, &m); err != nil {
 		return InvoiceRecord{}, err
 	}
-	r := InvoiceRecord{AmountMsat: m.GetAmountMsat(), HTLCID: m.GetHtlcId()}
+	r := InvoiceRecord{AmountMsat: m.GetAmountMsat(), HTLCID: m.GetHtlcId(), Held: m.GetHeld()}
 	return r, fixed("channel id", &r.Channel, m.GetChannelId())
 }
 
@@ -154,24 +157,36 @@ func DecodeRecord(b []byte) (Record, error) {
 	switch k := m.GetKind().(type) {
 	case *pb.ManagerRecord_PaymentStarted:
 		p, err := paymentFromPB(k.PaymentStarted)
-		return PaymentStarted{Payment: p}, err
+		if err != nil {
+			return nil, err
+		}
+		return PaymentStarted{Payment: p}, nil
 	case *pb.ManagerRecord_PaymentOutcome:
 		var r PaymentOutcome
 		if err := fixed("payment id", &r.ID, k.PaymentOutcome.GetId()); err != nil {
 			return nil, err
 		}
 		o, err := outcomeFromPB(k.PaymentOutcome.GetResult())
-		if err != nil || o == nil {
-			return nil, fmt.Errorf("%w: an outcome without a result: %w", ErrRecords, err)
+		if err != nil {
+			return nil, err
+		}
+		if o == nil {
+			return nil, fmt.Errorf("%w: an outcome without a result", ErrRecords)
 		}
 		r.Outcome = *o
 		return r, nil
 	case *pb.ManagerRecord_PaymentHandled:
 		var r PaymentHandled
-		return r, fixed("payment id", &r.ID, k.PaymentHandled)
+		if err := fixed("payment id", &r.ID, k.PaymentHandled); err != nil {
+			return nil, err
+		}
+		return r, nil
 	case *pb.ManagerRecord_ClosedHandled:
 		var r ClosedHandled
-		return r, fixed("channel id", &r.Channel, k.ClosedHandled)
+		if err := fixed("channel id", &r.Channel, k.ClosedHandled); err != nil {
+			return nil, err
+		}
+		return r, nil
 	default:
 		return nil, fmt.Errorf("%w: an entry of the manager's log has no kind this release knows", ErrRecords)
 	}
@@ -180,18 +195,18 @@ func DecodeRecord(b []byte) (Record, error) {
 // EncodeState writes a snapshot.
 func EncodeState(s State) []byte {
 	m := &pb.ManagerSnapshot{Version: version}
-	for _, p := range s.Payments {
-		m.Payments = append(m.Payments, paymentToPB(p))
+	for _, id := range sortedKeys(s.Payments) {
+		m.Payments = append(m.Payments, paymentToPB(s.Payments[id]))
 	}
-	for _, c := range s.Closed {
-		m.Closed = append(m.Closed, c[:])
+	for _, id := range sortedKeys(s.Closed) {
+		m.Closed = append(m.Closed, id[:])
 	}
 	return marshal(m)
 }
 
 // DecodeState reads what EncodeState wrote, nil being the empty state, and folds the records after it. Errors wrap ErrRecords.
 func DecodeState(snapshot []byte, records [][]byte) (State, error) {
-	var s State
+	s := newState()
 	if snapshot != nil {
 		var m pb.ManagerSnapshot
 		if err := unmarshal("snapshot", snapshot, &m); err != nil {
@@ -202,14 +217,14 @@ func DecodeState(snapshot []byte, records [][]byte) (State, error) {
 			if err != nil {
 				return s, err
 			}
-			s.Payments = append(s.Payments, r)
+			s.Payments[r.ID] = r
 		}
 		for _, c := range m.GetClosed() {
 			var id ln.ChannelID
 			if err := fixed("channel id", &id, c); err != nil {
 				return s, err
 			}
-			s.Closed = append(s.Closed, id)
+			s.Closed[id] = true
 		}
 	}
 	for i, b := range records {
@@ -217,13 +232,17 @@ func DecodeState(snapshot []byte, records [][]byte) (State, error) {
 		if err != nil {
 			return s, fmt.Errorf("record %d after the snapshot: %w", i, err)
 		}
-		s.Fold(r)
+		s.fold(r)
 	}
 	return s, nil
 }
 
 // outcome is a row that a monitor wrote about a part of ours.
-type outcome struct{ preimage *ln.Preimage }
+type outcome struct {
+	hash      ln.Hash
+	totalMsat uint64
+	preimage  *ln.Preimage // nil: failed
+}
 
 func decodeOutcomes(rows []messages.Row, err error) ([]outcome, error) {
 	if err != nil {
@@ -235,7 +254,10 @@ func decodeOutcomes(rows []messages.Row, err error) ([]outcome, error) {
 		if err := unmarshal("outcome", row.Value, &m); err != nil {
 			return nil, err
 		}
-		var o outcome
+		o := outcome{totalMsat: m.GetTotalMsat()}
+		if err := fixed("payment hash", &o.hash, m.GetHash()); err != nil {
+			return nil, err
+		}
 		if len(m.GetPreimage()) > 0 {
 			o.preimage = new(ln.Preimage)
 			if err := fixed("preimage", o.preimage, m.GetPreimage()); err != nil {

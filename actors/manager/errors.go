@@ -10,13 +10,14 @@ import (
 // Refusals. Nothing was recorded and the payment id is still unused, but for ErrPaymentIDUsed.
 var (
 	ErrPaymentIDUsed = errors.New("this payment id was used before; look the payment up, or choose another id for another payment")
-	ErrBusy          = errors.New("too many payments are under way; wait for one to finish")
+	ErrBusy          = errors.New("too many payments are under way, or too many events wait to be handled; handle events, then try again")
 	ErrNoChannel     = errors.New("no usable channel to the payee; open one, or wait until it is ready")
 	ErrBalance       = errors.New("not enough outbound balance in the channels to the payee")
 	ErrAmount        = errors.New("the amount must be positive and at most the channel's limits")
+	ErrInvoice       = errors.New("the invoice asks for something that no payment can have")
 	ErrStarting      = errors.New("the node is starting and does not know all its channels yet; try again")
 	ErrNotHeld       = errors.New("no payment with this hash waits to be claimed")
-	ErrOpenings      = errors.New("too many channels are being opened with this peer")
+	ErrOpenings      = errors.New("too many channels are being opened with this peer; wait for one to be finished")
 	ErrRecords       = errors.New("a durable record cannot be read")
 )
 

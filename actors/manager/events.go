@@ -1,6 +1,10 @@
 package manager
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
@@ -8,6 +12,7 @@ import (
 
 // userEvent is queued for the user. Its completion action runs once (S20).
 type userEvent struct {
+	seq     uint64 // order in which they were queued
 	ev      messages.UserEvent
 	handled func()
 }
@@ -93,7 +98,7 @@ func causeOf(s facts.SpendKind) messages.ClosedBy {
 // told, and both are acknowledged when it was handled.
 func (m *Manager) onClosed(id ln.EventID, ev messages.ChannelClosed) {
 	if m.closed[id.Channel] {
-		m.ack(id)
+		m.ackBehind(id) // the record may be on its way
 		return
 	}
 	name := "channel-closed/" + id.Channel.String()
@@ -101,7 +106,7 @@ func (m *Manager) onClosed(id ln.EventID, ev messages.ChannelClosed) {
 		before := u.handled
 		u.handled = func() {
 			before()
-			m.ack(id) // behind the record that the first one writes, through the same mailboxes
+			m.ackBehind(id) // the record that the first one writes
 		}
 		return
 	}
@@ -114,17 +119,35 @@ func (m *Manager) onClosed(id ln.EventID, ev messages.ChannelClosed) {
 
 // queue hands an event to the user; handled runs once the user is done with it.
 func (m *Manager) queue(id string, kind messages.UserEventKind, handled func()) {
-	if m.users[id] != nil {
-		return
+	if ev := m.enqueue(id, kind, handled); ev != nil {
+		d := m.delivery(ev)
+		m.tell(d.To, d.Msg)
 	}
-	ev := &userEvent{ev: messages.UserEvent{ID: id, Kind: kind}, handled: handled}
+}
+
+// enqueue is queue for an event that is told behind a record. It is nil if the event is queued already.
+func (m *Manager) enqueue(id string, kind messages.UserEventKind, handled func()) *userEvent {
+	if m.users[id] != nil {
+		return nil
+	}
+	m.lastUser++
+	ev := &userEvent{seq: m.lastUser, ev: messages.UserEvent{ID: id, Kind: kind}, handled: handled}
 	m.users[id] = ev
-	d := m.delivery(ev)
-	m.tell(d.To, d.Msg)
+	return ev
 }
 
 func (m *Manager) delivery(ev *userEvent) messages.Delivery {
 	return messages.Delivery{To: messages.EventsAddr, Msg: messages.UserEvents{Incarnation: m.inc, Events: []messages.UserEvent{ev.ev}}}
+}
+
+// retell tells all that is not handled once more, behind the records that some of it waits for (rule 15).
+func (m *Manager) retell() {
+	all := slices.SortedFunc(maps.Values(m.users), func(a, b *userEvent) int { return cmp.Compare(a.seq, b.seq) })
+	msg := messages.UserEvents{Incarnation: m.inc}
+	for _, ev := range all {
+		msg.Events = append(msg.Events, ev.ev)
+	}
+	m.write(Append{Then: []messages.Delivery{{To: messages.EventsAddr, Msg: msg}}})
 }
 
 // onHandled runs an event's completion action. An unknown id was handled before, or belongs to an incarnation that will tell it again.

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"bytes"
 	"log/slog"
 	"slices"
 
@@ -15,11 +16,21 @@ func (m *Manager) onList(msg messages.MonitorList) {
 		return
 	}
 	m.listed = true
+	exist := map[ln.ChannelID]bool{}
 	for _, id := range msg.Channels {
-		m.draw(id)
+		exist[id] = true
+		if c := m.channels[id]; c == nil || c.quarantined {
+			m.draw(id)
+		} // else it said hello meanwhile
 	}
 	for _, id := range msg.Quarantined {
+		exist[id] = true
 		m.onQuarantined(messages.MonitorQuarantined{Channel: id})
+	}
+	for id := range m.closed {
+		if !exist[id] {
+			delete(m.closed, id) // archived: it has no more events
+		}
 	}
 	m.maybeSettle()
 }
@@ -52,7 +63,17 @@ func (m *Manager) onQuarantined(msg messages.MonitorQuarantined) {
 	}
 	c.quarantined, c.reported, c.fence = true, false, 0
 	m.log.Error("channel quarantined; payments that it may hold wait", slog.String("channel_id", msg.Channel.String()), slog.String("why", msg.Why))
+	m.goOn(c)
 	m.maybeSettle()
+}
+
+// goOn runs the payments that waited for the channel.
+func (m *Manager) goOn(c *channel) {
+	later := c.later
+	c.later = nil
+	for _, f := range later {
+		f()
+	}
 }
 
 // onReport: everything durable in a channel, behind the fence.
@@ -61,31 +82,38 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	if c == nil || msg.ManagerIncarnation != m.inc || msg.Fence != c.fence || c.reported {
 		return // an older fence: nothing may be decided from it
 	}
-	c.reported, c.incarnation = true, msg.Incarnation
+	first := !c.known
+	c.reported, c.known = true, true
 	m.waiting--
 	m.onSummary(msg.Summary)
 
-	acked := map[uint64]bool{} // own HTLCs whose outcome is not among the events
-	for _, h := range msg.Own {
-		acked[h.HTLCID] = true
-	}
-	known := map[uint64]messages.InboundHTLC{}
-	for _, h := range msg.Inbound {
-		known[h.HTLCID] = h
-	}
+	told := map[uint64]bool{}  // own HTLCs whose outcome is among the events
+	waits := map[uint64]bool{} // inbound HTLCs whose acceptance is
 	for _, ev := range msg.Events {
 		switch k := ev.Kind.(type) {
 		case facts.Claimed:
-			delete(acked, k.HTLCID)
+			told[k.HTLCID] = true
 		case facts.Failed:
-			delete(acked, k.HTLCID)
+			told[k.HTLCID] = true
+		case facts.HTLCAccepted:
+			waits[k.HTLCID] = true
 		}
-		m.onEvent(ln.EventID{Channel: msg.Channel, Seq: ev.Seq}, ev.Kind, known)
 	}
+	inbound := map[uint64]messages.InboundHTLC{}
+	for _, h := range msg.Inbound {
+		inbound[h.HTLCID] = h
+	}
+	// Live parts come before the events, so that a payment with one of them is not taken for failed.
 	for _, h := range msg.Own {
-		if acked[h.HTLCID] && h.Source.Payment != nil {
+		if !told[h.HTLCID] && h.Source.Payment != nil {
 			m.onOwn(msg.Channel, h)
 		}
+	}
+	if first {
+		m.rememberPaid(msg.Channel, msg.Inbound, waits)
+	}
+	for _, ev := range msg.Events {
+		m.onEvent(ln.EventID{Channel: msg.Channel, Seq: ev.Seq}, ev.Kind, inbound)
 	}
 	// An attempt under an older fence that the report does not hold is decided once all have reported.
 	for _, p := range m.attempts[msg.Channel] {
@@ -96,26 +124,22 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	if m.settled {
 		m.reconcile(msg.Channel)
 	}
+	m.goOn(c)
 	m.maybeSettle()
 }
 
-// maybeSettle goes on once every monitor has answered: only now an attempt that none holds counts as never committed (S15, S18).
+// maybeSettle goes on once every monitor has answered, what they told was looked up, and the height is known: only now an attempt that none
+// holds counts as never committed (S15, S18), and an expiry means something.
 func (m *Manager) maybeSettle() {
-	if m.settled || !m.listed || m.waiting > 0 {
+	if m.settled || !m.listed || !m.tipped || m.waiting > 0 || m.loads > 0 {
 		return
 	}
 	m.settled = true
 	for _, id := range sortedKeys(m.attempts) {
 		m.reconcile(id)
 	}
-	quarantined := 0
-	for _, c := range m.channels {
-		if c.quarantined {
-			quarantined++
-		}
-	}
 	for _, to := range m.ready {
-		m.tell(to, messages.ManagerReady{Quarantined: quarantined})
+		m.tell(to, m.readiness())
 	}
 	m.ready = nil
 	later := m.later
@@ -123,6 +147,16 @@ func (m *Manager) maybeSettle() {
 	for _, f := range later {
 		f()
 	}
+}
+
+func (m *Manager) readiness() messages.ManagerReady {
+	var r messages.ManagerReady
+	for _, c := range m.channels {
+		if c.quarantined {
+			r.Quarantined++
+		}
+	}
+	return r
 }
 
 // whenSettled runs f once every monitor has reported.
@@ -150,19 +184,27 @@ func (m *Manager) onSummary(s messages.ChannelSummary) {
 	if c == nil {
 		return // it says hello first
 	}
-	if !slices.Contains(m.byPeer[s.Peer], s.Channel) {
-		m.byPeer[s.Peer] = append(m.byPeer[s.Peer], s.Channel)
-		sortIDs(m.byPeer[s.Peer])
-	}
 	c.summary = s
+	ids := m.byPeer[s.Peer]
+	at, in := slices.BinarySearchFunc(ids, s.Channel, func(a, b ln.ChannelID) int { return bytes.Compare(a[:], b[:]) })
+	switch open := s.Phase == messages.PhaseOpen; {
+	case open && !in:
+		m.byPeer[s.Peer] = slices.Insert(ids, at, s.Channel)
+	case !open && in && len(ids) == 1:
+		delete(m.byPeer, s.Peer)
+	case !open && in:
+		m.byPeer[s.Peer] = slices.Delete(ids, at, at+1)
+	}
 }
 
 func (m *Manager) onAwaitReady(msg messages.AwaitReady) {
-	if !m.settled {
-		m.ready = append(m.ready, msg.ReplyTo)
+	if m.settled {
+		m.tell(msg.ReplyTo, m.readiness())
 		return
 	}
-	m.tell(msg.ReplyTo, messages.ManagerReady{})
+	if len(m.ready) < maxParked {
+		m.ready = append(m.ready, msg.ReplyTo)
+	}
 }
 
 func (m *Manager) onListChannels(msg messages.ListChannels) {
@@ -181,6 +223,12 @@ func (m *Manager) onListChannels(msg messages.ListChannels) {
 }
 
 func (m *Manager) onTip(msg messages.ChainTip) {
-	m.height = msg.Height
+	m.height, m.tipped = msg.Height, true
+	m.maybeSettle()
 	m.expireHeld()
+	stuck := m.stuck
+	m.stuck = nil
+	for _, f := range stuck {
+		f()
+	}
 }

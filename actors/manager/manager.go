@@ -18,10 +18,12 @@ type Config struct {
 	Derive func(label string) [32]byte
 	// ManualClaim asks the user about every payment to us (PaymentClaimable) instead of claiming it at once.
 	ManualClaim bool
-	// MaxPayments under way; more are refused with ErrBusy. 0 means 4096.
+	// MaxPayments under way or with an outcome that was not handled; more are refused with ErrBusy. 0 means 4096.
 	MaxPayments int
-	// MaxOpenings of channels by one peer at a time. 0 means 4.
+	// MaxOpenings of channels with one peer at a time. 0 means 4.
 	MaxOpenings int
+	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us fail with temporary_node_failure. 0 means 16384.
+	MaxUnhandled int
 }
 
 // HoldDeadline is how many blocks before its expiry a held payment is failed.
@@ -36,7 +38,8 @@ type Effects struct {
 	Appends []Append
 }
 
-// Append is a durable step: Records and Rows are written as a whole, then Then is delivered (rule 1 of package actors).
+// Append is a durable step: Records and Rows are written as a whole, then Then is delivered (rule 1 of package actors). One without records and
+// rows is delivered behind all that was written before.
 type Append struct {
 	Records []Record
 	Rows    []messages.Row
@@ -52,28 +55,34 @@ type Manager struct {
 	out Effects
 
 	height uint32
+	tipped bool // height is known
 	fence  uint64
 
 	listed   bool
 	settled  bool
 	channels map[ln.ChannelID]*channel
-	waiting  int // channels that are neither reported nor quarantined
-	byPeer   map[ln.NodeID][]ln.ChannelID
-	ready    []messages.Addr
-	later    []func() // for when all monitors have reported
-	early    int      // payments among them
+	waiting  int                          // channels that are neither reported nor quarantined
+	byPeer   map[ln.NodeID][]ln.ChannelID // open channels, by id
+	ready    []messages.Addr              // who waits for settled
+	later    []func()                     // what waits for settled
+	parked   int                          // requests that wait for settled or for a channel
+	stuck    []func()                     // what failed for a reason that may pass: tried again with every block
+	closed   map[ln.ChannelID]bool        // ChannelClosed was handled
+	openings map[ln.NodeID]map[ln.ChannelID]time.Time
 
 	payments map[ln.PaymentID]*payment          // not handled yet
 	attempts map[ln.ChannelID]map[partKey]*part // asked for, not known to be committed
 	starting map[ln.PaymentID]bool              // looked up, not started yet
-	closed   map[ln.ChannelID]bool              // ChannelClosed was handled
+	loads    int                                // payments that are being looked up for a monitor's report
 
-	inbound  map[ln.EventID]*inbound
-	byHTLC   map[htlcKey]ln.EventID
-	claiming map[ln.Hash]*inbound // one decision a hash at a time
+	inbound   map[ln.EventID]*inbound
+	byHTLC    map[htlcKey]ln.EventID
+	claiming  map[ln.Hash]*inbound // one decision a hash at a time
+	deadlines deadlines            // of held payments
 
-	open  map[ln.EventID]bool // emitted to us, not acknowledged by us
-	users map[string]*userEvent
+	open     map[ln.EventID]bool // emitted to us, not acknowledged by us
+	users    map[string]*userEvent
+	lastUser uint64
 
 	lookups   map[uint64]func(rows []messages.Row, err error)
 	lastToken uint64
@@ -87,9 +96,10 @@ type Manager struct {
 type channel struct {
 	fence       uint64
 	reported    bool // on that fence
+	known       bool // reported to this incarnation before
 	quarantined bool
-	incarnation uint64 // of the monitor
 	summary     messages.ChannelSummary
+	later       []func() // payments that wait for the report
 }
 
 type htlcKey struct {
@@ -105,15 +115,19 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 	if cfg.MaxOpenings == 0 {
 		cfg.MaxOpenings = 4
 	}
+	if cfg.MaxUnhandled == 0 {
+		cfg.MaxUnhandled = 16384
+	}
 	m := &Manager{
 		cfg: cfg, log: log, inc: incarnation, fence: incarnation << 32,
-		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{},
-		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{}, closed: map[ln.ChannelID]bool{},
+		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{}, closed: map[ln.ChannelID]bool{},
+		openings: map[ln.NodeID]map[ln.ChannelID]time.Time{},
+		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{},
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, claiming: map[ln.Hash]*inbound{},
 		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},
 		lookups: map[uint64]func([]messages.Row, error){},
 	}
-	for _, id := range state.Closed {
+	for id := range state.Closed {
 		m.closed[id] = true
 	}
 	for _, r := range state.Payments {
@@ -138,20 +152,19 @@ func (m *Manager) Start() Effects {
 
 // State is everything durable in the log, for a snapshot.
 func (m *Manager) State() State {
-	s := State{}
-	for _, p := range m.sortedPayments() {
+	s := newState()
+	for id, p := range m.payments {
 		if p.durable {
-			s.Payments = append(s.Payments, p.rec)
+			s.Payments[id] = p.rec
 		}
 	}
 	for id := range m.closed {
-		s.Closed = append(s.Closed, id)
+		s.Closed[id] = true
 	}
-	sortIDs(s.Closed)
 	return s
 }
 
-// Pending is the number of payments in State.
+// Pending is about the number of payments in State.
 func (m *Manager) Pending() int { return len(m.payments) }
 
 // Step handles one message. now is the time of the step.
@@ -180,26 +193,29 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.onRows(msg)
 	case messages.ChainTip:
 		m.onTip(msg)
-	case messages.Pay:
-		m.onPay(msg)
-	case messages.GetPayment:
-		m.onGetPayment(msg)
-	case messages.ListPayments:
-		m.onListPayments(msg)
-	case messages.ListChannels:
-		m.onListChannels(msg)
-	case messages.AwaitReady:
-		m.onAwaitReady(msg)
-	case messages.ClaimHeld:
-		m.onClaimHeld(msg)
-	case messages.RequestOpen:
-		m.onRequestOpen(msg)
-	case messages.InboundOpen:
-		m.onInboundOpen(msg)
+	case messages.OpeningEnded:
+		m.onOpeningEnded(msg)
 	case messages.UserEventHandled:
 		m.onHandled(msg.ID)
+	default:
+		m.restarted(msg)
+		m.request(msg)
 	}
 	return m.take()
+}
+
+// restarted: a neighbour lost what it held in memory, so it is told again.
+func (m *Manager) restarted(msg any) {
+	switch msg.(type) {
+	case messages.ChainStarted:
+		m.tell(messages.ChainWatchAddr, messages.ChainSubscribe{To: messages.ManagerAddr})
+	case messages.MonitorsStarted:
+		if !m.listed {
+			m.tell(messages.MonitorsAddr, messages.ManagerHello{Incarnation: m.inc})
+		}
+	case messages.EventsStarted:
+		m.retell()
+	}
 }
 
 func (m *Manager) take() Effects {
@@ -216,7 +232,7 @@ func (m *Manager) tell(to messages.Addr, msg any) {
 
 func (m *Manager) write(a Append) { m.out.Appends = append(m.out.Appends, a) }
 
-// lookup reads rows and goes on with what was found.
+// lookup reads rows and goes on with what was found. The persister answers behind all that was written before.
 func (m *Manager) lookup(q messages.GetRows, then func([]messages.Row, error)) {
 	m.lastToken++
 	q.Incarnation, q.Token, q.ReplyTo = m.inc, m.lastToken, messages.ManagerAddr
@@ -233,12 +249,15 @@ func (m *Manager) onRows(msg messages.GotRows) {
 	then(msg.Rows, msg.Err)
 }
 
-// ack tells the monitor that the effects of these events are durable.
+// ack tells the monitor that the effects of these events are durable, now.
 func (m *Manager) ack(ids ...ln.EventID) {
 	for _, d := range m.acks(ids) {
 		m.tell(d.To, d.Msg)
 	}
 }
+
+// ackBehind is ack for an effect that may still be on its way to the disk.
+func (m *Manager) ackBehind(ids ...ln.EventID) { m.write(Append{Then: m.acks(ids)}) }
 
 // acks makes the messages for ack, one a channel, for events in the order given.
 func (m *Manager) acks(ids []ln.EventID) []messages.Delivery {

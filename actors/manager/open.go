@@ -4,61 +4,131 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
 
+// openingTime is after how long an opening whose end was not heard of counts as over: longer than any negotiation may take.
+const openingTime = 15 * time.Minute
+
 // onKeys learns the last channel key index that was ever used. A key index is never used twice: two channels with the same revocation secrets
 // could rob each other. So it is a row of its own, not among the records that the manager may lose.
 func (m *Manager) onKeys(rows []messages.Row, err error) {
 	if err != nil || (len(rows) > 0 && len(rows[0].Key) != 4) {
-		m.log.Error("channel key indices unreadable; no channel can be opened", slog.Any("error", err))
+		m.log.Error("channel key indices unreadable; no channel can be opened until they are", slog.Any("error", err))
+		m.stuck = append(m.stuck, func() { m.lookup(messages.GetRows{Bucket: messages.BucketKeys, Last: true}, m.onKeys) })
 		return
 	}
 	if len(rows) > 0 {
 		m.nextKey = binary.BigEndian.Uint32(rows[0].Key) + 1
 	}
 	m.keyed = true
-	for _, f := range m.wanted {
+	wanted := m.wanted
+	m.wanted = nil
+	for _, f := range wanted {
 		f()
 	}
-	m.wanted = nil
+}
+
+// keys runs f once the last key index is known; false when too many wait for it.
+func (m *Manager) keys(f func()) bool {
+	switch {
+	case m.keyed:
+		f()
+	case m.parked >= maxParked:
+		return false
+	default:
+		m.wanted = append(m.wanted, m.park(f))
+	}
+	return true
 }
 
 // allot makes a key index durable and then starts the opening (rule 1).
-func (m *Manager) allot(start func(index uint32, temporary ln.ChannelID) messages.StartOpening) {
-	if !m.keyed {
-		m.wanted = append(m.wanted, func() { m.allot(start) })
-		return
-	}
+func (m *Manager) allot(peer ln.NodeID, start func(index uint32, temporary ln.ChannelID) messages.StartOpening) {
 	index := m.nextKey
 	m.nextKey++
 	temporary := ln.ChannelID(m.cfg.Derive(fmt.Sprintf("lnactor/temporary-channel-id/%d", index)))
+	opening := start(index, temporary)
+	if m.openings[peer] == nil {
+		m.openings[peer] = map[ln.ChannelID]time.Time{}
+	}
+	m.openings[peer][opening.TemporaryID] = m.now
 	key := binary.BigEndian.AppendUint32(nil, index)
 	m.write(Append{
-		Rows: []messages.Row{{Bucket: messages.BucketKeys, Key: key, Value: temporary[:]}},
-		Then: []messages.Delivery{{To: messages.MonitorsAddr, Msg: start(index, temporary)}},
+		Rows: []messages.Row{{Bucket: messages.BucketKeys, Key: key, Value: opening.TemporaryID[:]}},
+		Then: []messages.Delivery{{To: messages.MonitorsAddr, Msg: opening}},
 	})
+}
+
+// slot tells whether one more channel may be opened with a peer. The count is in memory: a new incarnation begins at zero.
+func (m *Manager) slot(peer ln.NodeID) bool {
+	for id, since := range m.openings[peer] {
+		if m.now.Sub(since) >= openingTime {
+			delete(m.openings[peer], id)
+		}
+	}
+	return len(m.openings[peer]) < m.cfg.MaxOpenings
+}
+
+func (m *Manager) onOpeningEnded(msg messages.OpeningEnded) {
+	if delete(m.openings[msg.Peer], msg.TemporaryID); len(m.openings[msg.Peer]) == 0 {
+		delete(m.openings, msg.Peer)
+	}
 }
 
 func (m *Manager) onRequestOpen(msg messages.RequestOpen) {
-	m.allot(func(index uint32, temporary ln.ChannelID) messages.StartOpening {
-		return messages.StartOpening{TemporaryID: temporary, Request: messages.OpenChannel{
-			TemporaryID: temporary, Peer: msg.Peer, KeyIndex: index, CapacitySat: msg.CapacitySat, PushMsat: msg.PushMsat,
-			FeePerKw: msg.FeePerKw, FundingFeePerKw: msg.FundingFeePerKw, Announce: msg.Announce, ReplyTo: msg.ReplyTo,
-		}}
+	parked := m.keys(func() {
+		if !m.slot(msg.Peer) {
+			m.tell(msg.ReplyTo, messages.OpenReply{Err: ErrOpenings})
+			return
+		}
+		m.allot(msg.Peer, func(index uint32, temporary ln.ChannelID) messages.StartOpening {
+			return messages.StartOpening{TemporaryID: temporary, Request: messages.OpenChannel{
+				TemporaryID: temporary, Peer: msg.Peer, KeyIndex: index, CapacitySat: msg.CapacitySat, PushMsat: msg.PushMsat,
+				FeePerKw: msg.FeePerKw, FundingFeePerKw: msg.FundingFeePerKw, Announce: msg.Announce, ReplyTo: msg.ReplyTo,
+			}}
+		})
 	})
+	if !parked {
+		m.tell(msg.ReplyTo, messages.OpenReply{Err: ErrStarting})
+	}
 }
 
-// onInboundOpen answers a peer's open_channel. The temporary id is the peer's choice.
+// onInboundOpen answers a peer's open_channel. The temporary id is the peer's choice; a repeat of one that is being negotiated is ignored.
 func (m *Manager) onInboundOpen(msg messages.InboundOpen) {
 	temporary := ln.ChannelID(msg.Msg.PendingChannelID)
-	m.allot(func(index uint32, _ ln.ChannelID) messages.StartOpening {
-		return messages.StartOpening{
-			TemporaryID: temporary,
-			Request:     messages.AcceptChannel{TemporaryID: temporary, Peer: msg.Peer, KeyIndex: index},
-			First:       &messages.PeerMsg{Session: msg.Session, Msg: msg.Msg},
+	parked := m.keys(func() {
+		allowed := m.slot(msg.Peer)
+		if _, repeat := m.openings[msg.Peer][temporary]; repeat {
+			return
 		}
+		if !allowed {
+			d := refuseOpen(msg, ErrOpenings)
+			m.tell(d.To, d.Msg)
+			return
+		}
+		m.allot(msg.Peer, func(index uint32, _ ln.ChannelID) messages.StartOpening {
+			return messages.StartOpening{
+				TemporaryID: temporary,
+				Request:     messages.AcceptChannel{TemporaryID: temporary, Peer: msg.Peer, KeyIndex: index},
+				First:       &messages.PeerMsg{Session: msg.Session, Msg: msg.Msg},
+			}
+		})
 	})
+	if !parked {
+		d := refuseOpen(msg, ErrStarting)
+		m.tell(d.To, d.Msg)
+	}
+}
+
+// refuseOpen tells the peer that its channel is not opened.
+func refuseOpen(msg messages.InboundOpen, err error) messages.Delivery {
+	return messages.Delivery{To: messages.PeerAddr(msg.Peer), Msg: messages.PeerSend{
+		Session: msg.Session,
+		Msgs:    []lnwire.Message{&lnwire.Error{ChanID: lnwire.ChannelID(msg.Msg.PendingChannelID), Data: lnwire.ErrorData(err.Error())}},
+	}}
 }

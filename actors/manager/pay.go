@@ -2,6 +2,7 @@ package manager
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 
@@ -10,37 +11,47 @@ import (
 	"github.com/lnactor/lnactor/messages"
 )
 
+// Bounds of what an invoice may ask for. An expiry further away than two weeks is a mistake or worse; no invoice's text is longer.
+const (
+	maxFinalCLTVDelta = 2016
+	maxBolt11         = 8192
+)
+
 // onPay starts a payment, unless its id was ever used.
 func (m *Manager) onPay(msg messages.Pay) {
+	var err error
 	switch {
-	case !m.settled:
-		// An id may be in a monitor that has not reported (S15).
-		if m.early >= m.cfg.MaxPayments {
-			m.tell(msg.ReplyTo, messages.PayReply{Err: ErrStarting})
+	case m.payments[msg.PaymentID] != nil || m.starting[msg.PaymentID]:
+		err = ErrPaymentIDUsed
+	case len(m.payments)+len(m.starting) >= m.cfg.MaxPayments || len(m.users) >= m.cfg.MaxUnhandled:
+		err = ErrBusy
+	case msg.AmountMsat == 0:
+		err = ErrAmount
+	case msg.MinFinalCLTVDelta > maxFinalCLTVDelta:
+		err = fmt.Errorf("%w: %d blocks to the final expiry", ErrInvoice, msg.MinFinalCLTVDelta)
+	case len(msg.Bolt11) > maxBolt11 || !utf8.ValidString(msg.Bolt11):
+		err = fmt.Errorf("%w: it is too long or no text", ErrInvoice)
+	}
+	if err != nil {
+		m.tell(msg.ReplyTo, messages.PayReply{Err: err})
+		return
+	}
+	m.starting[msg.PaymentID] = true
+	m.used(msg.PaymentID, func(used bool, err error) {
+		if err == nil && used {
+			err = ErrPaymentIDUsed
+		}
+		if err != nil {
+			m.notStarted(msg, err)
 			return
 		}
-		m.early++
-		m.whenSettled(func() { m.onPay(msg) })
-	case m.payments[msg.PaymentID] != nil || m.starting[msg.PaymentID]:
-		m.tell(msg.ReplyTo, messages.PayReply{Err: ErrPaymentIDUsed})
-	case len(m.payments)+len(m.starting) >= m.cfg.MaxPayments:
-		m.tell(msg.ReplyTo, messages.PayReply{Err: ErrBusy})
-	case msg.AmountMsat == 0:
-		m.tell(msg.ReplyTo, messages.PayReply{Err: ErrAmount})
-	default:
-		m.starting[msg.PaymentID] = true
-		m.used(msg.PaymentID, func(used bool, err error) {
-			delete(m.starting, msg.PaymentID)
-			switch {
-			case err != nil:
-				m.tell(msg.ReplyTo, messages.PayReply{Err: err})
-			case used || m.payments[msg.PaymentID] != nil:
-				m.tell(msg.ReplyTo, messages.PayReply{Err: ErrPaymentIDUsed})
-			default:
-				m.startPayment(msg)
-			}
-		})
-	}
+		m.startPayment(msg)
+	})
+}
+
+func (m *Manager) notStarted(msg messages.Pay, err error) {
+	delete(m.starting, msg.PaymentID)
+	m.tell(msg.ReplyTo, messages.PayReply{Err: err})
 }
 
 // used looks a payment id up among the tombstones, and among the outcomes that monitors keep should the tombstones be lost (S15, S18).
@@ -57,16 +68,25 @@ func (m *Manager) used(id ln.PaymentID, then func(bool, error)) {
 }
 
 func (m *Manager) startPayment(msg messages.Pay) {
-	c, err := m.choose(msg)
+	if m.payments[msg.PaymentID] != nil {
+		m.notStarted(msg, ErrPaymentIDUsed) // a monitor that came back told of it meanwhile
+		return
+	}
+	c, wait, err := m.choose(msg)
+	if wait != nil && m.parked < maxParked {
+		wait.later = append(wait.later, m.park(func() { m.startPayment(msg) }))
+		return
+	}
 	if err != nil {
-		m.tell(msg.ReplyTo, messages.PayReply{Err: err})
+		m.notStarted(msg, err)
 		return
 	}
 	add, err := m.add(msg)
 	if err != nil {
-		m.tell(msg.ReplyTo, messages.PayReply{Err: err})
+		m.notStarted(msg, err)
 		return
 	}
+	delete(m.starting, msg.PaymentID)
 	add.Fence = c.fence
 	id := c.summary.Channel
 	p := &payment{
@@ -87,13 +107,15 @@ func (m *Manager) startPayment(msg messages.Pay) {
 	m.write(Append{Records: []Record{PaymentStarted{Payment: p.rec}}, Then: then})
 }
 
-// choose takes the channel to the payee that has the most to send.
-func (m *Manager) choose(msg messages.Pay) (*channel, error) {
-	var best *channel
+// choose takes the channel to the payee that has the most to send. If none will do, but one has just restarted, that one is to be waited for.
+func (m *Manager) choose(msg messages.Pay) (best, wait *channel, err error) {
 	var have uint64
 	for _, id := range m.byPeer[msg.Payee] {
 		c := m.channels[id]
-		if !c.reported || c.summary.Phase != messages.PhaseOpen {
+		if !c.reported {
+			if wait == nil && !c.quarantined {
+				wait = c
+			}
 			continue
 		}
 		s := c.summary
@@ -104,13 +126,13 @@ func (m *Manager) choose(msg messages.Pay) (*channel, error) {
 	}
 	switch {
 	case best == nil:
-		return nil, fmt.Errorf("%w (payee %s)", ErrNoChannel, msg.Payee)
+		return nil, wait, fmt.Errorf("%w (payee %s)", ErrNoChannel, msg.Payee)
 	case have < msg.AmountMsat:
-		return nil, &BalanceError{Payee: msg.Payee, NeedMsat: msg.AmountMsat, HaveMsat: have}
+		return nil, wait, &BalanceError{Payee: msg.Payee, NeedMsat: msg.AmountMsat, HaveMsat: have}
 	case msg.AmountMsat < best.summary.Reserves.HTLCMinimumMsat:
-		return nil, fmt.Errorf("%w: the peer takes no less than %d msat", ErrAmount, best.summary.Reserves.HTLCMinimumMsat)
+		return nil, wait, fmt.Errorf("%w: the peer takes no less than %d msat", ErrAmount, best.summary.Reserves.HTLCMinimumMsat)
 	}
-	return best, nil
+	return best, nil, nil
 }
 
 // add makes the HTLC of a payment's only part.
@@ -138,6 +160,7 @@ func (m *Manager) add(msg messages.Pay) (messages.AddHTLC, error) {
 	}, nil
 }
 
+// onGetPayment looks under what is under way, then among the tombstones, then among the outcomes that monitors keep should those be lost.
 func (m *Manager) onGetPayment(msg messages.GetPayment) {
 	if p := m.payments[msg.PaymentID]; p != nil {
 		m.tell(msg.ReplyTo, messages.PaymentReply{Known: true, Payment: m.info(p)})
@@ -145,12 +168,24 @@ func (m *Manager) onGetPayment(msg messages.GetPayment) {
 	}
 	id := msg.PaymentID
 	m.lookup(messages.GetRows{Bucket: messages.BucketPayments, Key: id[:]}, func(rows []messages.Row, err error) {
-		if err != nil || len(rows) == 0 {
+		if err != nil {
 			m.tell(msg.ReplyTo, messages.PaymentReply{Err: err})
 			return
 		}
-		rec, err := decodePayment(rows[0].Value)
-		m.tell(msg.ReplyTo, messages.PaymentReply{Known: err == nil, Payment: finished(rec), Err: err})
+		if len(rows) > 0 {
+			rec, err := decodePayment(rows[0].Value)
+			m.tell(msg.ReplyTo, messages.PaymentReply{Known: err == nil, Payment: finished(rec), Err: err})
+			return
+		}
+		m.lookup(messages.GetRows{Bucket: messages.BucketOutcomes, Key: id[:], Prefix: true}, func(rows []messages.Row, err error) {
+			known, err := decodeOutcomes(rows, err)
+			if err != nil || len(known) == 0 {
+				m.tell(msg.ReplyTo, messages.PaymentReply{Err: err})
+				return
+			}
+			rec := PaymentRecord{ID: id, Hash: known[0].hash, AmountMsat: known[0].totalMsat, Outcome: foldOutcomes(known)}
+			m.tell(msg.ReplyTo, messages.PaymentReply{Known: true, Payment: finished(rec)})
+		})
 	})
 }
 
@@ -179,6 +214,9 @@ func (m *Manager) onListPayments(msg messages.ListPayments) {
 
 func (m *Manager) info(p *payment) messages.PaymentInfo {
 	out := finished(p.rec)
+	if p.loading {
+		out.Status = messages.PaymentUnknown
+	}
 	if p.rec.Outcome == nil {
 		for _, a := range p.parts {
 			if c := m.channels[a.channel]; c != nil && c.quarantined {

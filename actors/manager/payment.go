@@ -23,6 +23,10 @@ type payment struct {
 	parts   map[uint64]*part
 	events  []ln.EventID // to acknowledge once the user handled the outcome
 	queued  bool         // the user event is queued
+
+	// loading: an HTLC of it was told by a monitor, and whether it is known is being looked up. All that the monitors say waits for that.
+	loading bool
+	waiters []func(*payment)
 }
 
 // part is an attempt. It is live until an outcome is known.
@@ -72,19 +76,15 @@ func (m *Manager) committed(channel ln.ChannelID, key partKey) {
 func (m *Manager) onOwn(channel ln.ChannelID, h messages.OwnHTLC) {
 	src := *h.Source.Payment
 	m.committed(channel, partKey{src.PaymentID, src.PartID})
-	if h.Preimage == nil {
-		m.withPayment(src, h.Hash, func(p *payment) {
-			if p != nil && p.parts[src.PartID] == nil {
-				p.parts[src.PartID] = &part{payment: p, id: src.PartID, channel: channel}
-			}
-		})
-		return
-	}
-	// Claimed, and the event is acknowledged: the user handled PaymentSent. Records that say less were lost (S18).
 	m.withPayment(src, h.Hash, func(p *payment) {
-		if p != nil && !p.queued {
+		switch {
+		case p == nil:
+		case h.Preimage != nil && !p.queued:
+			// Claimed, and the event is acknowledged: the user handled PaymentSent. Records that say less were lost (S18).
 			p.rec.Outcome = &Outcome{Preimage: h.Preimage}
 			m.finish(p)
+		case h.Preimage == nil && p.parts[src.PartID] == nil && p.rec.Outcome == nil:
+			p.parts[src.PartID] = &part{payment: p, id: src.PartID, channel: channel}
 		}
 	})
 }
@@ -92,28 +92,47 @@ func (m *Manager) onOwn(channel ln.ChannelID, h messages.OwnHTLC) {
 // withPayment calls then with the payment that an HTLC belongs to. One that no record knows is made up from the HTLC (S18). It is nil if the
 // payment was handled before.
 func (m *Manager) withPayment(src ln.PaymentSource, hash ln.Hash, then func(*payment)) {
-	if p := m.payments[src.PaymentID]; p != nil {
-		then(p)
-		return
-	}
-	m.lookup(messages.GetRows{Bucket: messages.BucketPayments, Key: src.PaymentID[:]}, func(rows []messages.Row, err error) {
-		if err != nil {
-			m.log.Error("payment record unreadable; its events wait", slog.String("payment_id", src.PaymentID.String()), slog.Any("error", err))
-			return
-		}
-		if p := m.payments[src.PaymentID]; p != nil || len(rows) > 0 {
-			then(p)
-			return
-		}
-		p := &payment{
-			rec:   PaymentRecord{ID: src.PaymentID, Hash: hash, AmountMsat: src.TotalMsat},
-			parts: map[uint64]*part{},
+	p := m.payments[src.PaymentID]
+	switch {
+	case p == nil:
+		p = &payment{
+			rec:     PaymentRecord{ID: src.PaymentID, Hash: hash, AmountMsat: src.TotalMsat},
+			parts:   map[uint64]*part{},
+			loading: true, waiters: []func(*payment){then},
 		}
 		if n := len(src.Path); n > 0 {
 			p.rec.Payee = src.Path[n-1]
 		}
 		m.payments[src.PaymentID] = p
+		m.load(p)
+	case p.loading:
+		p.waiters = append(p.waiters, then)
+	default:
 		then(p)
+	}
+}
+
+// load looks for the tombstone of a payment that only a monitor knows. While it does, the payment id is refused and nothing is settled.
+func (m *Manager) load(p *payment) {
+	id := p.rec.ID
+	m.loads++
+	m.lookup(messages.GetRows{Bucket: messages.BucketPayments, Key: bytes.Clone(id[:])}, func(rows []messages.Row, err error) {
+		m.loads--
+		if err != nil {
+			m.log.Error("payment record unreadable; its events wait", slog.String("payment_id", id.String()), slog.Any("error", err))
+			m.stuck = append(m.stuck, func() { m.load(p) })
+			m.maybeSettle()
+			return
+		}
+		waiters := p.waiters
+		p.loading, p.waiters = false, nil
+		if len(rows) > 0 {
+			delete(m.payments, id)
+		}
+		for _, then := range waiters {
+			then(m.payments[id]) // nil once one of them has finished it
+		}
+		m.maybeSettle()
 	})
 }
 
@@ -123,7 +142,7 @@ func (m *Manager) onClaimed(id ln.EventID, ev facts.Claimed) {
 	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
 	m.withPayment(src, ev.Hash, func(p *payment) {
 		if p == nil {
-			m.ack(id) // handled before: the record says so
+			m.ackBehind(id) // handled before: the record says so
 			return
 		}
 		delete(p.parts, src.PartID)
@@ -146,7 +165,7 @@ func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
 	m.withPayment(src, ev.Hash, func(p *payment) {
 		if p == nil {
-			m.ack(id)
+			m.ackBehind(id)
 			return
 		}
 		delete(p.parts, src.PartID)
@@ -154,7 +173,7 @@ func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 		// Other parts may be in monitors that have not reported: a payment has failed when no part is live, claimed or unknown.
 		m.whenSettled(func() {
 			if p.rec.Outcome == nil && len(p.parts) == 0 {
-				p.rec.Outcome = &Outcome{Reason: reasonOf(src, ev)}
+				p.rec.Outcome = &Outcome{Reason: text(reasonOf(src, ev))}
 			}
 			m.queueOutcome(p)
 		})
@@ -208,14 +227,15 @@ func (m *Manager) neverCommitted(a *part) {
 	a.asked = true
 	id := a.payment.rec.ID
 	m.lookup(messages.GetRows{Bucket: messages.BucketOutcomes, Key: id[:], Prefix: true}, func(rows []messages.Row, err error) {
-		if m.payments[id] != a.payment || a.payment.queued {
-			return
+		if m.payments[id] != a.payment || a.payment.queued || a.payment.parts[a.id] != a {
+			return // decided meanwhile
 		}
 		known, err := decodeOutcomes(rows, err)
 		switch {
 		case err != nil:
 			a.asked = false
 			m.log.Error("outcomes unreadable; the payment waits", slog.String("payment_id", id.String()), slog.Any("error", err))
+			m.stuck = append(m.stuck, func() { m.neverCommitted(a) })
 		case len(known) > 0:
 			m.committed(a.channel, partKey{id, a.id})
 			a.payment.rec.Outcome = foldOutcomes(known)
@@ -234,12 +254,12 @@ func (m *Manager) giveUp(a *part, reason string) {
 	if len(p.parts) > 0 || p.rec.Outcome != nil {
 		return
 	}
-	p.rec.Outcome = &Outcome{Reason: reason}
-	ev := m.enqueue(p)
-	m.write(Append{
-		Records: []Record{PaymentOutcome{ID: p.rec.ID, Outcome: *p.rec.Outcome}},
-		Then:    []messages.Delivery{m.delivery(ev)},
-	})
+	p.rec.Outcome = &Outcome{Reason: text(reason)}
+	w := Append{Records: []Record{PaymentOutcome{ID: p.rec.ID, Outcome: *p.rec.Outcome}}}
+	if ev := m.enqueueOutcome(p); ev != nil {
+		w.Then = []messages.Delivery{m.delivery(ev)}
+	}
+	m.write(w)
 }
 
 // queueOutcome tells the user of an outcome that is durable already, in a monitor's event or in our log.
@@ -247,28 +267,27 @@ func (m *Manager) queueOutcome(p *payment) {
 	if p.rec.Outcome == nil || p.queued {
 		return
 	}
-	d := m.delivery(m.enqueue(p))
-	m.tell(d.To, d.Msg)
+	if ev := m.enqueueOutcome(p); ev != nil {
+		d := m.delivery(ev)
+		m.tell(d.To, d.Msg)
+	}
 }
 
 func sentID(id ln.PaymentID) string   { return "payment-sent/" + id.String() }
 func failedID(id ln.PaymentID) string { return "payment-failed/" + id.String() }
 
-// enqueue makes the user event of a payment's outcome. Handling it finishes the payment.
-func (m *Manager) enqueue(p *payment) *userEvent {
+// enqueueOutcome makes the user event of a payment's outcome. Handling it finishes the payment.
+func (m *Manager) enqueueOutcome(p *payment) *userEvent {
 	p.queued = true
-	ev := &userEvent{handled: func() { m.finish(p) }}
+	done := func() { m.finish(p) }
 	if o := p.rec.Outcome; o.Preimage != nil {
-		ev.ev = messages.UserEvent{ID: sentID(p.rec.ID), Kind: messages.PaymentSent{
+		return m.enqueue(sentID(p.rec.ID), messages.PaymentSent{
 			PaymentID: p.rec.ID, Hash: p.rec.Hash, Preimage: *o.Preimage, AmountMsat: p.rec.AmountMsat,
-		}}
-	} else {
-		ev.ev = messages.UserEvent{ID: failedID(p.rec.ID), Kind: messages.PaymentFailed{
-			PaymentID: p.rec.ID, Hash: p.rec.Hash, AmountMsat: p.rec.AmountMsat, Reason: o.Reason,
-		}}
+		}, done)
 	}
-	m.users[ev.ev.ID] = ev
-	return ev
+	return m.enqueue(failedID(p.rec.ID), messages.PaymentFailed{
+		PaymentID: p.rec.ID, Hash: p.rec.Hash, AmountMsat: p.rec.AmountMsat, Reason: p.rec.Outcome.Reason,
+	}, done)
 }
 
 // finish records that the outcome was handled, as a tombstone for ever, and then acknowledges the monitor events behind it (rule 24).

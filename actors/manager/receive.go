@@ -21,15 +21,19 @@ type inbound struct {
 	event    ln.EventID
 	htlc     facts.HTLCAccepted
 	secret   onion.SharedSecret
-	preimage *ln.Preimage      // when it pays an invoice of ours
-	sent     *facts.Resolution // the decision given to the monitor, not answered yet
-	held     bool              // PaymentClaimable is out
+	preimage *ln.Preimage        // when it pays an invoice of ours
+	row      bool                // the invoice's row names this HTLC, or will
+	sent     *facts.Resolution   // the decision given to the monitor, not answered yet
+	decided  bool                // the decision is durable
+	held     bool                // PaymentClaimable is out
+	early    *messages.ClaimHeld // came before the payment was held again
 	reply    messages.Addr
 }
 
 func (h *inbound) key() htlcKey { return htlcKey{h.event.Channel, h.htlc.HTLCID} }
 
-// onAccepted decides about an inbound HTLC, or goes on after a decision that is durable already.
+// onAccepted decides about an inbound HTLC, or goes on after a decision that is durable already. Nothing is decided before all monitors have
+// reported: another one may have claimed the same hash.
 func (m *Manager) onAccepted(id ln.EventID, ev facts.HTLCAccepted, fate *messages.InboundHTLC) {
 	h := &inbound{event: id, htlc: ev}
 	m.inbound[id] = h
@@ -38,23 +42,44 @@ func (m *Manager) onAccepted(id ln.EventID, ev facts.HTLCAccepted, fate *message
 		m.decided(h, fate.Resolution)
 		return
 	}
-	m.decide(h)
+	m.whenSettled(func() { m.decide(h) })
+}
+
+// undecided tells whether an HTLC still waits for a decision of ours.
+func (m *Manager) undecided(h *inbound) bool {
+	return m.inbound[h.event] == h && !h.decided && h.sent == nil
 }
 
 // again: the event came once more while its effect is under way, because the monitor or the channel restarted. The decision or the answer to it
-// may be lost with that, so it is given again; the monitor answers repeats.
+// may be lost with that, so it is given again, behind the row that it may wait for; the monitor answers repeats.
 func (m *Manager) again(id ln.EventID, fate *messages.InboundHTLC) {
 	h := m.inbound[id]
 	switch {
-	case h == nil || m.users[claimedID(h)] != nil:
+	case h == nil || h.decided:
 	case fate != nil && (fate.Resolution != nil || fate.Resolved):
 		m.decided(h, fate.Resolution)
 	case h.sent != nil:
-		m.send(h, *h.sent)
+		m.write(Append{Then: []messages.Delivery{m.decision(h, *h.sent)}})
+	}
+}
+
+// rememberPaid makes up the rows of invoices that a monitor knows to be paid, should they be lost (S18), but for those whose events wait.
+func (m *Manager) rememberPaid(channel ln.ChannelID, live []messages.InboundHTLC, waits map[uint64]bool) {
+	var rows []messages.Row
+	for _, h := range live {
+		if h.Resolution.Fulfilled() && !waits[h.HTLCID] {
+			rows = append(rows, invoiceRow(h.Hash, InvoiceRecord{AmountMsat: h.AmountMsat, Channel: channel, HTLCID: h.HTLCID}))
+		}
+	}
+	if len(rows) > 0 {
+		m.write(Append{Rows: rows})
 	}
 }
 
 func (m *Manager) decide(h *inbound) {
+	if !m.undecided(h) {
+		return
+	}
 	var packet [onion.PacketSize]byte
 	if len(h.htlc.Onion) != len(packet) {
 		m.send(h, facts.Resolution{Malformed: &facts.Malformed{
@@ -73,8 +98,9 @@ func (m *Manager) decide(h *inbound) {
 	case errors.As(err, &payload):
 		m.fail(h, payload.Failure())
 	case err != nil:
-		// The node's key is not at hand (a remote signer): undecided, the event stays and comes again.
-		m.log.Error("HTLC not decided", slog.String("event_id", h.event.String()), slog.Any("error", err))
+		// The node's key is not at hand (a remote signer): undecided.
+		m.log.Error("HTLC not decided yet", slog.String("event_id", h.event.String()), slog.Any("error", err))
+		m.stuck = append(m.stuck, func() { m.decide(h) })
 	case !p.Payload.Final:
 		m.fail(h, &lnwire.FailUnknownNextPeer{})
 	default:
@@ -84,63 +110,109 @@ func (m *Manager) decide(h *inbound) {
 
 // receive checks an HTLC for us against its invoice.
 func (m *Manager) receive(h *inbound, p *onion.Payload) {
-	preimage, _, err := invoice.Check(m.cfg.Invoices, invoice.HTLC{
+	htlc := invoice.HTLC{
 		Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, CLTVExpiry: h.htlc.CLTVExpiry,
 		Secret: p.PaymentSecret, TotalMsat: p.TotalMsat, OnionAmountMsat: p.AmountMsat, OnionCLTVExpiry: p.CLTVExpiry,
-	}, m.height, m.now)
+	}
+	preimage, ours := m.cfg.Invoices.Preimage(htlc.Secret)
+	if ours != h.htlc.Hash {
+		// Check finds what is wrong; that something is was decided here, for whatever it says.
+		_, _, err := invoice.Check(m.cfg.Invoices, htlc, m.height, m.now)
+		m.reject(h, err)
+		return
+	}
+	if m.claiming[ours] != nil {
+		m.failUnknown(h) // one HTLC pays an invoice
+		return
+	}
+	m.claiming[ours] = h
+	m.lookup(messages.GetRows{Bucket: messages.BucketInvoices, Key: ours[:]}, func(rows []messages.Row, err error) {
+		if !m.undecided(h) {
+			return
+		}
+		var rec InvoiceRecord
+		if err == nil && len(rows) > 0 {
+			rec, err = decodeInvoice(rows[0].Value)
+		}
+		if err != nil {
+			delete(m.claiming, ours)
+			m.log.Error("invoice record unreadable; the HTLC waits", slog.String("payment_hash", ours.String()), slog.Any("error", err))
+			m.stuck = append(m.stuck, func() { m.decide(h) })
+			return
+		}
+		h.preimage = &preimage
+		if len(rows) > 0 {
+			m.accepted(h, rec)
+			return
+		}
+		m.first(h, htlc)
+	})
+}
+
+// first decides about an HTLC for an invoice that no HTLC paid before.
+func (m *Manager) first(h *inbound, htlc invoice.HTLC) {
+	_, _, err := invoice.Check(m.cfg.Invoices, htlc, m.height, m.now)
+	switch {
+	case err != nil:
+		m.reject(h, err)
+	case htlc.TotalMsat != htlc.OnionAmountMsat:
+		m.failUnknown(h) // a part of a set: this release makes no invoices that may be split
+	case len(m.users) >= m.cfg.MaxUnhandled:
+		m.fail(h, &lnwire.FailTemporaryNodeFailure{})
+	case m.cfg.ManualClaim:
+		m.hold(h)
+	default:
+		m.claim(h)
+	}
+}
+
+// accepted goes on with an invoice that has a row: this HTLC was taken before a restart, or another one was. The checks that depend on time and
+// height count once, but for the expiry: what can't be claimed safely any more is given up.
+func (m *Manager) accepted(h *inbound, rec InvoiceRecord) {
+	h.row = rec.Channel == h.event.Channel && rec.HTLCID == h.htlc.HTLCID
+	switch {
+	case !h.row:
+		m.failUnknown(h) // an unlisted HTLC of a paid hash is failed (rule 13)
+	case m.tooLate(h):
+		m.failUnknown(h)
+	case rec.Held && m.cfg.ManualClaim:
+		m.hold(h)
+	default:
+		m.claim(h)
+	}
+}
+
+func (m *Manager) reject(h *inbound, err error) {
 	var rejection *invoice.Rejection
 	if errors.As(err, &rejection) {
 		m.fail(h, rejection.Failure())
 		return
 	}
-	if err != nil {
-		m.fail(h, lnwire.NewFailIncorrectDetails(lnwire.MilliSatoshi(h.htlc.AmountMsat), m.height))
-		return
-	}
-	h.preimage = &preimage
-	if other := m.claiming[h.htlc.Hash]; other != nil && other != h {
-		m.failUnknown(h) // one HTLC pays an invoice
-		return
-	}
-	m.claiming[h.htlc.Hash] = h
-	hash := h.htlc.Hash
-	m.lookup(messages.GetRows{Bucket: messages.BucketInvoices, Key: hash[:]}, func(rows []messages.Row, err error) {
-		if m.inbound[h.event] != h {
-			return
-		}
-		if err == nil && len(rows) > 0 {
-			var rec InvoiceRecord
-			if rec, err = decodeInvoice(rows[0].Value); err == nil && (rec.Channel != h.event.Channel || rec.HTLCID != h.htlc.HTLCID) {
-				// Paid by another HTLC: an unlisted HTLC of a paid hash is failed (rule 13).
-				delete(m.claiming, hash)
-				m.failUnknown(h)
-				return
-			}
-		}
-		switch {
-		case err != nil:
-			delete(m.claiming, hash)
-			m.log.Error("invoice record unreadable; the HTLC waits", slog.String("payment_hash", hash.String()), slog.Any("error", err))
-		case len(rows) == 0 && m.cfg.ManualClaim:
-			m.hold(h)
-		default:
-			m.claim(h)
-		}
-	})
+	m.failUnknown(h)
 }
 
 // claim makes the invoice's paid record durable, and only then gives the preimage away (rule 13).
 func (m *Manager) claim(h *inbound) {
-	hash := h.htlc.Hash
+	h.row = true
 	m.write(Append{
-		Rows: []messages.Row{{
-			Bucket: messages.BucketInvoices, Key: bytes.Clone(hash[:]),
-			Value: encodeInvoice(InvoiceRecord{AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID}),
-		}},
+		Rows: []messages.Row{h.invoiceRow(false)},
 		Then: []messages.Delivery{m.decision(h, facts.Resolution{
 			Preimage: h.preimage, Parts: []facts.Part{{Channel: h.event.Channel, HTLCID: h.htlc.HTLCID}},
 		})},
 	})
+}
+
+func (h *inbound) invoiceRow(held bool) messages.Row {
+	return invoiceRow(h.htlc.Hash, InvoiceRecord{AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID, Held: held})
+}
+
+func invoiceRow(hash ln.Hash, rec InvoiceRecord) messages.Row {
+	return messages.Row{Bucket: messages.BucketInvoices, Key: bytes.Clone(hash[:]), Value: encodeInvoice(rec)}
+}
+
+// noInvoiceRow lets the invoice be paid by another HTLC.
+func (h *inbound) noInvoiceRow() messages.Row {
+	return messages.Row{Bucket: messages.BucketInvoices, Key: bytes.Clone(h.htlc.Hash[:])}
 }
 
 func (m *Manager) decision(h *inbound, r facts.Resolution) messages.Delivery {
@@ -150,10 +222,15 @@ func (m *Manager) decision(h *inbound, r facts.Resolution) messages.Delivery {
 	}}
 }
 
-// send gives a decision to the monitor, which makes it durable before the peer learns of it (rule 12).
+// send gives a decision to fail to the monitor, which makes it durable before the peer learns of it (rule 12).
 func (m *Manager) send(h *inbound, r facts.Resolution) {
 	d := m.decision(h, r)
-	m.tell(d.To, d.Msg)
+	if !h.row {
+		m.tell(d.To, d.Msg)
+		return
+	}
+	h.row = false
+	m.write(Append{Rows: []messages.Row{h.noInvoiceRow()}, Then: []messages.Delivery{d}})
 }
 
 func (m *Manager) fail(h *inbound, f lnwire.FailureMessage) {
@@ -179,26 +256,43 @@ func (m *Manager) onDecided(msg messages.InboundDecided) {
 }
 
 // decided: the fate of the HTLC is durable. A failure needs no more (rule 24); a claim is told to the user first. A fate that the monitor does
-// not know any more means the HTLC is gone without us.
+// not know any more means the HTLC is gone without us. The invoice's row is brought in line with what stands.
 func (m *Manager) decided(h *inbound, r *facts.Resolution) {
+	if h.decided {
+		return
+	}
+	h.decided = true
 	if m.claiming[h.htlc.Hash] == h {
 		delete(m.claiming, h.htlc.Hash)
 	}
-	if h.reply != "" {
-		var err error
-		if h.held && (r == nil || r.Fulfilled() != (h.preimage != nil)) {
-			err = fmt.Errorf("%w: it is gone", ErrNotHeld)
+	m.answerClaim(h, r.Fulfilled())
+	if r.Fulfilled() {
+		var a Append
+		if ev := m.enqueue(claimedID(h), messages.PaymentClaimed{
+			Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID,
+		}, func() { m.done(h) }); ev != nil {
+			a.Then = []messages.Delivery{m.delivery(ev)}
 		}
-		m.tell(h.reply, messages.ClaimReply{Err: err})
-		h.reply = ""
+		if !h.row {
+			a.Rows = []messages.Row{h.invoiceRow(false)} // decided by an earlier incarnation, whose row may be lost (S18)
+		}
+		m.write(a)
+		return
 	}
-	if !r.Fulfilled() {
+	if h.sent != nil && !h.row {
 		m.done(h)
 		return
 	}
-	m.queue(claimedID(h), messages.PaymentClaimed{
-		Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID,
-	}, func() { m.done(h) })
+	hash := h.htlc.Hash
+	m.lookup(messages.GetRows{Bucket: messages.BucketInvoices, Key: hash[:]}, func(rows []messages.Row, err error) {
+		if err == nil && len(rows) > 0 {
+			rec, err := decodeInvoice(rows[0].Value)
+			if err == nil && rec.Channel == h.event.Channel && rec.HTLCID == h.htlc.HTLCID {
+				m.write(Append{Rows: []messages.Row{h.noInvoiceRow()}})
+			}
+		}
+		m.done(h)
+	})
 }
 
 func (m *Manager) done(h *inbound) {

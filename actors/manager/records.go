@@ -6,8 +6,12 @@ import (
 
 // State is the manager's log folded: everything durable that is not a row.
 type State struct {
-	Payments []PaymentRecord // not handled, by id
-	Closed   []ln.ChannelID  // channels whose ChannelClosed was handled
+	Payments map[ln.PaymentID]PaymentRecord // not handled
+	Closed   map[ln.ChannelID]bool          // channels whose ChannelClosed was handled
+}
+
+func newState() State {
+	return State{Payments: map[ln.PaymentID]PaymentRecord{}, Closed: map[ln.ChannelID]bool{}}
 }
 
 // Record is the closed set of records in the manager's log.
@@ -56,33 +60,29 @@ type Outcome struct {
 	Reason   string       // failed
 }
 
-// InvoiceRecord is a row: the invoice with this hash was paid by these HTLCs, durable before the fulfil (rule 13).
+// InvoiceRecord is a row: the invoice with this hash is paid by this HTLC, durable before the fulfil (rule 13). It is deleted if the HTLC is failed
+// after all.
 type InvoiceRecord struct {
 	AmountMsat uint64
 	Channel    ln.ChannelID
 	HTLCID     uint64
+	Held       bool // found good, and up to the user
 }
 
-// Fold applies a record to the state, as New's caller does with what Load brought.
-func (s *State) Fold(r Record) {
+// fold applies a record to the state.
+func (s *State) fold(r Record) {
 	switch r := r.(type) {
 	case PaymentStarted:
-		s.Payments = append(s.Payments, r.Payment)
+		s.Payments[r.Payment.ID] = r.Payment
 	case PaymentOutcome:
-		for i := range s.Payments {
-			if s.Payments[i].ID == r.ID {
-				o := r.Outcome
-				s.Payments[i].Outcome = &o
-			}
+		if p, ok := s.Payments[r.ID]; ok {
+			o := r.Outcome
+			p.Outcome = &o
+			s.Payments[r.ID] = p
 		}
 	case PaymentHandled:
-		for i := range s.Payments {
-			if s.Payments[i].ID == r.ID {
-				s.Payments = append(s.Payments[:i], s.Payments[i+1:]...)
-				return
-			}
-		}
+		delete(s.Payments, r.ID)
 	case ClosedHandled:
-		s.Closed = append(s.Closed, r.Channel)
+		s.Closed[r.Channel] = true
 	}
 }

@@ -26,8 +26,9 @@ type Queue struct {
 }
 
 type entry struct {
-	ev  messages.UserEvent
-	pos uint64 // in the order in which the manager told them
+	ev   messages.UserEvent
+	pos  uint64 // in the order in which the manager told them
+	done bool   // handled under an older incarnation while it waited here
 }
 
 // entries is a heap by position.
@@ -96,6 +97,8 @@ type Delivery struct {
 	Event messages.UserEvent
 	q     *Queue
 	e     *entry
+
+	returned bool // under the queue's lock
 }
 
 // Next waits for the oldest event that no other consumer holds.
@@ -119,22 +122,24 @@ func (q *Queue) take() (*Delivery, <-chan struct{}, error) {
 	if q.closed {
 		return nil, nil, ErrClosed
 	}
-	if len(q.free) == 0 {
-		return nil, q.wake, nil
+	for len(q.free) > 0 {
+		e := heap.Pop(&q.free).(*entry) //nolint:forcetypeassert // container/heap
+		if !e.done {
+			return &Delivery{Event: e.ev, q: q, e: e}, nil, nil
+		}
 	}
-	e := heap.Pop(&q.free).(*entry) //nolint:forcetypeassert // container/heap
-	return &Delivery{Event: e.ev, q: q, e: e}, nil, nil
+	return nil, q.wake, nil
 }
 
 // Ack says that the event was handled. Only now may what caused it be acknowledged (rule 24). It may be called more than once.
 func (d *Delivery) Ack() {
 	q := d.q
 	q.mu.Lock()
-	if q.known[d.Event.ID] == d.e {
+	if e := q.known[d.Event.ID]; e != nil {
+		e.done = true // also where a new incarnation has told the event again: the handling counts
 		delete(q.known, d.Event.ID)
 	}
 	q.mu.Unlock()
-	// The manager is told also when it has begun to tell the event again: the handling counts.
 	q.handled(d.Event.ID)
 }
 
@@ -143,7 +148,8 @@ func (d *Delivery) Return() {
 	q := d.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.known[d.Event.ID] == d.e {
+	if q.known[d.Event.ID] == d.e && !d.returned {
+		d.returned = true
 		heap.Push(&q.free, d.e)
 		q.signal()
 	}

@@ -84,3 +84,30 @@ func TestNextWaits(t *testing.T) {
 		}
 	})
 }
+
+// What was handled counts, also when a new incarnation of the manager has told it again meanwhile.
+func TestHandledWhileToldAgain(t *testing.T) {
+	q := NewQueue(func(string) {})
+	q.Put(messages.UserEvents{Incarnation: 1, Events: []messages.UserEvent{event("a")}})
+	old := next(t, q)
+	q.Put(messages.UserEvents{Incarnation: 2, Events: []messages.UserEvent{event("a"), event("b")}})
+	old.Ack()
+	if d := next(t, q); d.Event.ID != "b" || q.Len() != 1 {
+		t.Fatalf("got %s, %d left", d.Event.ID, q.Len())
+	}
+}
+
+// Giving back twice makes no second copy.
+func TestReturnOnce(t *testing.T) {
+	q := NewQueue(func(string) {})
+	q.Put(messages.UserEvents{Incarnation: 1, Events: []messages.UserEvent{event("a"), event("b")}})
+	a := next(t, q)
+	a.Return()
+	a.Return()
+	if d := next(t, q); d.Event.ID != "a" {
+		t.Fatalf("got %s", d.Event.ID)
+	}
+	if d := next(t, q); d.Event.ID != "b" {
+		t.Fatalf("got %s twice", d.Event.ID)
+	}
+}

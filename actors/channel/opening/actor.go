@@ -241,5 +241,6 @@ func (s *shell) detach(id ln.ChannelID) {
 func (s *shell) end(ctx actor.Context) {
 	s.ended = true
 	s.detach(s.terms.TemporaryID)
+	s.deps.Env.Tell(messages.ManagerAddr, messages.OpeningEnded{Peer: s.terms.Peer, TemporaryID: s.terms.TemporaryID})
 	ctx.Stop(ctx.Self())
 }
