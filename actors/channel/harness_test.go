@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -611,4 +612,19 @@ func (n *node) decideOne(r *rand.Rand) {
 
 func updateFee(feePerKw int) messages.UpdateFee {
 	return messages.UpdateFee{FeePerKw: uint32(feePerKw)}
+}
+
+// failingSigner is a remote signer that is away for a while.
+type failingSigner struct {
+	chankeys.Signer
+	fail bool
+}
+
+var errSigner = errors.New("the signer is away")
+
+func (s *failingSigner) PerCommitmentPoint(index uint32, n uint64) (*btcec.PublicKey, error) {
+	if s.fail {
+		return nil, errSigner
+	}
+	return s.Signer.PerCommitmentPoint(index, n)
 }

@@ -69,10 +69,12 @@ func (c *Channel) updateAdd(m *lnwire.UpdateAddHTLC) error {
 	return nil
 }
 
-// learnPreimage records the preimage of an HTLC of ours at once, before and whatever else happens (rule 10, S4). A wrong one is found later.
+// learnPreimage records the preimage of an HTLC of ours at once, before and whatever else happens (rule 10, S4). A wrong one is found later. One
+// for an HTLC that the peer has not acknowledged is not taken: the monitor may have dropped the commitment that offers it (rule 18), and a peer
+// that has it shows the preimage when it claims on chain.
 func (c *Channel) learnPreimage(id uint64, preimage ln.Preimage) error {
 	h := c.facts.Outbound[id]
-	if h == nil || h.Preimage != nil || sha256.Sum256(preimage[:]) != h.Hash {
+	if h == nil || h.Preimage != nil || h.State == facts.SentAddCommit || sha256.Sum256(preimage[:]) != h.Hash {
 		return nil
 	}
 	return c.apply(facts.PreimageLearned{HTLCID: id, Preimage: preimage})
