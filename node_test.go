@@ -21,13 +21,12 @@ type pair struct {
 	channel    lnactor.ChannelID
 }
 
-func await(t *testing.T, ctx context.Context, n *lnactor.Node, want func(lnactor.Event) bool) {
+func await(t testing.TB, ctx context.Context, n *lnactor.Node, want func(lnactor.Event) bool) {
 	t.Helper()
 	for ev, err := range n.Events(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %s %+v", n.ID(), ev.ID, ev.Kind)
 		if want(ev) {
 			// The body is finished, so this event is acknowledged with the next turn of the loop.
 			return
@@ -35,7 +34,7 @@ func await(t *testing.T, ctx context.Context, n *lnactor.Node, want func(lnactor
 	}
 }
 
-func newPair(t *testing.T, ctx context.Context, dirs ...string) *pair {
+func newPair(t testing.TB, ctx context.Context, dirs ...string) *pair {
 	t.Helper()
 	chain, err := regtest.New("")
 	if err != nil {
@@ -45,7 +44,7 @@ func newPair(t *testing.T, ctx context.Context, dirs ...string) *pair {
 	open := func(i int) *lnactor.Node {
 		cfg := lnactor.Config{Chain: chain.Source(), Params: chain.Params(), Listen: "127.0.0.1:0", MinDepth: 1}
 		if os.Getenv("LNACTOR_LOG") != "" {
-			cfg.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", i)
+			cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", i)
 		}
 		if len(dirs) > i {
 			cfg.Dir = dirs[i]
@@ -75,7 +74,7 @@ func newPair(t *testing.T, ctx context.Context, dirs ...string) *pair {
 	return p
 }
 
-func fund(t *testing.T, ctx context.Context, chain *regtest.Chain, n *lnactor.Node, sat int64) {
+func fund(t testing.TB, ctx context.Context, chain *regtest.Chain, n *lnactor.Node, sat int64) {
 	t.Helper()
 	address, err := n.NewAddress(ctx)
 	if err != nil {

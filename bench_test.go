@@ -1,0 +1,123 @@
+package lnactor_test
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lnactor/lnactor"
+)
+
+// BenchmarkPayments measures payments over one channel between two nodes on bbolt with every sync on, over TCP on loopback: from the call of Pay
+// to PaymentSent. The rate at 1 in flight is the baseline of the others in the same run.
+func BenchmarkPayments(b *testing.B) {
+	base := 0.0
+	for _, inFlight := range []int{1, 32, 128} {
+		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
+			p := newPair(b, ctx, b.TempDir(), b.TempDir())
+			sent := newWaiter(ctx, p.alice)
+			go drainEvents(ctx, p.bob)
+			invoices := make([]string, b.N)
+			for i := range invoices {
+				inv, err := p.bob.CreateInvoice(ctx, lnactor.InvoiceParams{AmountMsat: 1000})
+				if err != nil {
+					b.Fatal(err)
+				}
+				invoices[i] = inv.Bolt11
+			}
+			before := p.alice.StoreStats()
+			latency := make([]time.Duration, b.N)
+			var group sync.WaitGroup
+			slots := make(chan struct{}, inFlight)
+			b.ResetTimer()
+			start := time.Now()
+			for i, bolt11 := range invoices {
+				slots <- struct{}{}
+				group.Go(func() {
+					defer func() { <-slots }()
+					began := time.Now()
+					id := lnactor.PaymentID{byte(i), byte(i >> 8), byte(i >> 16), 1}
+					done := sent.expect(id)
+					if _, err := p.alice.Pay(ctx, bolt11, lnactor.WithPaymentID(id)); err != nil {
+						b.Error(err)
+						return
+					}
+					if ev := <-done; ev.ID != "payment-sent/"+id.String() {
+						b.Errorf("%+v", ev)
+					}
+					latency[i] = time.Since(began)
+				})
+			}
+			group.Wait()
+			took := time.Since(start)
+			b.StopTimer()
+			sort.Slice(latency, func(i, j int) bool { return latency[i] < latency[j] })
+			rate := float64(b.N) / took.Seconds()
+			if inFlight == 1 {
+				base = rate
+			}
+			after := p.alice.StoreStats()
+			b.ReportMetric(rate, "payments/s")
+			b.ReportMetric(float64(latency[b.N/2].Microseconds())/1000, "median-ms")
+			b.ReportMetric(float64(after.Syncs-before.Syncs)/float64(b.N), "payer-syncs/op")
+			b.ReportMetric(float64(after.BytesWritten-before.BytesWritten)/float64(b.N), "payer-bytes/op")
+			if base > 0 {
+				b.ReportMetric(rate/base, "x-of-1")
+			}
+		})
+	}
+}
+
+func drainEvents(ctx context.Context, n *lnactor.Node) {
+	for _, err := range n.Events(ctx) {
+		if err != nil {
+			return
+		}
+	}
+}
+
+// waiter hands outcomes to whoever made the payment.
+type waiter struct {
+	mu   sync.Mutex
+	want map[lnactor.PaymentID]chan lnactor.Event
+}
+
+func newWaiter(ctx context.Context, n *lnactor.Node) *waiter {
+	w := &waiter{want: map[lnactor.PaymentID]chan lnactor.Event{}}
+	go func() {
+		for ev, err := range n.Events(ctx) {
+			if err != nil {
+				return
+			}
+			switch k := ev.Kind.(type) {
+			case lnactor.PaymentSent:
+				w.give(k.PaymentID, ev)
+			case lnactor.PaymentFailed:
+				w.give(k.PaymentID, ev)
+			}
+		}
+	}()
+	return w
+}
+
+func (w *waiter) expect(id lnactor.PaymentID) <-chan lnactor.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := make(chan lnactor.Event, 1)
+	w.want[id] = c
+	return c
+}
+
+func (w *waiter) give(id lnactor.PaymentID, ev lnactor.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.want[id]; c != nil {
+		delete(w.want, id)
+		c <- ev
+	}
+}
