@@ -1,6 +1,7 @@
 package peers_test
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"testing"
@@ -24,6 +25,7 @@ type world struct {
 	sim   *sim.Sim
 	net   *simnet.Network
 	books map[string]*book
+	alter func(node string, cfg *peers.Config) // nil: as it is
 }
 
 // book is what a node's channel has seen. It is the test's, and survives crashes.
@@ -72,6 +74,9 @@ func (w *world) boot(name, other string, lasting bool) {
 	cfg := peers.Config{Session: peer.Config{Self: nodeOf(name), Chain: chain}, Transport: w.net.Node(name, nodeOf(name))}
 	if lasting {
 		cfg.Lasting = func() []peers.Lasting { return []peers.Lasting{{Peer: nodeOf(other), Address: other}} }
+	}
+	if w.alter != nil {
+		w.alter(name, &cfg)
 	}
 	if _, err := env.Spawn(nil, messages.PeersAddr, peers.Props(env, cfg)); err != nil {
 		panic(err)
@@ -216,3 +221,15 @@ func (w *world) storm(bobDials, bobCrashes bool) string {
 var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func pub() *btcec.PublicKey { k, _ := key(5); return k.PubKey() }
+
+func isStart(msg any) bool {
+	switch msg.(type) {
+	case *actor.Started, *actor.Restart:
+		return true
+	}
+	return false
+}
+
+func decodeAny(raw []byte) (lnwire.Message, error) {
+	return lnwire.ReadMessage(bytes.NewReader(raw), 0)
+}

@@ -124,45 +124,42 @@ func (n *realNode) connect(to *realNode) error {
 }
 
 func TestTwoNodesOverTCP(t *testing.T) {
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	t.Run("", func(t *testing.T) {
-		alice, bob := newRealNode(t, 1, tcp.Config{}, peer.Config{}), newRealNode(t, 2, tcp.Config{}, peer.Config{})
-		if err := alice.connect(bob); err != nil {
-			t.Fatal(err)
-		}
-		id := ln.ChannelID{1}
-		alice.env.Tell(messages.PeerAddr(bob.id), messages.PeerAttach{ID: id, Incarnation: 1, To: "channel/a"})
-		bob.env.Tell(messages.PeerAddr(alice.id), messages.PeerAttach{ID: id, Incarnation: 1, To: "channel/b"})
-		up := next[messages.PeerUp](alice)
-		if up.Peer != bob.id || up.Established {
-			t.Fatal(up)
-		}
-		next[messages.PeerUp](bob)
+	alice, bob := newRealNode(t, 1, tcp.Config{}, peer.Config{}), newRealNode(t, 2, tcp.Config{}, peer.Config{})
+	if err := alice.connect(bob); err != nil {
+		t.Fatal(err)
+	}
+	id := ln.ChannelID{1}
+	alice.env.Tell(messages.PeerAddr(bob.id), messages.PeerAttach{ID: id, Incarnation: 1, To: "channel/a"})
+	bob.env.Tell(messages.PeerAddr(alice.id), messages.PeerAttach{ID: id, Incarnation: 1, To: "channel/b"})
+	up := next[messages.PeerUp](alice)
+	if up.Peer != bob.id || up.Established {
+		t.Fatal(up)
+	}
+	next[messages.PeerUp](bob)
 
-		// Many more messages than the window has room for, in order.
-		const many = 5000
-		for i := range many {
-			alice.env.Tell(messages.PeerAddr(bob.id), messages.PeerSend{
-				Session: up.Session, Msgs: []lnwire.Message{&lnwire.UpdateFee{ChanID: lnwire.ChannelID(id), FeePerKw: uint32(i)}},
-			})
+	// Many more messages than the window has room for, in order.
+	const many = 5000
+	for i := range many {
+		alice.env.Tell(messages.PeerAddr(bob.id), messages.PeerSend{
+			Session: up.Session, Msgs: []lnwire.Message{&lnwire.UpdateFee{ChanID: lnwire.ChannelID(id), FeePerKw: uint32(i)}},
+		})
+	}
+	for i := range many {
+		got := next[messages.PeerMsg](bob).Msg.(*lnwire.UpdateFee)
+		if got.FeePerKw != uint32(i) {
+			t.Fatal("want", i, "got", got.FeePerKw)
 		}
-		for i := range many {
-			got := next[messages.PeerMsg](bob).Msg.(*lnwire.UpdateFee)
-			if got.FeePerKw != uint32(i) {
-				t.Fatal("want", i, "got", got.FeePerKw)
-			}
-		}
+	}
 
-		bob.env.Tell(messages.PeersAddr, messages.DisconnectPeer{Peer: alice.id})
-		down := next[messages.PeerDown](alice)
-		if down.Session != up.Session {
-			t.Fatal(down, up)
-		}
-		again := next[messages.PeerUp](alice) // by itself
-		if again.Session <= up.Session || again.Established {
-			t.Fatal(again)
-		}
-	})
+	bob.env.Tell(messages.PeersAddr, messages.DisconnectPeer{Peer: alice.id})
+	down := next[messages.PeerDown](alice)
+	if down.Session != up.Session {
+		t.Fatal(down, up)
+	}
+	again := next[messages.PeerUp](alice) // by itself
+	if again.Session <= up.Session || again.Established {
+		t.Fatal(again)
+	}
 }
 
 func TestWrongNode(t *testing.T) {
@@ -180,3 +177,56 @@ func TestWrongNode(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A channel that is slow keeps its peer from being read, so that its mailbox stays short; other peers are read on.
+func TestSlowChannel(t *testing.T) {
+	limits := peer.Config{Limits: peer.Limits{Depth: 50, Window: 10}}
+	alice, bob := newRealNode(t, 1, tcp.Config{}, peer.Config{}), newRealNode(t, 2, tcp.Config{}, limits)
+	gate := make(chan struct{})
+	deepest := make(chan int, 1)
+	seen := 0
+	bob.spawn("channel/slow", bob.env.Props(func() actor.Actor {
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			if _, ok := ctx.Message().(messages.PeerMsg); !ok {
+				return
+			}
+			if seen++; seen == 1 {
+				<-gate
+				deepest <- bob.env.Depth("channel/slow")
+			}
+			if seen == 1000 {
+				close(deepest)
+			}
+		})
+	}))
+	if err := alice.connect(bob); err != nil {
+		t.Fatal(err)
+	}
+	id := ln.ChannelID{1}
+	alice.env.Tell(messages.PeerAddr(bob.id), messages.PeerAttach{ID: id, Incarnation: 1, To: "channel/a"})
+	bob.env.Tell(messages.PeerAddr(alice.id), messages.PeerAttach{ID: id, Incarnation: 1, To: "channel/slow"})
+	up := next[messages.PeerUp](alice)
+	for i := range 1000 {
+		alice.env.Tell(messages.PeerAddr(bob.id), messages.PeerSend{
+			Session: up.Session, Msgs: []lnwire.Message{&lnwire.UpdateFee{ChanID: lnwire.ChannelID(id), FeePerKw: uint32(i)}},
+		})
+	}
+	for bob.env.Depth("channel/slow") <= 50 {
+		time.Sleep(time.Millisecond)
+	}
+	carol := newRealNode(t, 3, tcp.Config{}, peer.Config{})
+	if err := carol.connect(bob); err != nil {
+		t.Fatal(err)
+	}
+	close(gate)
+	if depth := <-deepest; depth > 50+10+1 {
+		t.Fatal("depth", depth)
+	}
+	select {
+	case <-deepest:
+	case <-time.After(20 * time.Second):
+		t.Fatal("stuck")
+	}
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

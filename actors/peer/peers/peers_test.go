@@ -1,0 +1,324 @@
+package peers_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/actors/peer"
+	"github.com/lnactor/lnactor/actors/peer/peers"
+	"github.com/lnactor/lnactor/actors/peer/simnet"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/messages"
+	"github.com/lnactor/lnactor/supervisor/sim"
+)
+
+// stranger is a node of the test's own making, outside of all actors.
+type stranger struct {
+	w    *world
+	id   ln.NodeID
+	net  peer.Transport
+	conn peer.Conn
+	got  []lnwire.Message
+	over error
+}
+
+func (w *world) stranger(index byte) *stranger {
+	_, id := key(index)
+	return &stranger{w: w, id: id, net: w.net.Node(fmt.Sprint("stranger ", index), id)}
+}
+
+// dial connects to a node and reads all that it says.
+func (s *stranger) dial(t *testing.T, name string) {
+	t.Helper()
+	s.over = nil
+	s.net.Dial(nodeOf(name), name, func(c peer.Conn, err error) {
+		if s.conn, s.over = c, err; err != nil {
+			return
+		}
+		c.Start(1_000_000, s.hear)
+	})
+	s.settle(t)
+}
+
+func (s *stranger) hear(raw []byte, err error) {
+	if err != nil {
+		s.over = err
+		return
+	}
+	if msg, err := decodeAny(raw); err == nil {
+		s.got = append(s.got, msg)
+	}
+}
+
+func (s *stranger) settle(t *testing.T) {
+	t.Helper()
+	if !s.w.sim.Advance(time.Second, 100_000) {
+		t.Fatal("busy", s.w.sim)
+	}
+}
+
+func (s *stranger) send(t *testing.T, msgs ...lnwire.Message) {
+	t.Helper()
+	for _, m := range msgs {
+		raw, err := peer.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.conn.Send(raw)
+	}
+	s.settle(t)
+}
+
+func TestConnectAndDisconnect(t *testing.T) {
+	w := newWorld(1)
+	var remembered []string
+	w.alter = func(name string, cfg *peers.Config) {
+		if name == "alice" {
+			cfg.Remember = func(l peers.Lasting) error { remembered = append(remembered, "+"+l.Address); return nil }
+			cfg.Forget = func(ln.NodeID) error { remembered = append(remembered, "-"); return nil }
+		}
+	}
+	w.boot("alice", "bob", false)
+	w.boot("bob", "alice", false)
+	user := w.sim.Probe("user")
+	connect := func(to, address string) error {
+		t.Helper()
+		user.Send("alice", messages.PeersAddr, messages.ConnectPeer{Peer: nodeOf(to), Address: address, ReplyTo: user.Addr()})
+		w.sim.Advance(5*time.Second, 100_000)
+		got := user.Take()
+		if len(got) != 1 {
+			t.Fatal(got)
+		}
+		return got[0].(messages.ConnectReply).Err
+	}
+	list := func(node string) []messages.PeerInfo {
+		t.Helper()
+		user.Send(node, messages.PeersAddr, messages.ListPeers{ReplyTo: user.Addr()})
+		w.sim.Settle(1000)
+		return user.Take()[0].(messages.PeerList).Peers
+	}
+	if err := connect("alice", "alice"); !errors.Is(err, peers.ErrSelf) {
+		t.Fatal(err)
+	}
+	if err := connect("bob", ""); !errors.Is(err, peers.ErrAddress) {
+		t.Fatal(err)
+	}
+	if err := connect("bob", "nowhere"); !errors.Is(err, simnet.ErrRefused) {
+		t.Fatal(err)
+	}
+	if err := connect("bob", "bob"); err != nil { // it did not wait for the back-off of the other address
+		t.Fatal(err)
+	}
+	if err := connect("bob", "bob"); err != nil {
+		t.Fatal(err)
+	}
+	want := []messages.PeerInfo{{Peer: nodeOf("bob"), Address: "bob", Connected: true}}
+	if got := list("alice"); !reflect.DeepEqual(got, want) {
+		t.Fatal(got)
+	}
+	want = []messages.PeerInfo{{Peer: nodeOf("alice"), Connected: true, Inbound: true}}
+	if got := list("bob"); !reflect.DeepEqual(got, want) {
+		t.Fatal(got)
+	}
+	user.Send("alice", messages.PeersAddr, messages.DisconnectPeer{Peer: nodeOf("bob"), ReplyTo: user.Addr()})
+	w.sim.Advance(time.Hour, 1_000_000)
+	if got := user.Take(); !reflect.DeepEqual(got, []any{messages.ConnectReply{}}) {
+		t.Fatal(got)
+	}
+	if got := list("alice"); len(got) != 0 || w.net.Links() != 0 || w.books["alice"].session == 0 {
+		t.Fatal(got, w.net.Links())
+	}
+	if want := []string{"+nowhere", "+bob", "+bob", "-"}; !reflect.DeepEqual(remembered, want) {
+		t.Fatal(remembered)
+	}
+}
+
+// Bob loses power. Nothing tells alice, but her pings do; she dials until he is back.
+func TestHalfOpenAndBackoff(t *testing.T) {
+	w := newWorld(2)
+	dials := &counter{}
+	w.alter = func(name string, cfg *peers.Config) {
+		if name == "alice" {
+			dials.Transport, cfg.Transport = cfg.Transport, dials
+		}
+	}
+	w.boot("alice", "bob", true)
+	w.boot("bob", "alice", false)
+	w.sim.Advance(10*time.Minute, 1_000_000)
+	if w.books["alice"].rounds == 0 || len(dials.at) != 1 {
+		t.Fatal("not connected", w.sim)
+	}
+	w.sim.Crash("bob")
+	dials.now, dials.at = w.sim.Now, nil
+	crashed := w.sim.Now()
+	w.sim.Advance(3*time.Minute, 1_000_000)
+	if len(dials.at) == 0 {
+		t.Fatal("alice did not notice", w.sim)
+	}
+	if gap := dials.at[0].Sub(crashed); gap < 30*time.Second || gap > 2*time.Minute+35*time.Second {
+		t.Fatal("noticed after", gap)
+	}
+	w.net.Drop("bob")
+	w.sim.Advance(2*time.Hour, 1_000_000)
+	if n := len(dials.at); n < 60 || n > 140 { // every one to two minutes after the first ones
+		t.Fatal(n, "attempts")
+	}
+	for i := 2; i < len(dials.at); i++ {
+		if gap := dials.at[i].Sub(dials.at[i-1]); gap > 2*time.Minute+time.Second {
+			t.Fatal("gap", gap)
+		}
+	}
+	rounds := w.books["alice"].rounds
+	w.boot("bob", "alice", false)
+	w.sim.Advance(3*time.Minute, 1_000_000)
+	if w.books["alice"].rounds == rounds || len(w.books["alice"].faults) > 0 {
+		t.Fatal("not connected again", w.books["alice"])
+	}
+}
+
+// counter notes when a node dials.
+type counter struct {
+	peer.Transport
+	now func() time.Time
+	at  []time.Time
+}
+
+func (c *counter) Dial(to ln.NodeID, address string, done func(peer.Conn, error)) func() {
+	var at time.Time
+	if c.now != nil {
+		at = c.now()
+	}
+	c.at = append(c.at, at)
+	return c.Transport.Dial(to, address, done)
+}
+
+func TestStrangersLeaveNothingBehind(t *testing.T) {
+	w := newWorld(3)
+	w.alter = func(_ string, cfg *peers.Config) { cfg.MaxStrangers = 3 }
+	w.boot("alice", "bob", false)
+	var all []*stranger
+	for index := range byte(5) {
+		s := w.stranger(100 + index)
+		s.dial(t, "alice")
+		all = append(all, s)
+	}
+	for i, s := range all {
+		if refused := s.over != nil; refused != (i >= 3) {
+			t.Fatal(i, s.over)
+		}
+	}
+	all[0].conn.Close()
+	all[0].settle(t)
+	all[4].dial(t, "alice")
+	if all[4].over != nil {
+		t.Fatal("no place became free:", all[4].over)
+	}
+	w.sim.Advance(time.Hour, 100_000) // none of them says init
+	user := w.sim.Probe("user")
+	user.Send("alice", messages.PeersAddr, messages.ListPeers{ReplyTo: user.Addr()})
+	w.sim.Settle(1000)
+	if got := user.Take(); !reflect.DeepEqual(got, []any{messages.PeerList{}}) || w.net.Links() != 0 {
+		t.Fatal(got, w.net.Links())
+	}
+}
+
+// What a hostile peer does costs its own connection; alice and bob talk on.
+func TestHostilePeers(t *testing.T) {
+	w := newWorld(4)
+	w.boot("alice", "bob", true)
+	w.boot("bob", "alice", false)
+	w.sim.Advance(10*time.Second, 100_000)
+	session := w.books["alice"].session
+	channel := lnwire.ChannelID(channelID)
+	hello := func() lnwire.Message {
+		init := lnwire.NewInitMessage(lnwire.NewRawFeatureVector(), lnwire.NewRawFeatureVector(0, 8, 12, 14, 44))
+		return init
+	}
+	bad := hello().(*lnwire.Init)
+	bad.Features.Set(200)
+	for i, c := range []struct {
+		msgs []lnwire.Message
+		raw  []byte
+		dies bool
+	}{
+		{msgs: []lnwire.Message{bad}, dies: true},
+		{msgs: []lnwire.Message{&lnwire.Pong{}}, dies: true},
+		{raw: []byte{}, dies: true},
+		{raw: make([]byte, 70_000), dies: true},
+		{msgs: []lnwire.Message{hello(), hello()}, dies: true},
+		{msgs: []lnwire.Message{hello()}, raw: []byte{0, 132, 1}, dies: true},
+		// bob's channel is not this peer's, whatever it says about it
+		{msgs: []lnwire.Message{hello(), &lnwire.Error{ChanID: channel}, &lnwire.Error{}, &lnwire.UpdateFee{ChanID: channel}}},
+		{msgs: []lnwire.Message{hello(), &lnwire.UpdateFee{}, &lnwire.UpdateFee{ChanID: lnwire.ChannelID{1}}}},
+	} {
+		s := w.stranger(120 + byte(i))
+		s.dial(t, "alice")
+		s.send(t, c.msgs...)
+		if c.raw != nil {
+			s.conn.Send(c.raw)
+			s.settle(t)
+		}
+		if (s.over != nil) != c.dies {
+			t.Fatal(i, s.over, s.got)
+		}
+		last := s.got[len(s.got)-1]
+		switch last.(type) {
+		case *lnwire.Warning:
+			if !c.dies {
+				t.Fatal(i, s.got)
+			}
+		case *lnwire.Error: // the last case: unknown channels
+		default:
+			if c.dies {
+				t.Fatal(i, "no reason given:", s.got)
+			}
+		}
+	}
+	// A flood of unknown channels.
+	s := w.stranger(150)
+	s.dial(t, "alice")
+	s.send(t, hello())
+	for i := range 20_000 {
+		raw, _ := peer.Encode(&lnwire.UpdateFee{ChanID: lnwire.ChannelID{byte(i), byte(i >> 8), 1}})
+		s.conn.Send(raw)
+	}
+	if !w.sim.Advance(5*time.Minute, 1_000_000) {
+		t.Fatal("busy", w.sim)
+	}
+	a, b := w.books["alice"], w.books["bob"]
+	if a.session != session || len(a.faults)+len(b.faults) > 0 || a.rounds < 200 {
+		t.Fatal(a, b)
+	}
+	if c := w.sim.Crashes(); len(c) > 0 {
+		t.Fatal(c)
+	}
+}
+
+// A session that crashes whenever it starts is stopped, tried again later, and lives once it can.
+func TestSessionThatCannotStart(t *testing.T) {
+	w := newWorld(5)
+	w.boot("bob", "alice", false)
+	starts := 0
+	w.sim.Faults.Before = func(p sim.Point) sim.Fault {
+		if p.Kind == "peer" && p.Node == "alice" && isStart(p.Msg) {
+			if starts++; starts <= 20 {
+				return sim.Fault{Kind: sim.CrashActor}
+			}
+		}
+		return sim.Fault{}
+	}
+	w.boot("alice", "bob", true)
+	w.sim.Advance(5*time.Second, 100_000)
+	if starts > 10 {
+		t.Fatal("started", starts, "times without a break")
+	}
+	w.sim.Advance(2*time.Minute, 1_000_000)
+	if w.books["alice"].rounds == 0 {
+		t.Fatal("never connected after", starts, "starts", w.sim)
+	}
+}
