@@ -14,6 +14,9 @@ import (
 	"github.com/lnactor/lnactor/internal/facts"
 )
 
+// labelFunding names the transaction that the wallet paid for.
+const labelFunding = "funding"
+
 // ForceClose decides to close with the current holder commitment, which is never revoked from then on (rule 18). It is decided once; asking
 // again records nothing.
 func (m *Monitor) ForceClose(reason facts.CloseReason, detail string) (Step, error) {
@@ -38,7 +41,7 @@ func (m *Monitor) Broadcasts() ([]Broadcast, error) {
 		if err := tx.Deserialize(bytes.NewReader(f.FundingTx)); err != nil {
 			return nil, fmt.Errorf("funding transaction: %w", err)
 		}
-		out = append(out, Broadcast{Tx: &tx, Label: "funding"})
+		out = append(out, Broadcast{Tx: &tx, Label: labelFunding})
 	}
 	if f.MutualClose != nil {
 		out = append(out, Broadcast{Tx: f.MutualClose, Label: "mutual close"})

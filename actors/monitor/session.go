@@ -289,6 +289,10 @@ func (s *Session) output(step Step) Output {
 
 func (s *Session) broadcast(o *Output, casts []Broadcast) {
 	for _, b := range casts {
+		if b.Label == labelFunding {
+			// The wallet keeps reservations in memory only: until the transaction confirms, its inputs are taken again at every start (rule 22).
+			o.tell(messages.FundsAddr, messages.WalletSpends{Channel: s.id, Tx: b.Tx})
+		}
 		o.tell(messages.ChainWatchAddr, messages.Broadcast{Tx: b.Tx, Label: b.Label, Channel: s.id})
 	}
 }
