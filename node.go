@@ -47,6 +47,9 @@ type Node struct {
 // ID is the node's public key, under which others connect to it.
 func (n *Node) ID() NodeID { return n.id }
 
+// Dir is the data directory, empty if everything is in memory.
+func (n *Node) Dir() string { return n.cfg.Dir }
+
 // ListenAddress is where peers connect to, empty if nowhere.
 func (n *Node) ListenAddress() string {
 	return n.transport.Addr()
