@@ -37,9 +37,15 @@ func (m *Monitor) deadline(h *facts.HTLC, outbound bool) uint32 {
 	return max(h.CLTVExpiry, InboundMargin+1) - InboundMargin
 }
 
+// over tells whether closing is decided, done, or not ours to do. A spend that a reorganisation took out is none of these.
+func (m *Monitor) over() bool {
+	f := m.facts
+	return f.ForceClose != nil || f.MutualClose != nil || f.ProvenBehind || f.Spent != nil
+}
+
 // due says which HTLC makes us close at the height seen last, empty for none.
 func (m *Monitor) due() string {
-	if m.facts.Ended() {
+	if m.over() {
 		return ""
 	}
 	for _, h := range facts.Sorted(m.facts.Outbound) {
@@ -65,7 +71,7 @@ func (m *Monitor) readyHeight() uint32 {
 
 // wakeHeight is the lowest height above the one seen last at which something has to be decided, 0 for none.
 func (m *Monitor) wakeHeight() uint32 {
-	if m.facts.Ended() {
+	if m.over() {
 		return 0
 	}
 	var s Step
@@ -81,7 +87,7 @@ func (m *Monitor) wakeHeight() uint32 {
 
 // wakeFor is the height that one update makes necessary. Only what it brings is looked at, not all HTLCs.
 func (m *Monitor) wakeFor(u facts.Update) uint32 {
-	if m.facts.Ended() {
+	if m.over() {
 		return 0
 	}
 	var s Step

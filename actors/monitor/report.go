@@ -14,7 +14,9 @@ func (m *Monitor) report(manager, fence, incarnation uint64) messages.MonitorRep
 		Summary: m.Summary(), Events: m.events.all(),
 	}
 	for _, h := range facts.Sorted(m.facts.Outbound) {
-		r.Own = append(r.Own, messages.OwnHTLC{HTLCID: h.ID, Hash: h.Hash, AmountMsat: h.AmountMsat, Source: *h.Source})
+		r.Own = append(r.Own, messages.OwnHTLC{
+			HTLCID: h.ID, Hash: h.Hash, AmountMsat: h.AmountMsat, Source: *h.Source, Preimage: h.Preimage,
+		})
 	}
 	for _, h := range facts.Sorted(m.facts.Inbound) {
 		r.Inbound = append(r.Inbound, messages.InboundHTLC{
@@ -75,7 +77,7 @@ func (m *Monitor) Summary() messages.ChannelSummary {
 func (m *Monitor) phase() messages.Phase {
 	f := m.facts
 	switch {
-	case f.Spent != nil:
+	case f.WasSpent:
 		return messages.PhaseClosed
 	case f.ProvenBehind:
 		return messages.PhaseBehind

@@ -15,12 +15,12 @@ import (
 	"github.com/lnactor/lnactor/messages"
 )
 
-// TestScripts runs testdata/*: the specification of the monitor, one short interaction each. Every command is a message to the monitor; what is
+// TestScripts runs testdata/scripts: the specification of the monitor, one short interaction each. Every command is a message to the monitor; what is
 // printed is what goes into one Append: the record, the rows, and the deliveries that leave once those are durable.
 //
 // Rewrite with go test ./actors/monitor -run Scripts -rewrite, and read the diff.
 func TestScripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		s := &script{}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			if s.h != nil {
@@ -269,7 +269,7 @@ func (s *script) message(msg any) string {
 	case messages.MonitorReport:
 		out := fmt.Sprintf("MonitorReport fence=%d phase=%s events=%s", m.Fence, m.Summary.Phase, events(m.Events))
 		for _, h := range m.Own {
-			out += fmt.Sprintf(" own=%d", h.HTLCID)
+			out += fmt.Sprintf(" own=%d(claimed=%v)", h.HTLCID, h.Preimage != nil)
 		}
 		for _, h := range m.Inbound {
 			out += fmt.Sprintf(" inbound=%d(%s resolved=%v)", h.HTLCID, how(h.Resolution), h.Resolved)

@@ -90,7 +90,7 @@ func (c *Channel) Apply(u Update) (Changes, error) {
 	case BlockSeen:
 		c.Height, c.BlockHash = u.Height, u.Hash
 	case FundingSpent:
-		c.Spent = &u
+		c.Spent, c.WasSpent = &u, true
 	case FundingUnspent:
 		c.Spent = nil
 	default:

@@ -45,6 +45,7 @@ type Channel struct {
 	ForceClose           *ForceClosed
 	ProvenBehind         bool
 	Spent                *FundingSpent
+	WasSpent             bool // ever; a reorganisation does not bring the channel back: what was not signed since is not to be signed any more
 
 	Height    uint32 // everything up to this block is in these facts (rule 20)
 	BlockHash chainhash.Hash
@@ -72,9 +73,9 @@ func (c *Channel) Open() bool {
 	return c.HolderReady && c.CounterpartyReady && c.HolderShutdown == nil && c.CounterpartyShutdown == nil && !c.Ended()
 }
 
-// Ended tells whether the channel's off-chain life is over: nothing is signed or revoked any more.
+// Ended tells whether the channel's off-chain life is over: nothing is signed or revoked any more. It never becomes false again.
 func (c *Channel) Ended() bool {
-	return c.ForceClose != nil || c.MutualClose != nil || c.ProvenBehind || c.Spent != nil
+	return c.ForceClose != nil || c.MutualClose != nil || c.ProvenBehind || c.WasSpent
 }
 
 // Clone is a deep copy but for Static, and for the bytes that never change: onions, reasons, scripts, transactions.

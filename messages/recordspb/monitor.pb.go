@@ -2740,6 +2740,7 @@ type Channel struct {
 	ProvenBehind          bool                   `protobuf:"varint,28,opt,name=proven_behind,json=provenBehind,proto3" json:"proven_behind,omitempty"`
 	Spent                 *FundingSpent          `protobuf:"bytes,29,opt,name=spent,proto3" json:"spent,omitempty"`
 	Seen                  *Block                 `protobuf:"bytes,30,opt,name=seen,proto3" json:"seen,omitempty"`
+	WasSpent              bool                   `protobuf:"varint,31,opt,name=was_spent,json=wasSpent,proto3" json:"was_spent,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -2982,6 +2983,13 @@ func (x *Channel) GetSeen() *Block {
 		return x.Seen
 	}
 	return nil
+}
+
+func (x *Channel) GetWasSpent() bool {
+	if x != nil {
+		return x.WasSpent
+	}
+	return false
 }
 
 type FeeUpdate struct {
@@ -3592,7 +3600,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x15CommitmentTxConfirmed\x12\x12\n" +
 	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x14\n" +
-	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xdf\n" +
+	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xfc\n" +
 	"\n" +
 	"\aChannel\x122\n" +
 	"\x06static\x18\x01 \x01(\v2\x1a.lnactor.records.v1.StaticR\x06static\x12#\n" +
@@ -3630,7 +3638,8 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"forceClose\x12#\n" +
 	"\rproven_behind\x18\x1c \x01(\bR\fprovenBehind\x126\n" +
 	"\x05spent\x18\x1d \x01(\v2 .lnactor.records.v1.FundingSpentR\x05spent\x12-\n" +
-	"\x04seen\x18\x1e \x01(\v2\x19.lnactor.records.v1.BlockR\x04seen\"?\n" +
+	"\x04seen\x18\x1e \x01(\v2\x19.lnactor.records.v1.BlockR\x04seen\x12\x1b\n" +
+	"\twas_spent\x18\x1f \x01(\bR\bwasSpent\"?\n" +
 	"\tFeeUpdate\x12\x1c\n" +
 	"\n" +
 	"fee_per_kw\x18\x01 \x01(\rR\bfeePerKw\x12\x14\n" +
