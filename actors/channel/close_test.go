@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -57,6 +58,7 @@ func TestClose(t *testing.T) {
 		t.Run(by, func(t *testing.T) {
 			w := newWorld(t)
 			w.a.add(1, 50_000_000)
+			w.a.toChannel = append(w.a.toChannel, updateFee(3000))
 			w.run()
 			if by != "bob" {
 				w.a.close("alice", 1000)
@@ -84,7 +86,7 @@ func TestClose(t *testing.T) {
 			if got := pays(tx, script("bob")); got != 450_000 {
 				t.Fatalf("bob, who pays no fee, gets %d", got)
 			}
-			if got := pays(tx, script("alice")); got < 548_000 || got >= 550_000 {
+			if got := pays(tx, script("alice")); got < 547_500 || got >= 550_000 {
 				t.Fatalf("alice gets %d", got)
 			}
 		})
@@ -224,6 +226,32 @@ func TestLegacyNegotiation(t *testing.T) {
 	}
 	if fee := int64(w.a.durable.ClosingFeeSat); fee <= first || fee > 3*first {
 		t.Fatalf("agreed on %d after %d", fee, first)
+	}
+}
+
+// BOLT 2, closing_signed with fee_range: the funder answers a fee in both ranges with the same, and fails the channel over any other.
+func TestFundeeAnswersOutOfRange(t *testing.T) {
+	for _, c := range []struct {
+		times int64
+		r     FeeRange
+		want  string
+	}{
+		{2, FeeRange{0, 100_000}, "closing_signed"},
+		{9, FeeRange{0, 100_000}, "error"},
+		{9, FeeRange{50_000, 100_000}, "warning"},
+		{1, FeeRange{50_000, 100_000}, ""}, // its own fee is taken whatever the range
+	} {
+		w := newWorld(t)
+		w.a.close("alice", 5000)
+		w.runUntil(w.b, func(m lnwire.Message) bool { _, ok := m.(*lnwire.ClosingSigned); return ok })
+		w.heard()
+		w.say(&ClosingSigned{ClosingSigned: *w.b.legacyClosing(int64(w.a.durable.ClosingFeeSat) * c.times), Range: c.r})
+		if said, _, _ := strings.Cut(w.heard(), " "); said != c.want {
+			t.Errorf("%d times the fee in %v: %q, want %q", c.times, c.r, said, c.want)
+		}
+		if closed := w.a.durable.MutualClose != nil; closed != (c.want == "closing_signed" || c.want == "") {
+			t.Errorf("%d times the fee in %v: closed %t", c.times, c.r, closed)
+		}
 	}
 }
 

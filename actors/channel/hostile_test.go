@@ -145,6 +145,17 @@ func TestWrongRevocation(t *testing.T) {
 	}
 }
 
+// What the peer has offered and not committed counts against it also after a revoke_and_ack moved our own HTLCs.
+func TestOffersAddUp(t *testing.T) {
+	w := newWorld(t)
+	w.a.add(1, 2_000_000)
+	raa := w.runUntil(w.a, func(m lnwire.Message) bool { _, ok := m.(*lnwire.RevokeAndAck); return ok })
+	w.say(addMsg(0, 200_000_000), raa, addMsg(1, 200_000_000))
+	if w.a.durable.CounterpartyNumber != 1 || len(w.a.forced) != 1 || !strings.Contains(w.a.forced[0].Detail, "above reserve") {
+		t.Fatalf("closes: %v", w.a.forced)
+	}
+}
+
 // BOLT 1: error for the channel fails it; the text is kept, but only what is printable and not much of it.
 func TestPeerError(t *testing.T) {
 	w := newWorld(t)
