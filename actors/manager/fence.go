@@ -15,7 +15,6 @@ func (m *Manager) onList(msg messages.MonitorList) {
 	if msg.ManagerIncarnation != m.inc || m.listed {
 		return
 	}
-	m.listed = true
 	exist := map[ln.ChannelID]bool{}
 	for _, id := range msg.Channels {
 		exist[id] = true
@@ -32,6 +31,7 @@ func (m *Manager) onList(msg messages.MonitorList) {
 			delete(m.closed, id) // archived: it has no more events
 		}
 	}
+	m.listed = true // only now: half of the list would look like all of it
 	m.maybeSettle()
 }
 
