@@ -137,7 +137,7 @@ func (s *shell) append(ctx actor.Context, a *messages.Append) {
 	full := s.core.add(a)
 	switch {
 	case !s.core.queuedWork: // nothing durable is before it: its place in the order is now
-		s.core.take()
+		s.core.recycle(s.core.take())
 		s.env.Deliver(a.Then)
 		return
 	case full:
@@ -173,6 +173,7 @@ func (s *shell) flush() {
 	for _, a := range queue {
 		s.env.Deliver(a.Then)
 	}
+	s.core.recycle(queue)
 }
 
 // patience is how often a batch looks for more before it is committed: some 10 µs in all, where a commit takes hundreds.

@@ -125,6 +125,14 @@ func (c *core) take() []*messages.Append {
 	return q
 }
 
+// recycle takes back the memory of a queue that was delivered.
+func (c *core) recycle(q []*messages.Append) {
+	clear(q)
+	if c.queue == nil {
+		c.queue = q[:0]
+	}
+}
+
 // raise makes the appends of older incarnations stale.
 func (c *core) raise(o messages.Owner, incarnation uint64) {
 	if incarnation > c.fence[o] {
