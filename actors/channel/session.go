@@ -46,7 +46,7 @@ func newSession(id uint64) session {
 // over tells whether nothing is left but to tell the peer so. A mutual close that has not confirmed is not over: the peer may have missed our
 // last closing_signed.
 func (c *Channel) over() bool {
-	return c.failed || c.facts.ForceClose != nil || c.facts.ProvenBehind || c.facts.Spent != nil
+	return c.failed || c.facts.ForceClose != nil || c.facts.ProvenBehind || c.facts.WasSpent
 }
 
 // up tells whether updates and commitments can be exchanged now.
