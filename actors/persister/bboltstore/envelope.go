@@ -39,14 +39,14 @@ func seal(buf []byte, bucket string, key, head, data []byte) []byte {
 }
 
 func headSum(bucket string, key, head []byte) uint32 {
-	var lengths [5]byte
-	lengths[0] = version
-	binary.BigEndian.PutUint16(lengths[1:], uint16(len(bucket)))
-	binary.BigEndian.PutUint16(lengths[3:], uint16(len(key)))
-	sum := crc32.Update(0, castagnoli, lengths[:])
-	sum = crc32.Update(sum, castagnoli, []byte(bucket))
-	sum = crc32.Update(sum, castagnoli, key)
-	return crc32.Update(sum, castagnoli, head)
+	var buf [512]byte // one pass over it is faster than one each
+	b := append(buf[:0], version)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(bucket)))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(key)))
+	b = append(b, bucket...)
+	b = append(b, key...)
+	b = append(b, head...)
+	return crc32.Update(0, castagnoli, b)
 }
 
 // unseal returns the parts of an envelope, which share memory with it. If the head verifies but the data does not, the head is returned with
