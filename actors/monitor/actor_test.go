@@ -135,15 +135,6 @@ func only[M any](t *testing.T, msgs []any) M {
 	return found[0]
 }
 
-func none[M any](t *testing.T, msgs []any) {
-	t.Helper()
-	for _, m := range msgs {
-		if _, ok := m.(M); ok {
-			t.Fatalf("got %+v", m)
-		}
-	}
-}
-
 func types(msgs []any) (out []string) {
 	for _, m := range msgs {
 		out = append(out, fmt.Sprintf("%T", m))
