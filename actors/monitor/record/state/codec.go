@@ -171,17 +171,19 @@ func side(b *commitment.Basepoints, p *facts.Params) *pb.Side {
 	}
 }
 
-func readSide(r *take.Reader, p *pb.Side) (commitment.Basepoints, facts.Params) {
-	return commitment.Basepoints{
-			Funding: r.PubKey("funding_key", p.GetFundingKey()), Revocation: r.PubKey("revocation_basepoint", p.GetRevocationBasepoint()),
-			Payment: r.PubKey("payment_basepoint", p.GetPaymentBasepoint()), HTLC: r.PubKey("htlc_basepoint", p.GetHtlcBasepoint()),
-			DelayedPayment: r.PubKey("delayed_payment_basepoint", p.GetDelayedPaymentBasepoint()),
-		}, facts.Params{
-			DustLimitSat: p.GetDustLimitSat(), MaxHTLCValueInFlightMsat: p.GetMaxHtlcValueInFlightMsat(), ReserveSat: p.GetReserveSat(),
-			HTLCMinimumMsat: p.GetHtlcMinimumMsat(), ToSelfDelay: r.U16("to_self_delay", p.GetToSelfDelay()),
-			MaxAcceptedHTLCs:      r.U16("max_accepted_htlcs", p.GetMaxAcceptedHtlcs()),
-			UpfrontShutdownScript: optional(p.GetUpfrontShutdownScript()),
-		}
+func readSide(r *take.Reader, p *pb.Side) (b commitment.Basepoints, q facts.Params) {
+	b = commitment.Basepoints{
+		Funding: r.PubKey("funding_key", p.GetFundingKey()), Revocation: r.PubKey("revocation_basepoint", p.GetRevocationBasepoint()),
+		Payment: r.PubKey("payment_basepoint", p.GetPaymentBasepoint()), HTLC: r.PubKey("htlc_basepoint", p.GetHtlcBasepoint()),
+		DelayedPayment: r.PubKey("delayed_payment_basepoint", p.GetDelayedPaymentBasepoint()),
+	}
+	q = facts.Params{
+		DustLimitSat: p.GetDustLimitSat(), MaxHTLCValueInFlightMsat: p.GetMaxHtlcValueInFlightMsat(), ReserveSat: p.GetReserveSat(),
+		HTLCMinimumMsat: p.GetHtlcMinimumMsat(), ToSelfDelay: r.U16("to_self_delay", p.GetToSelfDelay()),
+		MaxAcceptedHTLCs:      r.U16("max_accepted_htlcs", p.GetMaxAcceptedHtlcs()),
+		UpfrontShutdownScript: optional(p.GetUpfrontShutdownScript()),
+	}
+	return b, q
 }
 
 // HTLC writes an HTLC.
