@@ -54,6 +54,11 @@ func Producer(env *kit.Env, store Store, opts ...Option) actor.Producer {
 	// cannot have broken it.
 	fence := make(map[messages.Owner]uint64)
 	return func() actor.Actor {
+		// Appends that the dead instance had queued are lost, and later ones of the same incarnations may wait in the mailbox: taking those
+		// would leave a gap in an owner's records. Only who loads again may append again. (On the first call there is none yet.)
+		for o := range fence {
+			fence[o]++
+		}
 		return &shell{env: env, store: store, cfg: cfg, core: newCore(cfg.limits, fence)}
 	}
 }
