@@ -25,6 +25,13 @@ type NotCommitted struct {
 	Why     error
 }
 
+// ChannelLink tells the manager whether an HTLC could be added at all: the channel is open, its peer connected and re-established. It is told
+// again behind every fence. Only a hint: what counts is what the channel says to AddHTLC.
+type ChannelLink struct {
+	Channel ln.ChannelID
+	Up      bool
+}
+
 // CloseChannel asks for a cooperative close.
 type CloseChannel struct {
 	Script   []byte // where our money goes

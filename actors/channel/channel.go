@@ -35,6 +35,7 @@ type Channel struct {
 	fee     uint32             // wanted by UpdateFee, 0 if none
 	armed   bool               // a Sign is under way
 	closing closing
+	usable  bool // as the manager was told
 
 	out []messages.Delivery
 }
@@ -57,7 +58,15 @@ func (c *Channel) Step(in any) ([]messages.Delivery, error) {
 		c.out = nil
 		return nil, fmt.Errorf("channel %s: %T: %w", c.id, in, err)
 	}
+	if usable := c.facts != nil && c.up() && c.facts.Open(); usable != c.usable {
+		c.usable = usable
+		c.tellLink()
+	}
 	return c.flush(), nil
+}
+
+func (c *Channel) tellLink() {
+	c.tell(messages.ManagerAddr, messages.ChannelLink{Channel: c.id, Up: c.usable})
 }
 
 func (c *Channel) flush() []messages.Delivery {
@@ -140,6 +149,7 @@ func (c *Channel) setFence(fence uint64) {
 
 func (c *Channel) tellFenced() {
 	c.tell(messages.MonitorAddr(c.id), messages.ChannelFenced{Incarnation: c.incarnation, Fence: c.fence})
+	c.tellLink() // a new incarnation of the manager does not know
 }
 
 // tell sends at once, behind nothing that has to be durable.

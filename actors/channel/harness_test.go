@@ -59,6 +59,7 @@ type node struct {
 	amounts   map[uint64]uint64 // outbound htlc id -> amount
 	outcome   map[uint64]string // outbound htlc id -> claimed or failed
 	refused   []messages.NotCommitted
+	linked    bool // what the manager was told last
 	replies   []messages.CloseReply
 	forced    []messages.ForceCloseChannel
 	fencedAt  []uint64
@@ -247,6 +248,10 @@ func (n *node) deliver(out []messages.Delivery) {
 		case messages.PeerAddr(n.durable.Peer):
 			n.toPeer = append(n.toPeer, d.Msg)
 		case messages.ManagerAddr:
+			if link, ok := d.Msg.(messages.ChannelLink); ok {
+				n.linked = link.Up
+				continue
+			}
 			n.refused = append(n.refused, d.Msg.(messages.NotCommitted))
 		case messages.ChainWatchAddr:
 			n.broadcast = append(n.broadcast, d.Msg.(messages.Broadcast).Tx)
