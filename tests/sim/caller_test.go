@@ -1,0 +1,190 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/actors/manager"
+	"github.com/lnactor/lnactor/internal/invoice"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// payment is what a caller wants paid. It asks until it has an answer, whatever crashes.
+type payment struct {
+	w        *world
+	from, to *node
+	msg      messages.Pay
+	good     bool // nothing is wrong with it, so it may be claimed
+
+	attempts int
+	accepted bool // durable, says the node: an outcome must come
+	maybe    bool // the id is used, says the node, perhaps by an earlier attempt
+	refused  error
+	payable  bool // must be sent in the end
+}
+
+// kinds of payments.
+const (
+	payGood = iota
+	payDust
+	payWrongSecret
+	payWrongHash
+	payExpired
+	payTooLittle
+	payTooMuch
+	payTwice  // an invoice that another payment pays as well
+	paySameID // an id that another payment has as well
+	payKinds
+)
+
+func (w *world) iv(n int) (iv [16]byte) {
+	binary.BigEndian.PutUint64(iv[:], w.seed+1)
+	binary.BigEndian.PutUint64(iv[8:], uint64(n)+1)
+	return iv
+}
+
+func paymentID(n int) (id ln.PaymentID) {
+	binary.BigEndian.PutUint32(id[:], uint32(n)+1)
+	id[31] = 1
+	return id
+}
+
+// newPayment makes a payment and its invoice.
+func (w *world) newPayment(from int, amountMsat uint64, kind int) *payment {
+	p := &payment{w: w, from: w.nodes[from], to: w.nodes[1-from], good: true}
+	w.payments = append(w.payments, p)
+	number := len(w.payments) - 1
+	if kind == payTwice || kind == paySameID {
+		if other := w.otherPayment(p); other == nil {
+			kind = payGood
+		} else if kind == payTwice {
+			p.msg = other.msg
+			p.msg.PaymentID = paymentID(number)
+			p.good = other.good
+			return p
+		}
+	}
+	params := invoice.Params{AmountMsat: amountMsat, Now: w.sim.Now(), IV: w.iv(number), Signer: p.to.invoicer, Chain: regtest.Params()}
+	switch kind {
+	case payExpired:
+		params.Now = begin.Add(-3 * time.Hour)
+		p.good = false
+	case payTooLittle:
+		params.AmountMsat = amountMsat * 3
+		p.good = false
+	}
+	inv, err := invoice.New(p.to.invoices, params)
+	if err != nil {
+		panic(err)
+	}
+	p.msg = messages.Pay{
+		PaymentID: paymentID(number), Hash: inv.Hash, AmountMsat: amountMsat, Payee: p.to.id, Secret: inv.Secret,
+		MinFinalCLTVDelta: invoice.DefaultMinFinalCLTVDelta, Bolt11: inv.Bolt11,
+	}
+	switch kind {
+	case payWrongSecret:
+		p.msg.Secret[0] ^= 1
+		p.good = false
+	case payWrongHash:
+		p.msg.Hash[0] ^= 1
+		p.good = false
+	case paySameID:
+		p.msg.PaymentID = w.otherPayment(p).msg.PaymentID
+	}
+	return p
+}
+
+// otherPayment is an earlier payment of the same node.
+func (w *world) otherPayment(p *payment) *payment {
+	for _, o := range w.payments {
+		if o != p && o.from == p.from {
+			return o
+		}
+	}
+	return nil
+}
+
+// ask asks the node to pay, and asks again until it answers.
+func (p *payment) ask() {
+	if p.answered() {
+		return
+	}
+	p.attempts++
+	w := p.w
+	probe := w.sim.Probe(fmt.Sprintf("pay/%d/%d", w.indexOf(p), p.attempts))
+	probe.On = func(msg any) {
+		if r, ok := msg.(messages.PayReply); ok {
+			p.answer(r.Err)
+		}
+	}
+	msg := p.msg
+	msg.ReplyTo = probe.Addr()
+	probe.Send(p.from.name, messages.ManagerAddr, msg)
+	w.sim.After(300*time.Millisecond, "ask again", p.ask)
+}
+
+func (w *world) indexOf(p *payment) int {
+	for i, o := range w.payments {
+		if o == p {
+			return i
+		}
+	}
+	return -1
+}
+
+func (p *payment) answered() bool { return p.accepted || p.maybe || p.refused != nil }
+
+func (p *payment) answer(err error) {
+	switch {
+	case err == nil:
+		p.accepted, p.maybe, p.refused = true, false, nil
+	case p.accepted:
+	case errors.Is(err, manager.ErrPaymentIDUsed):
+		p.maybe = true
+	default:
+		p.refused = err
+	}
+}
+
+// open says why the payment is not at its end, empty if it is (L1).
+func (p *payment) open() string {
+	switch {
+	case !p.answered():
+		return fmt.Sprintf("payment %s was not answered", p.msg.PaymentID)
+	case !p.accepted:
+		return ""
+	case p.outcome() != nil:
+		return ""
+	case p.mayVanish():
+		return ""
+	}
+	return fmt.Sprintf("payment %s of %s has no outcome", p.msg.PaymentID, p.from.name)
+}
+
+// mayVanish: the manager's records were lost before the payment was in any commitment. Nobody knows of it, and nothing was paid.
+func (p *payment) mayVanish() bool {
+	_, committed := p.w.htlcs[p.from.index][p.msg.PaymentID]
+	return p.from.lossy && !committed
+}
+
+// outcome is the user event that ended the payment, nil if there is none.
+func (p *payment) outcome() messages.UserEventKind {
+	if ev, ok := p.from.user.seen[sentID(p.msg.PaymentID)]; ok {
+		return ev.Kind
+	}
+	if ev, ok := p.from.user.seen[failedID(p.msg.PaymentID)]; ok {
+		return ev.Kind
+	}
+	return nil
+}
+
+func sentID(id ln.PaymentID) string   { return "payment-sent/" + id.String() }
+func failedID(id ln.PaymentID) string { return "payment-failed/" + id.String() }
+
+func claimedID(channel ln.ChannelID, htlc uint64) string {
+	return fmt.Sprintf("payment-claimed/%s/%d", channel, htlc)
+}

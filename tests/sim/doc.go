@@ -1,0 +1,20 @@
+// Package sim runs two whole nodes, their stores and one chain under the seeded scheduler of supervisor/sim, breaks everything that may break, and
+// then checks the invariants S1-S20 and L1-L8 of docs/durability.md as far as this release reaches.
+//
+//	go test ./tests/sim                                     // some seeds of every suite, the sweeps and the scenarios, in about a minute
+//	go test ./tests/sim -run TestSimulation -seeds 5000     // more seeds
+//	go test ./tests/sim -run TestSimulation -budget 6m      // as many as fit; fails below -floor
+//	go test ./tests/sim -run TestSimulation -seed 17        // one seed again, with the tail of its trace
+//
+// # Parts
+//
+// A world is one seed's two nodes (node_test.go), on stores that are cloned as a crash would leave them. While it runs, a shadow (shadow_test.go)
+// follows what is durable, batch by batch, and guards compare with it everything that leaves a node: messages on the wire (wire_test.go),
+// transactions (chain_test.go), monitor events and their acknowledgements (events_test.go). The user (user_test.go) handles events, fails at it
+// and remembers their ids; callers (caller_test.go) pay and ask again until they have an answer. A storm (storm_test.go) is what goes wrong. When it
+// is over, the world must come to rest and check_test.go looks at everything.
+//
+// Prepared worlds (prepare_test.go) are made once and cloned for each seed. Crash sweeps (sweep_test.go) hit every append and every message of one
+// payment. The scenarios (scenario_test.go) are those of other implementations' bugs. bite_test.go breaks the rules on purpose and shows that the
+// simulation notices.
+package sim

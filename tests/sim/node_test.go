@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/lightningnetwork/lnd/keychain"
+
+	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/actors/channel"
+	"github.com/lnactor/lnactor/actors/channel/opening"
+	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/actors/manager"
+	"github.com/lnactor/lnactor/actors/monitor"
+	"github.com/lnactor/lnactor/actors/peer"
+	"github.com/lnactor/lnactor/actors/peer/peers"
+	"github.com/lnactor/lnactor/actors/persister/memstore"
+	"github.com/lnactor/lnactor/internal/chankeys"
+	"github.com/lnactor/lnactor/internal/invoice"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/internal/seed"
+	"github.com/lnactor/lnactor/internal/wallet"
+	"github.com/lnactor/lnactor/supervisor"
+)
+
+// identity is what derives from a node's seed. It holds no state, so all worlds share it, and with it the keys that were derived once.
+type identity struct {
+	name     string
+	root     *seed.Root
+	key      *btcec.PrivateKey
+	id       ln.NodeID
+	invoices invoice.Keys
+	invoicer invoice.Signer
+	signer   *chankeys.Local
+}
+
+var identities = [2]*identity{newIdentity("alice", 1), newIdentity("bob", 2)}
+
+func newIdentity(name string, n byte) *identity {
+	root, err := seed.FromEntropy([seed.EntropySize]byte{n}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), regtest.Params())
+	if err != nil {
+		panic(err)
+	}
+	key, err := root.NodeKey()
+	if err != nil {
+		panic(err)
+	}
+	who := &identity{name: name, root: root, key: key, invoices: invoice.NewKeys(root), invoicer: invoice.SignerOf(key)}
+	copy(who.id[:], key.PubKey().SerializeCompressed())
+	who.signer = chankeys.NewLocal(func(f keychain.KeyFamily, i uint32) (*btcec.PrivateKey, error) { return root.Key(f, i) })
+	return who
+}
+
+// alias is any number that differs between channels.
+func (who *identity) alias(id ln.ChannelID) uint64 {
+	h := who.root.Derive("lnactor/scid-alias/" + id.String())
+	return 16_000_000<<40 | uint64(h[0])<<16 | uint64(h[1])
+}
+
+// node is a node over all its lives.
+type node struct {
+	*identity
+	w     *world
+	index int // 0 or 1
+	far   *node
+
+	// What survives a crash.
+	store   *memstore.Store
+	indexes wallet.Indexes
+	user    *user
+	old     *memstore.Store         // an earlier state, for rolling the manager's records back
+	revoked map[ln.ChannelID]uint64 // holder commitments below this number are revoked
+	lossy   bool                    // the manager's records were lost or rolled back
+
+	// One life.
+	lives   int
+	env     *kit.Env
+	wallet  *wallet.HD
+	shadow  *shadow
+	booting bool
+}
+
+// parts puts a life together, as the root package does for a real node.
+func (n *node) parts() supervisor.Parts {
+	genesis := *regtest.Params().GenesisHash
+	open := opening.DefaultConfig(genesis)
+	lasting := func() []peers.Lasting { return nil }
+	if n.index == 0 || n.w.plan.bothDial {
+		lasting = func() []peers.Lasting { return []peers.Lasting{{Peer: n.far.id, Address: n.far.name}} }
+	}
+	return supervisor.Parts{
+		Store: n.store, Chain: &source{Source: n.w.chain.Source(), node: n},
+		Signer: n.signer, Wallet: n.wallet, WalletFrom: regtest.PreparedHeight + 1, Alias: n.alias,
+		Tip: func() opening.Tip {
+			height, hash, ok := n.wallet.Tip()
+			if !ok {
+				return opening.Tip{Hash: genesis}
+			}
+			return opening.Tip{Height: height, Hash: hash}
+		},
+		Manager: manager.Config{NodeKey: onion.KeyOf(n.key), Invoices: n.invoices, Derive: n.root.Derive, ManualClaim: n.w.plan.manual},
+		Monitor: monitor.Config{CheckWrites: true, SnapshotEvery: n.w.plan.snapshotEvery},
+		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
+		Opening: open,
+		Events:  n.user.producer(n.env),
+		Peers: peers.Producer(n.env, peers.Config{
+			Session: peer.Config{
+				Self: n.id, Chain: genesis,
+				Times: peer.Times{BackoffMin: 20 * time.Millisecond, BackoffMax: time.Second, Stable: 50 * time.Millisecond},
+			},
+			Transport: &transport{Transport: n.w.net.Node(n.name, n.id), node: n},
+			Lasting:   lasting,
+		}),
+		// Faults come far more often than in life: nothing is to be given up because of that.
+		Backoff:      supervisor.Backoff{Min: 2 * time.Millisecond, Max: 50 * time.Millisecond, Decay: 20 * time.Millisecond},
+		MonitorLimit: 1e9,
+	}
+}
+
+// boot begins a life on what the store holds.
+func (n *node) boot() {
+	w := n.w
+	n.booting = false
+	n.lives++
+	n.env = w.sim.Env(n.name)
+	n.store.OnCommit(n.onCommit)
+	n.shadow = newShadow(n)
+	hd, err := wallet.New(wallet.Config{
+		Params: regtest.Params(), Keys: n.root, Next: n.indexes, Lookahead: 3, SpendUnconfirmedChange: true,
+		SaveIndexes: func(i wallet.Indexes) error { n.indexes = i; return nil },
+	})
+	if err != nil {
+		panic(err)
+	}
+	n.wallet = hd
+	p := n.parts()
+	if w.plan.mutate != nil {
+		w.plan.mutate(n, &p)
+	}
+	if _, err := supervisor.StartNode(n.env, p); err != nil {
+		panic(fmt.Errorf("start %s: %w", n.name, err))
+	}
+}
+
+// reboot takes what a crash left of the store and starts again.
+func (n *node) reboot() {
+	n.store = n.store.Crash(n.w.sim.Rand())
+	if lose := n.w.plan.loseRecords; lose != nil && !n.w.calm() {
+		lose(n)
+	}
+	n.boot()
+}
+
+func (n *node) rand() *rand.Rand { return n.w.sim.Rand() }

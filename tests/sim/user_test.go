@@ -1,0 +1,114 @@
+package sim
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/actors/userevents"
+	"github.com/lnactor/lnactor/messages"
+	"github.com/lnactor/lnactor/supervisor/sim"
+)
+
+// user is whoever embeds a node. What it has seen is durable and its own: it survives every crash of the node.
+type user struct {
+	n     *node
+	seen  map[string]messages.UserEvent // handled, by id
+	count map[string]int
+	queue *userevents.Queue // of this life
+
+	handling func(messages.UserEvent) bool // nil: all goes well; false: the handler failed
+}
+
+func newUser(n *node, seen map[string]messages.UserEvent) *user {
+	u := &user{n: n, seen: maps.Clone(seen), count: map[string]int{}, queue: userevents.NewQueue(func(string) {})}
+	if u.seen == nil {
+		u.seen = map[string]messages.UserEvent{}
+	}
+	return u
+}
+
+// pump lets the user look for an event.
+type pump struct{}
+
+// producer makes the node's events actor, with a user behind it that fails now and then.
+func (u *user) producer(env *kit.Env) actor.Producer {
+	u.queue = userevents.NewQueue(func(id string) { env.Tell(messages.ManagerAddr, messages.UserEventHandled{ID: id}) })
+	q := u.queue
+	inner := userevents.New(env, q)
+	return func() actor.Actor {
+		a := inner()
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			a.Receive(ctx)
+			switch ctx.Message().(type) {
+			case *actor.Started, messages.UserEvents:
+				ctx.Send(ctx.Self(), pump{})
+			case pump:
+				u.handle(env, ctx, q)
+			}
+		})
+	}
+}
+
+// handle takes the oldest event. A handler may fail, then the event comes again (S20); it may die after its work was done, then the event comes
+// again too and must be equal (S5).
+func (u *user) handle(env *kit.Env, ctx actor.Context, q *userevents.Queue) {
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	d, err := q.Next(now)
+	if err != nil {
+		return
+	}
+	rate := u.n.w.plan.handlerFails
+	if u.n.w.calm() {
+		rate = 0
+	}
+	r := u.n.rand()
+	if rate > 0 && r.Float64() < rate || u.handling != nil && !u.handling(d.Event) {
+		d.Return()
+		env.Clock.After(time.Duration(1+r.Int64N(20))*time.Millisecond, ctx.Self(), pump{})
+		return
+	}
+	u.handled(d.Event)
+	if rate > 0 && r.Float64() < rate/2 {
+		d.Return()
+		panic(sim.ErrInjected)
+	}
+	d.Ack()
+	ctx.Send(ctx.Self(), pump{})
+}
+
+func (u *user) handled(ev messages.UserEvent) {
+	u.count[ev.ID]++
+	if before, ok := u.seen[ev.ID]; ok {
+		if !u.equal(before, ev) {
+			u.n.w.wrong("S5: %s: event %s was %+v, now it is %+v", u.n.name, ev.ID, before.Kind, ev.Kind)
+		}
+		return
+	}
+	u.seen[ev.ID] = ev
+	if u.n.w.plan.onUserEvent != nil {
+		u.n.w.plan.onUserEvent(u.n, ev)
+	}
+}
+
+// knows tells whether an event was handled.
+func (u *user) knows(id string) bool {
+	_, ok := u.seen[id]
+	return ok
+}
+
+// equal compares repeats. The text of a failure may be lost with the manager's records, if the payment was in no commitment.
+func (u *user) equal(a, b messages.UserEvent) bool {
+	x, ok := a.Kind.(messages.PaymentFailed)
+	y, too := b.Kind.(messages.PaymentFailed)
+	if ok && too && u.n.lossy {
+		x.Reason, y.Reason = "", ""
+		return x == y
+	}
+	return reflect.DeepEqual(a, b)
+}
