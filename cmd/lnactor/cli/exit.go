@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/cmd/lnactor/demo"
+	"github.com/lnactor/lnactor/internal/seed"
+	"github.com/lnactor/lnactor/supervisor"
+)
+
+// Exit codes, after sysexits.h where it has one. They are part of the command's interface: service managers decide by them.
+const (
+	ExitOK          = 0
+	ExitFault       = 1   // the demo found a fault, or an error that has no code of its own
+	ExitUsage       = 64  // the command line is wrong
+	ExitCorrupt     = 65  // durable data does not decode or verify; a restart does not help
+	ExitGaveUp      = 70  // supervision gave up on an actor; a restart may help
+	ExitStore       = 74  // the store could not read or write
+	ExitInUse       = 75  // another process has the data directory; try again later
+	ExitConfig      = 78  // the configuration is wrong
+	ExitInterrupted = 130 // by a signal, as shells have it
+)
+
+// usageError is a wrong command line; its hint says what would be right.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// exitCode maps an error to the exit code. The order matters where an error has two causes: what needs a human first comes first.
+func exitCode(err error) int {
+	var gaveUp *supervisor.GaveUpError
+	var usage *usageError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &usage):
+		return ExitUsage
+	case errors.Is(err, lnactor.ErrCorrupt), errors.Is(err, seed.ErrCorrupt):
+		return ExitCorrupt
+	case errors.Is(err, lnactor.ErrInUse):
+		return ExitInUse
+	case errors.Is(err, lnactor.ErrStoreFailed):
+		return ExitStore
+	case errors.As(err, &gaveUp):
+		return ExitGaveUp
+	case errors.Is(err, lnactor.ErrConfig), errors.Is(err, seed.ErrPassphrase), errors.Is(err, seed.ErrInsecure):
+		return ExitConfig
+	case isFault(err):
+		return ExitFault
+	case errors.Is(err, context.Canceled):
+		return ExitInterrupted
+	}
+	return ExitFault
+}
+
+func isFault(err error) bool {
+	var fault *demo.FaultError
+	return errors.As(err, &fault)
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Main runs the command with the arguments after its name and returns the exit code. The context's end interrupts it.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	ran, err := root.ExecuteContextC(ctx)
+	if err != nil {
+		complain(stderr, ran, err)
+	}
+	return exitCode(err)
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lnactor",
+		Short: "Lightning payments that survive any crash",
+		Long: `lnactor is a Lightning channel runtime: a supervised system of actors in which
+a payment, once accepted, ends in exactly one outcome, however often any part of
+the node, or the whole process, is killed in between.
+
+See it happen:
+
+  lnactor demo`,
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true, // complain shows them
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err, fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath())}
+	})
+	root.AddCommand(newDemo(), newVersion())
+	root.SetHelpCommand(&cobra.Command{
+		Use: "help [command]", Short: "Explain a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, _, err := cmd.Root().Find(args)
+			if err != nil {
+				return unknownCommand(cmd.Root(), args[0])
+			}
+			return about.Help()
+		},
+	})
+	return root
+}
+
+// noArgs refuses arguments that a command does not take.
+func noArgs(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.HasSubCommands():
+		return unknownCommand(cmd, args[0])
+	}
+	return &usageError{fmt.Errorf("unexpected argument %q", args[0]), fmt.Sprintf("'%s --help' shows how it is used", cmd.CommandPath())}
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	hint := fmt.Sprintf("'%s --help' lists the commands", root.CommandPath())
+	if close := root.SuggestionsFor(name); len(close) > 0 {
+		hint = fmt.Sprintf("did you mean %q?", close[0])
+	}
+	return &usageError{fmt.Errorf("unknown command %q", name), hint}
+}
+
+func complain(w io.Writer, cmd *cobra.Command, err error) {
+	st := styleFor(w)
+	fmt.Fprintf(w, "%s %s\n", st.bad.Render(cmd.Root().Name()+":"), strings.TrimSpace(err.Error()))
+	hint := ""
+	var usage *usageError
+	switch {
+	case errors.As(err, &usage):
+		hint = usage.hint
+	default:
+		hint = hintFor(exitCode(err))
+	}
+	if hint != "" {
+		fmt.Fprintf(w, "  %s %s\n", st.faint.Render("hint:"), hint)
+	}
+}
+
+// hintFor says what a person can do about an error; most errors say it themselves.
+func hintFor(code int) string {
+	switch code {
+	case ExitInUse:
+		return "end the other process, or choose another --dir"
+	case ExitCorrupt:
+		return "the data is left as it is; keep a copy of it and choose another --dir to go on"
+	}
+	return ""
+}

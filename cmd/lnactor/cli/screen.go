@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"charm.land/bubbles/v2/progress"
+	"charm.land/lipgloss/v2"
+
+	"github.com/lnactor/lnactor/cmd/lnactor/demo"
+)
+
+// screen shows a demo: a line for everything that happens and, on a terminal, a last line that shows how far it is.
+type screen struct {
+	w    io.Writer
+	st   style
+	opts demo.Options
+	bar  progress.Model
+	last demo.Progress
+	note string // what is waited for, instead of the numbers
+	live bool   // the last line is the bar
+	tens int    // where there is no bar: how many tenths were said
+}
+
+func newScreen(w io.Writer, opts demo.Options) *screen {
+	s := &screen{w: w, st: styleFor(w), opts: opts}
+	s.bar = progress.New(progress.WithWidth(24), progress.WithoutPercentage(), progress.WithColors(lipgloss.Green))
+	if s.st.good.Render("x") == "x" {
+		s.bar = progress.New(progress.WithWidth(24), progress.WithoutPercentage(), progress.WithColors(lipgloss.NoColor{}))
+	}
+	s.line("%s", s.st.strong.Render("lnactor demo")+
+		s.st.faint.Render(fmt.Sprintf("  %s payments, %s crashes, seed %d", group(opts.Payments), group(opts.Crashes), opts.Seed)))
+	s.line("")
+	return s
+}
+
+// show is told what happens.
+func (s *screen) show(n demo.News) {
+	switch n := n.(type) {
+	case demo.Opening:
+		s.note = "starting " + n.What
+		s.redraw()
+	case demo.Opened:
+		s.introduce(n)
+	case demo.Crashed:
+		what, fate := n.Kind+" crashed", "which is lost"
+		if n.Handled {
+			fate = "just handled"
+		}
+		if n.Kind == demo.WholeNode {
+			what, fate = "whole node killed", "in the middle of it"
+		}
+		s.event(n.At, n.Node, s.st.bad.Render("✗ "+pad(what, 20)), fmt.Sprintf("over %s, %s", shortType(n.Message), fate))
+	case demo.Returned:
+		s.event(n.At, n.Node, s.st.good.Render("▲ "+pad("node is back", 20)), "after "+short(n.After)+", from what was on disk")
+	case demo.Reemitted:
+		s.event(n.At, n.Node, s.st.again.Render("↻ "+pad(plural(n.Count, "event")+" again", 20)), "emitted, since not acknowledged before the crash")
+	case demo.Reacked:
+		s.event(n.At, n.Node, s.st.good.Render("✓ "+pad(plural(n.Count, "event")+" acked", 20)), short(n.After)+" after coming again")
+	case demo.Retried:
+		s.event(n.At, n.Node, s.st.again.Render("! "+pad(fmt.Sprintf("payment %d again", n.Number), 20)), "with a new id, since it failed: "+n.Reason)
+	case demo.Progress:
+		s.last = n
+		s.progress()
+	case demo.Settling:
+		s.note = "waiting for " + n.What
+		s.redraw()
+	}
+}
+
+func (s *screen) introduce(o demo.Opened) {
+	s.note = ""
+	row := func(name, id, what string) {
+		s.line("  %s %s  %s", s.st.node.Render(pad(name, 8)), pad(id, 12), what)
+	}
+	money := func(name string) string {
+		b := o.Before[name]
+		return fmt.Sprintf("%s sat in the channel, %s sat on chain", group(b.ChannelMsat/1000), group(b.OnChainSat))
+	}
+	origin := "just opened"
+	if o.Continued {
+		origin = "of an earlier run"
+	}
+	row("chain", "regtest", fmt.Sprintf("inside this process, at block %d", o.Height))
+	row("alice", head(o.Alice), money("alice"))
+	row("bob", head(o.Bob), money("bob"))
+	row("channel", head(o.Channel), fmt.Sprintf("%s sat, %s", group(o.CapacitySat), origin))
+	s.line("")
+}
+
+// event is a line of the log that the demo is.
+func (s *screen) event(at time.Duration, node, what, more string) {
+	s.line("  %s  %s %s %s", s.st.faint.Render(fmt.Sprintf("%6.2fs", at.Seconds())), s.st.node.Render(pad(node, 5)), what, s.st.faint.Render(more))
+}
+
+// progress moves the bar, or says every tenth where there is none.
+func (s *screen) progress() {
+	if s.st.terminal {
+		s.redraw()
+		return
+	}
+	if tens := 10 * s.last.Done / max(s.last.Of, 1); tens > s.tens {
+		s.tens = tens
+		s.line("  %s", s.numbers())
+	}
+}
+
+func (s *screen) numbers() string {
+	p := s.last
+	return fmt.Sprintf("%s of %s paid, %s, %d events again, %s acked",
+		group(p.Done), group(p.Of), pluralOf(p.Crashes, "crash", "crashes"), p.Events.Reemitted, group(p.Events.Acked))
+}
+
+// line prints a line above the bar.
+func (s *screen) line(format string, args ...any) {
+	s.clear()
+	fmt.Fprintln(s.w, strings.TrimRight(s.fit(fmt.Sprintf(format, args...)), " "))
+	if s.note != "" || s.last.Of > 0 {
+		s.redraw()
+	}
+}
+
+// redraw draws the last line anew.
+func (s *screen) redraw() {
+	if !s.st.terminal {
+		return
+	}
+	text := s.note
+	if s.last.Of > 0 {
+		text = s.bar.ViewAs(float64(s.last.Done)/float64(s.last.Of)) + "  " + s.numbers()
+		if s.note != "" {
+			text += "  " + s.st.faint.Render(s.note)
+		}
+	}
+	fmt.Fprint(s.w, "\r\x1b[2K"+s.fit("  "+text))
+	s.live = true
+}
+
+// clear takes the last line away.
+func (s *screen) clear() {
+	if s.live {
+		fmt.Fprint(s.w, "\r\x1b[2K")
+		s.live = false
+	}
+}
+
+// fit cuts what would wrap: the bar could not be rewritten.
+func (s *screen) fit(text string) string {
+	if columns := width(s.w); columns > 0 {
+		return lipgloss.NewStyle().MaxWidth(columns - 1).Render(text)
+	}
+	return text
+}

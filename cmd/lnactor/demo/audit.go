@@ -1,0 +1,96 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lnactor/lnactor"
+)
+
+// audit closes the books: what the users wrote down, what passed between the actors and what the nodes say must agree.
+func (r *run) audit(ctx context.Context, before map[string]Balance) {
+	ctx, cancel := context.WithTimeout(ctx, stalled)
+	defer cancel()
+	rep := &r.report
+	rep.Seconds = r.now().Round(time.Millisecond).Seconds()
+	rep.Payments.Requested = r.opts.Payments
+	r.ledger.count(&rep.Payments, &rep.Events)
+	for _, s := range r.sides {
+		s.tally.add(&rep.Events)
+		rep.Faults = append(rep.Faults, s.tally.found()...)
+	}
+	rep.Crashes.Planned = r.opts.Crashes
+	r.saboteur.count(&rep.Crashes)
+	rep.Faults = append(rep.Faults, r.saboteur.found()...)
+
+	moves, faults := r.ledger.close(&rep.Payments)
+	rep.Faults = append(rep.Faults, faults...)
+
+	after, err := r.balances(ctx)
+	if err != nil {
+		r.fault("the nodes do not tell their balances: %v", err)
+	}
+	for _, s := range r.sides {
+		b, a := before[s.name], after[s.name]
+		rep.Balances[s.name] = Two{Before: b, After: a}
+		if want := int64(b.ChannelMsat) + moves[s.name]; int64(a.ChannelMsat) != want {
+			r.fault("%s: has %d msat in the channel and should have %d", s.name, a.ChannelMsat, want)
+		}
+		if a.OnChainSat != b.OnChainSat {
+			r.fault("%s: has %d sat on chain and had %d", s.name, a.OnChainSat, b.OnChainSat)
+		}
+	}
+	r.auditChannel(ctx)
+	if rep.Events.Unacked > 0 {
+		r.fault("%d of %d emitted events were never acknowledged", rep.Events.Unacked, rep.Events.Emitted)
+	}
+	slices.Sort(rep.Faults)
+	rep.Faults = slices.Compact(rep.Faults)
+	rep.OK = len(rep.Faults) == 0
+}
+
+// auditChannel compares both sides' views of the channel with each other and with its capacity.
+func (r *run) auditChannel(ctx context.Context) {
+	var views [2]lnactor.Channel
+	for i, s := range r.sides {
+		c, err := r.summary(ctx, s)
+		if err != nil {
+			r.fault("%s: does not tell about the channel: %v", s.name, err)
+			return
+		}
+		views[i] = c
+		if c.Phase != lnactor.PhaseOpen {
+			r.fault("%s: the channel is %s", s.name, c.Phase)
+		}
+		if !atRest(c) {
+			r.fault("%s: the channel holds %d events without an acknowledgement, %d outbound and %d inbound HTLCs",
+				s.name, c.UnackedEvents, c.OutboundHTLCs, c.InboundHTLCs)
+		}
+		if sum := c.HolderMsat + c.CounterpartyMsat + c.OutboundMsat + c.InboundMsat; sum != c.CapacitySat*1000 {
+			r.fault("%s: the channel's balances add up to %d msat and its capacity is %d sat", s.name, sum, c.CapacitySat)
+		}
+	}
+	if a, b := views[0], views[1]; a.HolderMsat != b.CounterpartyMsat || b.HolderMsat != a.CounterpartyMsat {
+		r.fault("alice sees %d and %d msat in the channel, bob %d and %d", a.HolderMsat, a.CounterpartyMsat, b.CounterpartyMsat, b.HolderMsat)
+	}
+}
+
+// waitsFor says what a stuck run waits for.
+func (r *run) waitsFor() string {
+	var parts []string
+	p := r.progress()
+	parts = append(parts, fmt.Sprintf("%d of %d invoices paid", p.Done, p.Of))
+	if open := p.Payments.Attempted - p.Payments.Sent - p.Payments.Failed; open > 0 {
+		parts = append(parts, fmt.Sprintf("%d payments without an outcome", open))
+	}
+	if open := p.Payments.Sent - p.Payments.Claimed; open > 0 {
+		parts = append(parts, fmt.Sprintf("%d sent and not claimed", open))
+	}
+	if p.Events.Unacked > 0 {
+		parts = append(parts, fmt.Sprintf("%d events not acknowledged", p.Events.Unacked))
+	}
+	return strings.Join(parts, ", ")
+}

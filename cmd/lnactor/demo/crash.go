@@ -1,0 +1,211 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/supervisor"
+)
+
+// WholeNode is the crash of a whole node: in the middle of a turn of one of its actors, nothing is finished and nothing is flushed.
+const WholeNode = "node"
+
+// Kinds are what a run crashes: actors by the first part of their address, and whole nodes.
+var Kinds = []string{"persister", "chainwatch", "funds", "manager", "monitor", "channel", "peer", "events", WholeNode}
+
+// errInjected is what the demo's crashes panic with, so that they are told apart from crashes that nobody asked for.
+var errInjected = errors.New("crashed by the demo")
+
+// bomb is a planned crash.
+type bomb struct {
+	n       int
+	node    int    // index
+	kind    string // what it counts as
+	trigger string // kind of the actor within whose turn it happens
+	handled bool
+	skip    atomic.Int64 // turns of such actors to let pass
+	struck  chan struct{}
+}
+
+// plan draws the crashes. Each kind on each node has its turn before any comes again.
+func plan(rng *rand.Rand, crashes int) []*bomb {
+	var bag []int
+	bombs := make([]*bomb, crashes)
+	for i := range bombs {
+		if len(bag) == 0 {
+			bag = rng.Perm(2 * len(Kinds))
+		}
+		b := &bomb{n: i + 1, node: bag[0] % 2, kind: Kinds[bag[0]/2], handled: rng.IntN(2) == 0, struck: make(chan struct{})}
+		bag = bag[1:]
+		b.trigger = b.kind
+		switch b.kind {
+		case WholeNode:
+			busy := []string{"persister", "manager", "monitor", "channel", "peer"}
+			b.trigger = busy[rng.IntN(len(busy))]
+			b.skip.Store(rng.Int64N(20))
+		case "persister", "manager", "monitor", "channel", "peer":
+			b.skip.Store(rng.Int64N(20))
+		}
+		bombs[i] = b
+	}
+	return bombs
+}
+
+// fuse is one node's kit.Faults: it sees every message of every actor of the node, within the actor's turn.
+type fuse struct {
+	node string
+	seen *tally
+	bomb atomic.Pointer[bomb]
+	say  func(Crashed)
+}
+
+var _ kit.Faults = (*fuse)(nil)
+
+func (f *fuse) Before(actor string, msg any) {
+	f.seen.saw(msg)
+	if b := f.bomb.Load(); b != nil && !b.handled {
+		f.burn(b, actor, msg)
+	}
+}
+
+func (f *fuse) After(actor string, msg any) {
+	if b := f.bomb.Load(); b != nil && b.handled {
+		f.burn(b, actor, msg)
+	}
+}
+
+func (f *fuse) burn(b *bomb, actor string, msg any) {
+	if kindOf(actor) != b.trigger || b.skip.Add(-1) >= 0 || !f.bomb.CompareAndSwap(b, nil) {
+		return
+	}
+	f.say(Crashed{N: b.n, Node: f.node, Kind: b.kind, Message: strings.TrimPrefix(fmt.Sprintf("%T", msg), "*"), Handled: b.handled})
+	close(b.struck)
+	if b.kind == WholeNode {
+		panic(kit.Kill{}) // this turn never ends well; the saboteur drops the rest of the node
+	}
+	panic(errInjected)
+}
+
+// kindOf is the kind of an actor with a full name such as "alice/monitor/<channel>".
+func kindOf(actor string) string {
+	_, name, _ := strings.Cut(actor, "/")
+	kind, _, _ := strings.Cut(name, "/")
+	return kind
+}
+
+// saboteur sets one bomb after the other as the payments go on.
+type saboteur struct {
+	*world
+	bombs []*bomb
+
+	mu       sync.Mutex
+	by       map[string]int
+	made     int
+	restarts int
+	faults   []string
+}
+
+// strike is called within the turn that is crashed.
+func (s *saboteur) strike(c Crashed) {
+	s.mu.Lock()
+	s.by[c.Kind]++
+	s.made++
+	s.mu.Unlock()
+	c.At = s.now()
+	s.tell(c)
+}
+
+// observe is told by the supervisors of a node what they see.
+func (s *saboteur) observe(node string, ev lnactor.SupervisionEvent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch ev := ev.(type) {
+	case supervisor.ChildRestarted:
+		s.restarts++
+	case supervisor.ChildFailed:
+		if !errors.Is(ev.Reason, errInjected) {
+			s.faults = append(s.faults, fmt.Sprintf("%s: %s crashed by itself over %s: %v", node, ev.Child, ev.Message, ev.Reason))
+		}
+	case supervisor.ChildQuarantined:
+		s.faults = append(s.faults, fmt.Sprintf("%s: %s is quarantined: %v", node, ev.Child, ev.Reason))
+	case supervisor.GaveUpOn:
+		s.faults = append(s.faults, fmt.Sprintf("%s: %v", node, ev.Err))
+	}
+}
+
+// run sets the bombs until all have gone off. Bomb i is due when i of crashes+1 parts of the payments are done, so all happen under load.
+func (s *saboteur) run(ctx context.Context, done func() (int, <-chan struct{}), payments int) error {
+	for i, b := range s.bombs {
+		due := (i + 1) * payments / (len(s.bombs) + 2)
+		for {
+			n, more := done()
+			if n >= due {
+				break
+			}
+			select {
+			case <-more:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if err := s.set(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nudge is how long a bomb waits for a turn of its actor before a block is mined, which gives every kind of actor but the talkative ones work.
+const nudge = 250 * time.Millisecond
+
+func (s *saboteur) set(ctx context.Context, b *bomb) error {
+	side := s.sides[b.node]
+	side.fuse.bomb.Store(b)
+	if b.trigger == "chainwatch" || b.trigger == "funds" {
+		if _, err := s.chain.Mine(1); err != nil {
+			return err
+		}
+	}
+	for tries := 0; ; tries++ {
+		select {
+		case <-b.struck:
+			if b.kind == WholeNode {
+				return side.crash(ctx)
+			}
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(nudge):
+		}
+		if tries >= 40 && side.fuse.bomb.CompareAndSwap(b, nil) {
+			return nil // its actor has nothing to do: the report says how many crashes were made
+		}
+		b.skip.Store(0)
+		if _, err := s.chain.Mine(1); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *saboteur) count(c *Crashes) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.Made, c.Restart, c.ByActor = s.made, s.restarts, map[string]int{}
+	for _, kind := range Kinds {
+		c.ByActor[kind] = s.by[kind]
+	}
+}
+
+func (s *saboteur) found() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults
+}

@@ -1,0 +1,163 @@
+package demo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lnactor/lnactor"
+)
+
+// window is how many invoices are being paid at the same time.
+const window = 8
+
+// purchase is one invoice on its way from payee to payer.
+type purchase struct {
+	number       int
+	payer, payee *side
+	msat         uint64
+}
+
+// shop has the nodes pay each other.
+type shop struct {
+	*world
+	run uint64 // makes payment ids differ from those of other runs on the same data
+
+	done atomic.Int64
+	mu   sync.Mutex
+	more chan struct{} // closed and replaced when done changes
+}
+
+// progress is how many invoices are paid, and when to ask again.
+func (s *shop) progress() (int, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.done.Load()), s.more
+}
+
+// payAll pays a list of invoices, window at a time.
+func (s *shop) payAll(ctx context.Context, list []purchase) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	queue := make(chan purchase)
+	var workers sync.WaitGroup
+	for range window {
+		workers.Go(func() {
+			for p := range queue {
+				if err := s.pay(ctx, p); err != nil {
+					cancel(err)
+					return
+				}
+				s.mu.Lock()
+				s.done.Add(1)
+				close(s.more)
+				s.more = make(chan struct{})
+				s.mu.Unlock()
+			}
+		})
+	}
+feed:
+	for _, p := range list {
+		select {
+		case queue <- p:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(queue)
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+// pay sees one invoice through: until the payer knows that it is sent and the payee that it is claimed. A payment that failed is made again
+// under a new id, which is safe: PaymentFailed says that the old one can never be claimed.
+func (s *shop) pay(ctx context.Context, p purchase) error {
+	var inv lnactor.Invoice
+	if err := p.payee.do(ctx, func(ctx context.Context, n *lnactor.Node) (err error) {
+		inv, err = n.CreateInvoice(ctx, lnactor.InvoiceParams{AmountMsat: p.msat, Description: fmt.Sprintf("demo %d", p.number)})
+		return err
+	}); err != nil {
+		return fmt.Errorf("invoice %d: %w", p.number, err)
+	}
+	for try := 0; ; try++ {
+		id := s.paymentID(p.number, try)
+		s.ledger.begin(id, p.payer.name, inv.Hash, p.msat)
+		// An answer may be swallowed by a crash, so the call is repeated with the same id until there is one: the id is used at most once.
+		err := p.payer.do(ctx, func(ctx context.Context, n *lnactor.Node) error {
+			_, err := n.Pay(ctx, inv.Bolt11, lnactor.WithPaymentID(id))
+			if errors.Is(err, lnactor.ErrPaymentIDUsed) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("payment %d: %w", p.number, err)
+		}
+		s.ledger.durable(id)
+		how, reason, err := s.await(ctx, id)
+		if err != nil {
+			return err
+		}
+		if how == sent {
+			return s.awaitClaim(ctx, inv.Hash)
+		}
+		if try == 0 {
+			s.tell(Retried{At: s.now(), Node: p.payer.name, Number: p.number, Reason: brief(reason)})
+		}
+		if err := s.reconnect(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(min(try+1, 10)) * 20 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// brief is a reason without the ids that a reader of the screen knows.
+func brief(reason string) string {
+	if _, rest, ok := strings.Cut(reason, " msat: "); ok {
+		return rest
+	}
+	return reason
+}
+
+func (s *shop) await(ctx context.Context, id lnactor.PaymentID) (outcome, string, error) {
+	for {
+		how, reason, more := s.ledger.outcome(id)
+		if how != pending {
+			return how, reason, nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return pending, "", context.Cause(ctx)
+		}
+	}
+}
+
+func (s *shop) awaitClaim(ctx context.Context, hash lnactor.Hash) error {
+	for {
+		yes, more := s.ledger.claimed(hash)
+		if yes {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *shop) paymentID(number, try int) lnactor.PaymentID {
+	b := binary.BigEndian.AppendUint64([]byte("lnactor/demo"), s.run)
+	b = binary.BigEndian.AppendUint64(b, uint64(number))
+	return sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(try)))
+}

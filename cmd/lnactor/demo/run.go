@@ -1,0 +1,209 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/lnactor/lnactor"
+)
+
+// stalled is how long a run may go on without any progress before it counts as stuck, which no crash excuses.
+const stalled = 20 * time.Second
+
+// errStuck ends a run that makes no progress; the books then say what is missing.
+var errStuck = errors.New("no progress")
+
+// Run plays the whole demo; show is told what happens, by one call at a time. With a nil error the report is complete, and its Error method says
+// whether a fault was found. An error means that the run could not be made or was cancelled: it wraps ctx's, or is one of package lnactor's.
+func Run(ctx context.Context, o Options, log *slog.Logger, show func(News)) (*Report, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	dir := o.Dir
+	if dir == "" {
+		temp, err := os.MkdirTemp("", "lnactor-demo-")
+		if err != nil {
+			return nil, fmt.Errorf("%w: temporary directory: %w", lnactor.ErrStoreFailed, err)
+		}
+		defer func() { _ = os.RemoveAll(temp) }()
+		dir = temp
+	}
+	news := newAnnouncer(show)
+	rng := rand.New(rand.NewPCG(o.Seed, 0x6c6e6163746f72)) //nolint:gosec // it draws the plan of a demonstration
+	w := &world{dir: dir, log: log, ledger: newLedger(), tell: news.tell, began: time.Now(), fail: cancel}
+	w.saboteur = &saboteur{world: w, bombs: plan(rng, o.Crashes), by: map[string]int{}}
+	w.sides = [2]*side{newSide(w, "alice"), newSide(w, "bob")}
+	r := &run{world: w, opts: o, rng: rng, shop: &shop{world: w, run: uint64(w.began.UnixNano()), more: make(chan struct{})}}
+	r.report = Report{Seed: o.Seed, Dir: o.Dir, Faults: []string{}, Balances: map[string]Two{}}
+
+	err := r.play(ctx)
+	err = errors.Join(err, w.close())
+	news.close()
+	if err != nil {
+		return nil, err
+	}
+	return &r.report, nil
+}
+
+type run struct {
+	*world
+	opts   Options
+	rng    *rand.Rand
+	shop   *shop
+	report Report
+}
+
+// play is the run from the first block to the closed books.
+func (r *run) play(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
+		return cause(ctx, err)
+	}
+	before, err := r.balances(ctx)
+	if err != nil {
+		return cause(ctx, err)
+	}
+	r.began = time.Now()
+	r.introduce(ctx, before)
+
+	err = r.trade(ctx)
+	if err == nil {
+		err = r.settle(ctx)
+	}
+	if err != nil && !errors.Is(err, errStuck) {
+		return cause(ctx, err)
+	}
+	if err != nil {
+		r.fault("nothing has moved for %v: %s", stalled, r.waitsFor())
+	}
+	r.audit(ctx, before)
+	return context.Cause(ctx)
+}
+
+// cause prefers what ended the run to what an interrupted call says about it.
+func cause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func (r *run) fault(format string, args ...any) {
+	r.report.Faults = append(r.report.Faults, fmt.Sprintf(format, args...))
+}
+
+func (r *run) introduce(ctx context.Context, before map[string]Balance) {
+	o := Opened{
+		Channel: r.channel.String(), CapacitySat: capacitySat, Height: r.chain.Height(), Before: before, Dir: r.opts.Dir, Continued: r.continued,
+	}
+	if alice, err := r.alice().get(ctx); err == nil {
+		o.Alice = alice.ID().String()
+	}
+	if bob, err := r.bob().get(ctx); err == nil {
+		o.Bob = bob.ID().String()
+	}
+	r.tell(o)
+}
+
+// trade pays and crashes until both are through, or nothing moves any more.
+func (r *run) trade(ctx context.Context) error {
+	list := make([]purchase, r.opts.Payments-len(r.sides)) // the others are settle's
+	for i := range list {
+		payer := i % 2
+		list[i] = purchase{number: i + 1, payer: r.sides[payer], payee: r.sides[1-payer], msat: r.amount()}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	parts.Go(func() {
+		if err := r.shop.payAll(ctx, list); err != nil {
+			cancel(err)
+		}
+	})
+	parts.Go(func() {
+		if err := r.saboteur.run(ctx, r.shop.progress, len(list)); err != nil {
+			cancel(err)
+		}
+	})
+	ended := make(chan struct{})
+	go func() { parts.Wait(); close(ended) }()
+	r.watch(ctx, ended, cancel)
+	<-ended
+	return context.Cause(ctx)
+}
+
+// amount is between a hundredth of a satoshi and 5,000 satoshis: the smaller ones are dust, which no commitment transaction has an output for.
+func (r *run) amount() uint64 {
+	if r.rng.IntN(4) == 0 {
+		return 1 + r.rng.Uint64N(353_999)
+	}
+	return 354_000 + r.rng.Uint64N(4_646_000)
+}
+
+// watch shows progress and ends the run when there is none.
+func (r *run) watch(ctx context.Context, ended <-chan struct{}, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var last Progress
+	moved := time.Now()
+	for {
+		p := r.progress()
+		if p.Done != last.Done || p.Payments != last.Payments || p.Crashes != last.Crashes || p.Events.Acked != last.Events.Acked {
+			last, moved = p, time.Now()
+			r.tell(p)
+		}
+		if time.Since(moved) > stalled {
+			cancel(errStuck)
+		}
+		select {
+		case <-ended:
+			r.tell(r.progress())
+			return
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *run) progress() Progress {
+	p := Progress{Of: r.opts.Payments}
+	p.Done, _ = r.shop.progress()
+	p.Payments.Requested = r.opts.Payments
+	r.ledger.count(&p.Payments, &p.Events)
+	for _, s := range r.sides {
+		s.tally.add(&p.Events)
+	}
+	var c Crashes
+	r.saboteur.count(&c)
+	p.Crashes = c.Made
+	return p
+}
+
+// settle shows that the channel still works, one payment each way, and waits until nothing is left to do.
+func (r *run) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
+	defer cancel()
+	r.tell(Settling{"a last payment each way"})
+	for i := range r.sides {
+		p := purchase{number: r.opts.Payments - 1 + i, payer: r.sides[i], payee: r.sides[1-i], msat: r.amount()}
+		if err := r.shop.payAll(ctx, []purchase{p}); err != nil {
+			return err
+		}
+	}
+	r.tell(r.progress())
+	r.tell(Settling{"all acknowledgements"})
+	return poll(ctx, func() (bool, error) {
+		for _, s := range r.sides {
+			c, err := r.summary(ctx, s)
+			if err != nil || !atRest(c) {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
