@@ -142,9 +142,12 @@ func (m *Manager) maybeSettle() {
 		m.tell(to, m.readiness())
 	}
 	m.ready = nil
-	later := m.later
-	m.later = nil
+	later, requests := m.later, m.requests
+	m.later, m.requests = nil, nil
 	for _, f := range later {
+		f()
+	}
+	for _, f := range requests {
 		f()
 	}
 }

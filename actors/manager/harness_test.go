@@ -190,3 +190,8 @@ func outcomeRow(channel ln.ChannelID, htlc uint64, payment ln.PaymentID, hash ln
 }
 
 var quiet = slog.New(slog.DiscardHandler)
+
+func privKeyOf(secret [32]byte) *btcec.PrivateKey {
+	k, _ := btcec.PrivKeyFromBytes(secret[:])
+	return k
+}

@@ -65,6 +65,7 @@ type Manager struct {
 	byPeer   map[ln.NodeID][]ln.ChannelID // open channels, by id
 	ready    []messages.Addr              // who waits for settled
 	later    []func()                     // what waits for settled
+	requests []func()                     // and behind it, what was asked for meanwhile
 	parked   int                          // requests that wait for settled or for a channel
 	stuck    []func()                     // what failed for a reason that may pass: tried again with every block
 	closed   map[ln.ChannelID]bool        // ChannelClosed was handled

@@ -41,7 +41,7 @@ func (m *Manager) request(msg any) {
 			m.tell(d.To, d.Msg)
 		}
 	default:
-		m.later = append(m.later, m.park(f))
+		m.requests = append(m.requests, m.park(f))
 	}
 }
 

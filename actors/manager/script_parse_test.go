@@ -1,0 +1,245 @@
+package manager
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// report reads what a monitor says, one line each:
+//
+//	own HTLC PAYMENT [preimage]
+//	event SEQ claimed HTLC PAYMENT
+//	event SEQ failed HTLC PAYMENT [unreadable|malformed|timeout]
+//	event SEQ accepted HTLC INVOICE [amount=] [expiry=] [total=] [wrong-secret|forward|malformed|short]
+//	event SEQ closed|force-closed|pending|ready
+//	inbound HTLC INVOICE [fulfilled|failed] [gone]
+//	summary [phase=] [msat=]
+func (s *script) report(t *testing.T, name string, fence uint64, input string) messages.MonitorReport {
+	t.Helper()
+	id := channelID(name)
+	r := messages.MonitorReport{ManagerIncarnation: s.inc, Channel: id, Summary: messages.ChannelSummary{
+		Channel: id, Peer: peerID, Phase: messages.PhaseOpen, HolderMsat: 1_000_000,
+	}}
+	if fence != 0 {
+		r.Fence = s.inc<<32 + fence
+	} else if c := s.m.channels[id]; c != nil {
+		r.Fence = c.fence
+	}
+	for line := range strings.Lines(input) {
+		f := strings.Fields(line)
+		opts := map[string]string{}
+		var args []string
+		for _, w := range f {
+			if k, v, ok := strings.Cut(w, "="); ok {
+				opts[k] = v
+			} else {
+				args = append(args, w)
+			}
+		}
+		has := func(word string) bool { return strings.Contains(line, word) }
+		switch args[0] {
+		case "own":
+			h := messages.OwnHTLC{HTLCID: num(args[1]), Hash: hashOf(args[2]), AmountMsat: 1000, Source: source(args[2])}
+			if has("preimage") {
+				p := preimageOf(args[2])
+				h.Preimage = &p
+			}
+			r.Own = append(r.Own, h)
+		case "event":
+			r.Events = append(r.Events, facts.Event{Seq: num(args[1]), Kind: s.kind(t, args[2:], opts)})
+		case "inbound":
+			h := messages.InboundHTLC{HTLCID: num(args[1]), Hash: invoiceOf(args[2]).Hash, AmountMsat: 1000, Resolved: has("gone")}
+			if has("fulfilled") {
+				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}}
+			} else if has("failed") {
+				h.Resolution = &facts.Resolution{Reason: []byte{1}}
+			}
+			r.Inbound = append(r.Inbound, h)
+		case "summary":
+			if v := opts["msat"]; v != "" {
+				r.Summary.HolderMsat = num(v)
+			}
+			if opts["phase"] == "closed" {
+				r.Summary.Phase = messages.PhaseClosed
+			}
+		default:
+			t.Fatalf("cannot read %q", line)
+		}
+	}
+	return r
+}
+
+func num(s string) uint64 { return must(strconv.ParseUint(s, 10, 64)) }
+
+func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts.EventKind {
+	t.Helper()
+	option := ""
+	if len(args) > 3 {
+		option = args[3]
+	}
+	switch args[0] {
+	case "claimed":
+		return facts.Claimed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: source(args[2]), AmountMsat: 1000, Preimage: preimageOf(args[2])}
+	case "failed":
+		k := facts.Failed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: source(args[2]), AmountMsat: 1000}
+		switch option {
+		case "timeout":
+			k.Local = facts.OnChainTimeout
+		case "malformed":
+			k.Resolution.Malformed = &facts.Malformed{Code: uint16(lnwire.CodeInvalidOnionHmac)}
+		case "unreadable":
+			k.Resolution.Reason = make([]byte, 292)
+		default:
+			p := must(onion.Process(onion.KeyOf(peerKey), [onion.PacketSize]byte(s.onionOf(args[2])), hashOf(args[2])))
+			k.Resolution.Reason = must(onion.EncryptFailure(p.Secret, lnwire.NewFailIncorrectDetails(1000, startHeight)))
+		}
+		return k
+	case "accepted":
+		return s.accepted(args, option, opts)
+	case "closed":
+		return facts.CommitmentTxConfirmed{Spend: facts.SpendCounterparty}
+	case "force-closed":
+		return facts.HolderForceClosed{Reason: facts.CloseByUser}
+	case "pending":
+		return facts.ChannelPending{}
+	case "ready":
+		return facts.ChannelReady{}
+	}
+	t.Fatalf("no event %q", args[0])
+	return nil
+}
+
+// onionOf is the onion of a payment, also one that this script never made.
+func (s *script) onionOf(n string) []byte {
+	if o := s.onions[n]; o != nil {
+		return o
+	}
+	key := source(n).Payment.SessionKey
+	packet := must(onion.Build(privKeyOf(key), []onion.Hop{{
+		PubKey: peerKey.PubKey(), AmountMsat: 1000, CLTVExpiry: 1, PaymentSecret: [32]byte{1}, TotalMsat: 1000,
+	}}, hashOf(n)))
+	return packet[:]
+}
+
+func (s *script) accepted(args []string, option string, opts map[string]string) facts.EventKind {
+	inv := invoiceOf(args[2])
+	opt := func(key string, or uint64) uint64 {
+		if v, ok := opts[key]; ok {
+			return num(v)
+		}
+		return or
+	}
+	amount := opt("amount", inv.amount)
+	expiry := uint32(opt("expiry", uint64(startHeight+60)))
+	k := facts.HTLCAccepted{HTLCID: num(args[1]), AmountMsat: amount, Hash: inv.Hash, CLTVExpiry: expiry}
+	session := fmt.Sprint(args, opts)
+	s.payers = append(s.payers, session)
+	switch option {
+	case "wrong-secret":
+		inv.Secret[0] ^= 1
+		k.Onion = inv.pays(amount, opt("total", amount), expiry, session)
+	case "forward":
+		packet := must(onion.Build(privKey(session), []onion.Hop{
+			{PubKey: nodeKey.PubKey(), AmountMsat: amount, CLTVExpiry: expiry, NextSCID: 7},
+			{PubKey: peerKey.PubKey(), AmountMsat: amount, CLTVExpiry: expiry, PaymentSecret: [32]byte{1}, TotalMsat: amount},
+		}, inv.Hash))
+		k.Onion = packet[:]
+	case "malformed":
+		k.Onion = make([]byte, onion.PacketSize)
+	case "short":
+		k.Onion = []byte{1, 2, 3}
+	default:
+		k.Onion = inv.pays(amount, opt("total", amount), expiry, session)
+	}
+	return k
+}
+
+// describe prints a message, its long parts left out.
+func (s *script) describe(msg any) []string {
+	switch m := msg.(type) {
+	case messages.UserEvents:
+		var out []string
+		for _, ev := range m.Events {
+			out = append(out, fmt.Sprintf("%s %s", ev.ID, describeEvent(ev.Kind)))
+		}
+		return out
+	case messages.Fence:
+		return []string{fmt.Sprintf("Fence %d", m.Fence&0xffffffff)}
+	case messages.AddHTLC:
+		return []string{fmt.Sprintf("AddHTLC %s fence=%d amount=%d expiry=%d", m.Source.Payment.PaymentID, m.Fence&0xffffffff, m.AmountMsat, m.CLTVExpiry)}
+	case messages.AckMonitorEvent:
+		return []string{fmt.Sprintf("Ack %v", m.Seqs)}
+	case messages.DecideHTLC:
+		return []string{fmt.Sprintf("Decide %d %s", m.HTLCID, s.resolution(m.Resolution))}
+	case messages.PayReply:
+		return []string{fmt.Sprintf("PayReply %v", m.Err)}
+	case messages.ClaimReply:
+		return []string{fmt.Sprintf("ClaimReply %v", m.Err)}
+	case messages.OpenReply:
+		return []string{fmt.Sprintf("OpenReply %v", m.Err)}
+	case messages.PaymentReply:
+		return []string{fmt.Sprintf("PaymentReply known=%v %s %s err=%v", m.Known, m.Payment.Status, m.Payment.Reason, m.Err)}
+	case messages.PaymentList:
+		var out []string
+		for _, p := range m.Payments {
+			out = append(out, fmt.Sprintf("%s %s", p.PaymentID, p.Status))
+		}
+		return append(out, fmt.Sprintf("err=%v", m.Err))
+	case messages.ChannelList:
+		return []string{fmt.Sprintf("ChannelList %d loading=%d quarantined=%d", len(m.Channels), m.Loading, len(m.Quarantined))}
+	case messages.StartOpening:
+		index := -1
+		switch r := m.Request.(type) {
+		case messages.OpenChannel:
+			index = int(r.KeyIndex)
+		case messages.AcceptChannel:
+			index = int(r.KeyIndex)
+		}
+		return []string{fmt.Sprintf("StartOpening %T key=%d", m.Request, index)}
+	case messages.PeerSend:
+		e := m.Msgs[0].(*lnwire.Error)
+		return []string{fmt.Sprintf("PeerSend session=%d %s", m.Session, e.Data)}
+	}
+	return []string{fmt.Sprintf("%+v", msg)[:min(200, len(fmt.Sprintf("%+v", msg)))] + " (" + strings.TrimPrefix(fmt.Sprintf("%T", msg), "messages.") + ")"}
+}
+
+func describeEvent(k messages.UserEventKind) string {
+	switch k := k.(type) {
+	case messages.PaymentSent:
+		return k.Preimage.String()
+	case messages.PaymentFailed:
+		return "(" + k.Reason + ")"
+	case messages.PaymentClaimable:
+		return fmt.Sprintf("%s amount=%d deadline=%d", k.Hash, k.AmountMsat, k.Deadline)
+	case messages.PaymentClaimed:
+		return fmt.Sprintf("%s amount=%d", k.Hash, k.AmountMsat)
+	case messages.ChannelClosed:
+		return fmt.Sprintf("cause=%d", k.Cause)
+	}
+	return ""
+}
+
+func (s *script) resolution(r facts.Resolution) string {
+	switch {
+	case r.Preimage != nil:
+		return fmt.Sprintf("fulfil parts=%d", len(r.Parts))
+	case r.Malformed != nil:
+		return fmt.Sprintf("malformed %v", lnwire.FailCode(r.Malformed.Code))
+	}
+	for _, session := range s.payers {
+		if f, err := onion.DecryptFailure(privKey(session), []*btcec.PublicKey{nodeKey.PubKey()}, r.Reason); err == nil {
+			return fmt.Sprintf("fail %v", f.Code)
+		}
+	}
+	return "fail, unreadable"
+}
