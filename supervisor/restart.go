@@ -126,11 +126,18 @@ func (s *Supervisor) failed(c *child, f failure) {
 	c.last = f.reason
 	s.cfg.Events(ChildFailed{Child: c.spec.Name, Reason: f.reason, Message: f.message, Stack: f.stack, Failures: c.failures})
 
-	if c.spec.GiveUp != Never && c.failures > c.spec.Limit {
+	tooMany := c.failures > c.spec.Limit || c.spec.GiveUp == Quarantine && hopeless(f.reason)
+	if c.spec.GiveUp != Never && tooMany {
 		s.giveUp(c, f.reason)
 		return
 	}
 	s.schedule(c, now)
+}
+
+// hopeless tells whether a failure says of itself that no restart can cure it, such as a log that does not decode.
+func hopeless(reason error) bool {
+	var q interface{ Quarantine() bool }
+	return errors.As(reason, &q) && q.Quarantine()
 }
 
 // rest ends a time of working, which let failures decay.
