@@ -322,3 +322,51 @@ func TestSessionThatCannotStart(t *testing.T) {
 		t.Fatal("never connected after", starts, "starts", w.sim)
 	}
 }
+
+// The actor of a session crashes: channels learn that the session is over before they can have another.
+func TestCrashedSessionIsDown(t *testing.T) {
+	w := newWorld(6)
+	w.boot("alice", "bob", true)
+	w.boot("bob", "alice", false)
+	w.sim.Advance(5*time.Second, 100_000)
+	session := w.books["alice"].session
+	var told []any
+	w.sim.Faults.Before = func(p sim.Point) sim.Fault {
+		if p.Node == "alice" && p.Kind == "channel" {
+			switch m := p.Msg.(type) {
+			case messages.PeerUp, messages.PeerDown:
+				told = append(told, m)
+			}
+		}
+		if p.Node == "alice" && p.Kind == "peer" && len(told) == 0 && !isStart(p.Msg) {
+			return sim.Fault{Kind: sim.CrashActor}
+		}
+		return sim.Fault{}
+	}
+	w.sim.RunUntil(func() bool { return len(told) >= 2 }, 100_000)
+	if len(told) < 2 || told[0] != (messages.PeerDown{Session: session}) || told[1].(messages.PeerUp).Session <= session {
+		t.Fatal(told, session)
+	}
+}
+
+// A connection that is lost with the message that hands it over does not keep a stranger on the books.
+func TestLostHandOver(t *testing.T) {
+	w := newWorld(7)
+	w.boot("alice", "bob", false)
+	lost := 0
+	w.sim.Faults.Before = func(p sim.Point) sim.Fault {
+		if m, ok := p.Msg.(peer.Adopt); ok && m.Conn != nil {
+			lost++
+			return sim.Fault{Kind: sim.CrashActor}
+		}
+		return sim.Fault{}
+	}
+	w.stranger(100).dial(t, "alice")
+	w.sim.Advance(5*time.Minute, 100_000)
+	user := w.sim.Probe("user")
+	user.Send("alice", messages.PeersAddr, messages.ListPeers{ReplyTo: user.Addr()})
+	w.sim.Settle(1000)
+	if got := user.Take(); lost != 1 || !reflect.DeepEqual(got, []any{messages.PeerList{}}) || w.net.Links() != 0 {
+		t.Fatal(lost, got, w.net.Links())
+	}
+}

@@ -56,9 +56,14 @@ func newRealNode(t *testing.T, index byte, cfg tcp.Config, session peer.Config) 
 		n.spawn(at, env.Props(func() actor.Actor { return actor.ReceiveFunc(n.record) }))
 	}
 	session.Self, session.Chain = id, chain
-	n.pid = n.spawn(messages.PeersAddr, peers.Props(env, peers.Config{Session: session, Transport: transport}))
+	ready := make(chan struct{}, 1) // it accepts connections from then on
+	lasting := func() []peers.Lasting { ready <- struct{}{}; return nil }
+	n.pid = n.spawn(messages.PeersAddr, peers.Props(env, peers.Config{Session: session, Transport: transport, Lasting: lasting}))
+	<-ready
 	t.Cleanup(func() {
-		_ = env.System.Root.StopFuture(n.pid).Wait()
+		if err := env.System.Root.StopFuture(n.pid).Wait(); err != nil {
+			t.Error("peers do not stop: ", err)
+		}
 		transport.Close()
 		env.Close()
 	})
