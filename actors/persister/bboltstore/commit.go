@@ -94,7 +94,7 @@ func (s *Store) write(tx *bolt.Tx, b *persister.Batch) error {
 	if err := s.writeRows(tx, b); err != nil {
 		return err
 	}
-	return putMeta(tx, keyCommits, s.commits+1)
+	return s.putMeta(tx, keyCommits, s.commits+1)
 }
 
 func (s *Store) writeLog(tx *bolt.Tx, b *persister.Batch) error {
@@ -107,7 +107,7 @@ func (s *Store) writeLog(tx *bolt.Tx, b *persister.Batch) error {
 		if value == nil {
 			return fmt.Errorf("%w: move of key %d, which is not in the log", persister.ErrBadBatch, m.From)
 		}
-		head, data, err := unseal(persister.BucketLog, key[:], value)
+		head, data, err := s.codec.unseal(persister.BucketLog, key[:], value)
 		if err != nil {
 			return s.corrupt("move", persister.BucketLog, key[:], err)
 		}
@@ -168,7 +168,7 @@ func (s *Store) writeRows(tx *bolt.Tx, b *persister.Batch) error {
 // one alive.
 func (s *Store) seal(bucket string, key, head, data []byte) []byte {
 	at := len(s.arena)
-	s.arena = seal(s.arena, bucket, key, head, data)
+	s.arena = s.codec.seal(s.arena, bucket, key, head, data)
 	return s.arena[at:len(s.arena):len(s.arena)]
 }
 

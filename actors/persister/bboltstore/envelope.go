@@ -26,32 +26,35 @@ var (
 	errChecksum = errors.New("checksum does not match")
 )
 
+// codec makes and opens envelopes. It is for one goroutine at a time.
+type codec struct{ scratch []byte }
+
 // seal appends the envelope to buf.
-func seal(buf []byte, bucket string, key, head, data []byte) []byte {
+func (c *codec) seal(buf []byte, bucket string, key, head, data []byte) []byte {
 	at := len(buf)
 	buf = append(buf, version, 0, 0, 0, 0, 0, 0, 0, 0)
 	buf = binary.BigEndian.AppendUint16(buf, uint16(len(head)))
 	buf = append(buf, head...)
-	sum := headSum(bucket, key, head)
+	sum := c.headSum(bucket, key, head)
 	binary.BigEndian.PutUint32(buf[at+1:], sum)
 	binary.BigEndian.PutUint32(buf[at+5:], crc32.Update(sum, castagnoli, data))
 	return append(buf, data...)
 }
 
-func headSum(bucket string, key, head []byte) uint32 {
-	var buf [512]byte // one pass over it is faster than one each
-	b := append(buf[:0], version)
+func (c *codec) headSum(bucket string, key, head []byte) uint32 {
+	b := append(c.scratch[:0], version) // one pass over all of it is faster than one over each
 	b = binary.BigEndian.AppendUint16(b, uint16(len(bucket)))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(key)))
 	b = append(b, bucket...)
 	b = append(b, key...)
 	b = append(b, head...)
+	c.scratch = b
 	return crc32.Update(0, castagnoli, b)
 }
 
 // unseal returns the parts of an envelope, which share memory with it. If the head verifies but the data does not, the head is returned with
 // the error.
-func unseal(bucket string, key, value []byte) (head, data []byte, err error) {
+func (c *codec) unseal(bucket string, key, value []byte) (head, data []byte, err error) {
 	if len(value) < overhead {
 		return nil, nil, errShort
 	}
@@ -63,7 +66,7 @@ func unseal(bucket string, key, value []byte) (head, data []byte, err error) {
 		return nil, nil, errShort
 	}
 	head, data = value[overhead:overhead+n], value[overhead+n:]
-	sum := headSum(bucket, key, head)
+	sum := c.headSum(bucket, key, head)
 	if binary.BigEndian.Uint32(value[1:]) != sum {
 		return nil, nil, errChecksum
 	}

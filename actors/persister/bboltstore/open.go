@@ -82,6 +82,7 @@ type Store struct {
 	bytes    uint64
 	fileSize int64
 	lostMeta bool
+	codec    codec
 	arena    []byte // values of the transaction under way
 }
 
@@ -182,7 +183,7 @@ func (s *Store) create() error {
 				return err
 			}
 		}
-		return putMeta(tx, keyFormat, formatVersion)
+		return s.putMeta(tx, keyFormat, formatVersion)
 	})
 	if err != nil {
 		_ = db.Close()
@@ -269,9 +270,9 @@ func (s *Store) identify() error {
 	})
 }
 
-func putMeta(tx *bolt.Tx, name string, value uint64) error {
+func (s *Store) putMeta(tx *bolt.Tx, name string, value uint64) error {
 	b := tx.Bucket([]byte(persister.BucketMeta))
-	return b.Put([]byte(name), seal(nil, persister.BucketMeta, []byte(name), nil, binary.BigEndian.AppendUint64(nil, value)))
+	return b.Put([]byte(name), s.codec.seal(nil, persister.BucketMeta, []byte(name), nil, binary.BigEndian.AppendUint64(nil, value)))
 }
 
 // getMeta returns 0 for a number that was never written.
@@ -280,7 +281,7 @@ func (s *Store) getMeta(tx *bolt.Tx, name string) (uint64, error) {
 	if v == nil {
 		return 0, nil
 	}
-	_, data, err := unseal(persister.BucketMeta, []byte(name), v)
+	_, data, err := s.codec.unseal(persister.BucketMeta, []byte(name), v)
 	if err == nil && len(data) != 8 {
 		err = errShort
 	}

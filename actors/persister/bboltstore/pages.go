@@ -136,6 +136,7 @@ type walker struct {
 	seen  []uint64 // a bit per page
 	pages int64    // in use
 	where string   // bucket
+	codec codec
 
 	lower     []byte // every key from here on must be above this,
 	inclusive bool   // or equal to it
@@ -247,9 +248,13 @@ func (w *walker) elements(p []byte, id uint64, depth int) (err error) {
 			return fmt.Errorf("page %d: bad element %d", id, i)
 		}
 		next += len(key) + len(value)
-		if ne.Uint32(e)&leafBucket != 0 {
+		// Buckets are in the root and nothing else is, so a wrong flag cannot make one vanish.
+		switch isBucket := ne.Uint32(e)&leafBucket != 0; {
+		case isBucket != (w.where == ""):
+			err = fmt.Errorf("page %d: bad element %d", id, i)
+		case isBucket:
 			err = w.child(string(key), value, depth)
-		} else if w.where != "" {
+		default:
 			err = w.value(key, value)
 		}
 		if err != nil {
@@ -262,7 +267,7 @@ func (w *walker) elements(p []byte, id uint64, depth int) (err error) {
 // value checks that a value stands under its own key. A damaged key would make a row vanish, and what is not found may be paid again.
 // Damage to the data is left to whoever reads it, since it can be attributed then.
 func (w *walker) value(key, value []byte) error {
-	head, _, err := unseal(w.where, key, value)
+	head, _, err := w.codec.unseal(w.where, key, value)
 	if err != nil && head == nil {
 		return corruptFile("check", w.path, w.where, key, err)
 	}

@@ -67,7 +67,7 @@ func (s *Store) Scan(v persister.Visitor) error {
 
 // snapshot returns an error only if not even the head verifies; otherwise damage is in Snapshot.Err.
 func (s *Store) snapshot(op string, key, value []byte) (persister.Snapshot, error) {
-	head, data, err := unseal(persister.BucketSnapshots, key, value)
+	head, data, err := s.codec.unseal(persister.BucketSnapshots, key, value)
 	if len(head) != 8 {
 		return persister.Snapshot{}, s.corrupt(op, persister.BucketSnapshots, key, cmpErr(err))
 	}
@@ -82,7 +82,7 @@ func (s *Store) snapshot(op string, key, value []byte) (persister.Snapshot, erro
 
 // record returns an error only if not even the head verifies; otherwise damage is in Record.Err.
 func (s *Store) record(op string, key, value []byte, names map[string]messages.Owner, keep func([]byte) []byte) (persister.Record, error) {
-	head, data, err := unseal(persister.BucketLog, key, value)
+	head, data, err := s.codec.unseal(persister.BucketLog, key, value)
 	if len(head) <= 8 || len(key) != 8 {
 		return persister.Record{}, s.corrupt(op, persister.BucketLog, key, cmpErr(err))
 	}
@@ -267,7 +267,7 @@ func rowsBucket(tx *bolt.Tx, name string) *bolt.Bucket {
 }
 
 func (s *Store) row(bucket string, key, value []byte) (messages.Row, error) {
-	_, data, err := unseal(bucket, key, value)
+	_, data, err := s.codec.unseal(bucket, key, value)
 	if err != nil {
 		return messages.Row{}, s.corrupt("read rows", bucket, key, err)
 	}
