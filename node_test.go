@@ -36,6 +36,11 @@ func await(t testing.TB, ctx context.Context, n *lnactor.Node, want func(lnactor
 
 func newPair(t testing.TB, ctx context.Context, dirs ...string) *pair {
 	t.Helper()
+	return newPairWith(t, ctx, func(*lnactor.Config) {}, dirs...)
+}
+
+func newPairWith(t testing.TB, ctx context.Context, edit func(*lnactor.Config), dirs ...string) *pair {
+	t.Helper()
 	chain, err := regtest.New("")
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +54,7 @@ func newPair(t testing.TB, ctx context.Context, dirs ...string) *pair {
 		if len(dirs) > i {
 			cfg.Dir = dirs[i]
 		}
+		edit(&cfg)
 		n, err := lnactor.Open(ctx, cfg)
 		if err != nil {
 			t.Fatal(err)
