@@ -223,7 +223,7 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 		},
 		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
 		Opening: open,
-		Events:  userevents.Producer(n.events),
+		Events:  userevents.New(n.env, n.events),
 		Peers: peers.Producer(n.env, peers.Config{
 			Session: peer.Config{Self: n.id, Chain: genesis}, Transport: n.transport,
 			Lasting: book.list, Remember: book.remember, Forget: book.forget,
