@@ -47,6 +47,7 @@ func newMonitors(env *kit.Env, p Parts) actor.Producer {
 
 func (m *monitors) start() {
 	*m = monitors{env: m.env, parts: m.parts, inc: m.env.NextIncarnation(), channels: map[ln.ChannelID]bool{}, quarantined: map[ln.ChannelID]string{}}
+	m.env.Tell(messages.ManagerAddr, messages.MonitorsStarted{Incarnation: m.inc}) // its hello may be lost with an earlier incarnation
 	m.env.Tell(messages.PersisterAddr, messages.ListOwners{Incarnation: m.inc, ReplyTo: messages.MonitorsAddr})
 }
 
