@@ -24,7 +24,7 @@ type payment struct {
 	accepted bool // durable, says the node: an outcome must come
 	maybe    bool // the id is used, says the node, perhaps by an earlier attempt
 	refused  error
-	payable  bool // must be sent in the end
+	firm     bool // made after all records were lost
 }
 
 // kinds of payments.
@@ -113,6 +113,10 @@ func (p *payment) ask() {
 	if p.answered() {
 		return
 	}
+	if p.attempts > 0 && p.outcome() != nil {
+		p.accepted = true // the answer was lost, but the user has heard of it
+		return
+	}
 	p.attempts++
 	w := p.w
 	probe := w.sim.Probe(fmt.Sprintf("pay/%d/%d", w.indexOf(p), p.attempts))
@@ -168,7 +172,7 @@ func (p *payment) open() string {
 // mayVanish: the manager's records were lost before the payment was in any commitment. Nobody knows of it, and nothing was paid.
 func (p *payment) mayVanish() bool {
 	_, committed := p.w.htlcs[p.from.index][p.msg.PaymentID]
-	return p.from.lossy && !committed
+	return p.from.lossy && !committed && !p.firm
 }
 
 // outcome is the user event that ended the payment, nil if there is none.

@@ -132,9 +132,11 @@ func (w *world) checkUsable() {
 	if open == 0 {
 		return
 	}
+	w.pass(3 * time.Second) // long enough to connect again
 	var fresh []*payment
 	for from := range w.nodes {
 		p := w.newPayment(from, 1_000_000, payGood)
+		p.firm = true
 		fresh = append(fresh, p)
 		p.ask()
 	}

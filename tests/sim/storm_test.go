@@ -157,6 +157,7 @@ func rollBack(n *node) {
 func rolledBack(now, old *memstore.Store) *memstore.Store {
 	out := now.Clone()
 	out.Drop([]messages.Owner{messages.OwnerManager}, managerBuckets)
+	out = out.Clone() // with keys that go on from what is left
 	scan := &managerLog{}
 	if err := out.Scan(scan); err != nil {
 		panic(err)
