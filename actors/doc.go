@@ -6,8 +6,9 @@
 // # The rules
 //
 // Rule 1: the core steps, the persister speaks. Step(input) returns records and effects. The shell hands both to the persister in one
-// messages.Append; the persister makes the records durable and only then delivers the effects, in order. An actor sends nothing else, so that
-// nothing can leave the node before the fact it rests on is on disk, and the order of what leaves is the order of what is durable.
+// messages.Append; the persister makes the records durable and only then delivers the effects, in order. What an actor sends directly rests on
+// no new record: greetings, questions, a channel's updates to its monitor. So nothing can leave the node before the fact it rests on is on disk,
+// and the order of what leaves is the order of what is durable.
 //
 // Rule 2: actor.go is the only file that knows about actors. Whoever reads a core needs to know nothing of mailboxes, and the actor library
 // could be exchanged without touching a line that moves money.
@@ -20,10 +21,8 @@
 // incarnation reaches the living one, which must drop it. For the same reason state is loaded through the persister's mailbox, behind every append
 // of the dead incarnation, never straight from the store.
 //
-// Rule 5: a monitor is never silently stopped. It restarts, or it is quarantined with an alarm while the others go on, or the process exits.
-// An unwatched channel is money that the counterparty may take.
-//
-// Breaking these rules one at a time under the seeded scheduler is a test (see docs/testing.md): each of them loses or doubles a payment.
+// Rule 5: a monitor is never silently stopped. It restarts, or it is quarantined with an alarm while the others go on, or the node stops.
+// An unwatched channel is money that the counterparty may take, which is what a quarantined one is in this release.
 //
 // # The actors
 //
@@ -31,17 +30,23 @@
 // the chain did, and the queue of MonitorEvents that are not acknowledged. It gives each event an id once, emits it when it is durable and again
 // after every restart, and deletes it only on the manager's durable acknowledgement.
 //
-// Package channel: the BOLT 2 state machine of one channel, from open_channel to closing_signed. It has no memory of its own: it is built from its
-// monitor at every start and writes through it, so that the two can never disagree.
+// Package channel: the BOLT 2 state machine of one channel, from channel_ready to closing_signed. It has no memory of its own: it is built from its
+// monitor at every start and writes through it, so that the two can never disagree. Package channel/opening negotiates a channel until then, and
+// may die at any moment.
 //
 // Package manager: the ChannelManager turns monitor events into outcomes (a payment is sent or failed, an HTLC is claimed), tells the user, and
 // acknowledges an event when its effect can no longer be lost. What it keeps of payments and invoices may be lost as a whole without losing money,
 // an outcome, or the promise that a payment id pays at most once.
 //
-// Package peer: the encrypted session with one peer (BOLT 8) and its first messages (BOLT 1). A hostile or broken peer costs its own connection only.
+// Package peer: the session with one peer (BOLT 1), over BOLT 8 and TCP, and who of the channels gets which of its messages. A hostile or broken peer
+// costs its own connection only.
 //
 // Package chainwatch: follows the chain and tells each monitor what concerns it, from the height that the monitor has reached. It indexes watched
 // outpoints, so that a block costs what matches in it and not the number of channels. Each chain technology has a folder; regtest is an embedded chain.
+//
+// Package funds: keeps the on-chain wallet in step with the chain. Nothing of it is durable.
+//
+// Package userevents: hands the manager's user events to whoever embeds the node, in order, until each is handled.
 //
 // Package persister: the one writer. It commits whatever is waiting in one batch with one sync, then delivers what was to follow. A failed
 // commit is never retried: nothing is delivered, the node stops, and the disk decides at the next start.
