@@ -5,9 +5,27 @@
 // list of user events. Its durable records are payments under way (its log) and rows of finished payments and paid invoices. All of them may be
 // lost or rolled back (S18): monitors know every part of every payment, and invoice secrets and preimages derive from the seed.
 //
-// At every start the manager draws a fence in front of each channel and decides nothing before the monitors have reported (L1, S15): an attempt
-// that no monitor holds behind the fence was never committed and never will be. The same happens for one channel when its monitor or channel has
-// a new incarnation. Nothing is left to a timer.
+// # Start
 //
-// Amounts are in msat. This release pays direct peers only and refuses to forward: an HTLC for somebody else is failed with unknown_next_peer.
+// At every start the manager draws a fence in front of each channel and decides nothing before all monitors have reported, what they told was
+// looked up, and the height is known (L1, S15): an attempt that no monitor holds behind the fence was never committed and never will be; an HTLC
+// for an invoice is new only if no monitor has claimed its hash. Requests wait for that, a bounded number of them. The fence is drawn again for
+// one channel when its monitor or channel has a new incarnation. A quarantined monitor is not waited for: its attempts are unknown until it comes
+// back. Nothing is left to a timer.
+//
+// # What must come before what
+//
+// Everything that follows from a record of the manager is in the Append of that record, or in one behind it: the HTLC and the reply behind the
+// payment (rule 14), the user event behind an outcome that no monitor event holds (rule 15), the preimage behind the invoice's row (rule 13), the
+// ack behind the tombstone or the note that ChannelClosed was handled. Effects.Tell is for what needs no record of ours.
+//
+// # Limits
+//
+// Amounts are in msat. This release pays direct peers only, in one part, and refuses to forward: an HTLC for somebody else is failed with
+// unknown_next_peer. Invoices are paid by one HTLC.
+//
+// If all records of the manager are lost, then
+//   - an invoice that was paid by an HTLC that is gone can be paid again: the payer pays twice, and both payments are reported;
+//   - a payment id whose payment never left the node is unused again;
+//   - a payment id that only a quarantined monitor knows, in a live HTLC, is not recognised until that monitor comes back.
 package manager

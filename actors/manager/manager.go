@@ -99,6 +99,7 @@ type channel struct {
 	reported    bool // on that fence
 	known       bool // reported to this incarnation before
 	quarantined bool
+	down        bool // the channel said that it can take no HTLC now
 	summary     messages.ChannelSummary
 	later       []func() // payments that wait for the report
 }
@@ -184,6 +185,10 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.onEmit(msg)
 	case messages.ChannelChanged:
 		m.onSummary(msg.Summary)
+	case messages.ChannelLink:
+		if c := m.channels[msg.Channel]; c != nil {
+			c.down = !msg.Up
+		}
 	case messages.NotCommitted:
 		m.onNotCommitted(msg)
 	case messages.InboundDecided:

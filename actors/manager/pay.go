@@ -110,12 +110,17 @@ func (m *Manager) startPayment(msg messages.Pay) {
 // choose takes the channel to the payee that has the most to send. If none will do, but one has just restarted, that one is to be waited for.
 func (m *Manager) choose(msg messages.Pay) (best, wait *channel, err error) {
 	var have uint64
+	down := false
 	for _, id := range m.byPeer[msg.Payee] {
 		c := m.channels[id]
 		if !c.reported {
 			if wait == nil && !c.quarantined {
 				wait = c
 			}
+			continue
+		}
+		if c.down {
+			down = true
 			continue
 		}
 		s := c.summary
@@ -125,6 +130,8 @@ func (m *Manager) choose(msg messages.Pay) (best, wait *channel, err error) {
 		}
 	}
 	switch {
+	case best == nil && down:
+		return nil, wait, fmt.Errorf("%w: the peer %s is not connected", ErrNoChannel, msg.Payee)
 	case best == nil:
 		return nil, wait, fmt.Errorf("%w (payee %s)", ErrNoChannel, msg.Payee)
 	case have < msg.AmountMsat:
