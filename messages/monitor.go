@@ -31,6 +31,9 @@ type MonitorUpdate struct {
 	UpdateID    uint64 // strictly increasing by one within an incarnation, from ChannelLoaded.UpdateID+1; a gap or repeat quarantines the channel (S11)
 	Update      facts.Update
 	Then        []Delivery
+	// Commits, with a nil Update, says that Then repeats a signature or a revocation. It is dropped after the channel has ended, like the updates
+	// that sign or revoke: the one that it repeats may have been dropped itself (rule 18).
+	Commits bool
 }
 
 // HTLCDecided tells the channel of a decision about an inbound HTLC, once it is durable: the removal can be proposed to the peer.

@@ -179,6 +179,13 @@ func (c *Channel) apply(u facts.Update, then ...messages.Delivery) error {
 // say sends to the peer what commits to nothing new, in its place behind all that was recorded before.
 func (c *Channel) say(msgs ...lnwire.Message) { c.behind(c.toPeer(msgs...)) }
 
+// repeat sends a signature or a revocation again. The monitor knows better whether it may still be sent (rule 18).
+func (c *Channel) repeat(msgs ...lnwire.Message) {
+	c.tell(messages.MonitorAddr(c.id), messages.MonitorUpdate{
+		Channel: c.id, Incarnation: c.incarnation, Then: []messages.Delivery{c.toPeer(msgs...)}, Commits: true,
+	})
+}
+
 // behind delivers in order behind all that was recorded before.
 func (c *Channel) behind(then ...messages.Delivery) {
 	c.tell(messages.MonitorAddr(c.id), messages.MonitorUpdate{Channel: c.id, Incarnation: c.incarnation, Then: then})

@@ -357,6 +357,8 @@ func (n *node) monitorUpdate(m messages.MonitorUpdate) {
 			}
 		}
 		n.apply(m.Update)
+	} else if m.Commits && n.durable.Ended() {
+		return // rule 18
 	}
 	for _, d := range m.Then {
 		if s, ok := d.Msg.(messages.PeerSend); ok {

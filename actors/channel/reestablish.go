@@ -134,7 +134,7 @@ func (c *Channel) sayRevocation() error {
 	if err != nil {
 		return err
 	}
-	c.say(msg)
+	c.repeat(msg)
 	return nil
 }
 
@@ -182,6 +182,6 @@ func (c *Channel) sayCommitment() error {
 	if err != nil {
 		return err
 	}
-	c.say(append(msgs, sig)...)
+	c.repeat(append(msgs, sig)...)
 	return nil
 }

@@ -134,3 +134,33 @@ func TestReestablishFailures(t *testing.T) {
 		})
 	}
 }
+
+// Rule 18, S12: the monitor decides to close while commitment_signed is under way, and the connection breaks before the channel hears of the
+// decision. The revocation that the peer then asks for again was never allowed, and would forfeit what is broadcast.
+func TestNoRevocationOfWhatIsBroadcast(t *testing.T) {
+	w := newWorld(t)
+	b := w.b
+	w.a.add(1, 2_000_000)
+	for len(b.toChannel) == 0 { // until commitment_signed has come
+		for w.a.turnChannel() || w.a.turnMonitor() || w.a.turnPeer() {
+		}
+		for w.a.turnWire() {
+		}
+	}
+	decision := facts.ForceClosed{Reason: facts.CloseByHTLCDeadline}
+	b.apply(decision) // on its way to the disk, and to the channel behind that
+	for b.turnChannel() {
+	}
+	w.connect()
+	for range 10 { // the harness checks each message that leaves
+		for w.a.turnChannel() || w.a.turnMonitor() || w.a.turnPeer() || w.a.turnWire() {
+		}
+		for b.turnChannel() || b.turnMonitor() {
+		}
+	}
+	b.toChannel = append(b.toChannel, messages.MonitorFact{Update: decision})
+	w.run()
+	if b.durable.HolderNumber != 0 || w.a.durable.CounterpartyNumber != 0 {
+		t.Fatal("a commitment was revoked after the decision to broadcast it")
+	}
+}

@@ -233,3 +233,56 @@ func TestReplayDerivesNoEvents(t *testing.T) {
 	m := must(Restore(holderKeys, nil, rs))
 	equal(t, "event", m.events.get(3).Kind, facts.EventKind(facts.ChannelReady{}))
 }
+
+// forced is a channel with an HTLC that is being closed, while its channel does not know it yet.
+func forced(t *testing.T) *harness {
+	h := ready(t, true)
+	h.draw()
+	h.do(messages.ForceCloseChannel{Reason: facts.CloseByUser})
+	return h
+}
+
+// L1: adds that were on their way when the channel ended are answered. No report will tell that they are in no commitment.
+func TestAddsThatAreDroppedAreAnswered(t *testing.T) {
+	h := forced(t)
+	add := outbound(0, 1_000_000, 140)
+	o := h.update(facts.CounterpartyCommitment{Adds: []facts.HTLC{add}}, messages.Delivery{To: "peer", Msg: "commitment_signed"})
+	equal(t, "deliveries", len(o.Then), 1)
+	no, _ := told[messages.NotCommitted](o)
+	equal(t, "answer", no, messages.NotCommitted{Channel: h.s.id, Fence: h.fence, Source: *add.Source, Why: ErrEnded})
+}
+
+// Rule 18, S12: the channel took a new holder commitment in that is dropped here; after a new connection it would revoke the one that is
+// broadcast.
+func TestNothingIsRevokedAgainAfterTheEnd(t *testing.T) {
+	h := forced(t)
+	u := h.next(nil, messages.Delivery{To: "peer", Msg: "revoke_and_ack"})
+	u.Commits = true
+	equal(t, "deliveries", len(h.do(u).Then), 0)
+	u.Commits = false
+	equal(t, "deliveries", len(h.do(u).Then), 1) // what commits to nothing is said
+}
+
+// What follows from a dropped update is dropped too. A peer that reveals the secret of a commitment before it was replaced gets no channel into
+// quarantine by it.
+func TestUpdatesThatDoNotFitAfterTheEndAreDropped(t *testing.T) {
+	h := forced(t)
+	revocation := h.revocation()
+	before := h.s.m.index
+	for _, u := range []facts.Update{
+		facts.CounterpartyCommitment{Adds: []facts.HTLC{outbound(0, 1_000_000, 140)}},
+		revocation,
+		facts.PreimageLearned{HTLCID: 0, Preimage: preimage(0)},
+		facts.CounterpartyReady{NextPoint: h.peerPoint(1)},
+	} {
+		o := h.update(u, messages.Delivery{To: "peer", Msg: "then"})
+		if o.Record != nil || o.Refused == nil {
+			t.Fatalf("%T was recorded", u)
+		}
+	}
+	equal(t, "index", h.s.m.index, before)
+	h.update(facts.CounterpartyShutdown{Script: []byte{1}}) // what fits is recorded, with the next id
+	h.same()
+	h.restart()
+	h.same()
+}

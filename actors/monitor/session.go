@@ -137,6 +137,9 @@ func (s *Session) update(m messages.MonitorUpdate) (Output, error) {
 	switch {
 	case m.Incarnation != s.channel || s.channel == 0:
 		return Output{}, nil
+	case m.Update == nil && m.Commits && s.m.facts.Ended():
+		// The channel's copy may hold a commitment that was dropped here, and would now revoke the one that is broadcast (rule 18, S12).
+		return Output{Refused: ErrEnded}, nil
 	case m.Update == nil:
 		return Output{Then: m.Then}, nil
 	}
@@ -145,11 +148,24 @@ func (s *Session) update(m messages.MonitorUpdate) (Output, error) {
 		return Output{}, s.fatal(err)
 	}
 	if step.Dropped {
-		return Output{Refused: ErrEnded}, nil
+		return s.dropped(m.Update), nil
 	}
 	o := s.output(step)
 	o.Then = append(append(make([]messages.Delivery, 0, len(m.Then)+len(o.Then)), m.Then...), o.Then...)
 	return o, nil
+}
+
+// dropped answers the adds of an update that came too late: the report was before it, and no other will tell of them (L1).
+func (s *Session) dropped(u facts.Update) Output {
+	o := Output{Refused: ErrEnded}
+	if c, ok := u.(facts.CounterpartyCommitment); ok {
+		for i := range c.Adds {
+			if src := c.Adds[i].Source; src != nil {
+				o.tell(messages.ManagerAddr, messages.NotCommitted{Channel: s.id, Fence: s.fence, Source: *src, Why: ErrEnded})
+			}
+		}
+	}
+	return o
 }
 
 // fatal tells errors that a restart cannot cure.

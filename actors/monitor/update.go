@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"crypto/sha256"
+	"errors"
 	"slices"
 
 	"github.com/lnactor/lnactor/actors/monitor/record"
@@ -9,7 +10,8 @@ import (
 )
 
 // Update takes an update of the channel, the one after the last (S11). One that signs or revokes after the channel has ended is dropped
-// (rule 18): it has an id, but is not recorded.
+// (rule 18): it has an id, but is not recorded. So is one that follows from what was dropped and does not fit without it, as the revocation of a
+// commitment that was never signed: the channel did not know yet, and a peer that guesses must not be able to quarantine it.
 func (m *Monitor) Update(id uint64, u facts.Update) (Step, error) {
 	if id != m.updateID+1 {
 		return Step{}, &GapError{Channel: m.facts.ID, Want: m.updateID + 1, Got: id}
@@ -22,6 +24,11 @@ func (m *Monitor) Update(id uint64, u facts.Update) (Step, error) {
 		}
 	}
 	s, err := m.record(id, u)
+	var invalid *facts.InvalidUpdateError
+	if m.facts.Ended() && errors.As(err, &invalid) {
+		m.updateID = id
+		return Step{Dropped: true}, nil
+	}
 	if err != nil {
 		return Step{}, err
 	}
