@@ -40,16 +40,16 @@ func (n *node) broadcasts(tx *wire.MsgTx) {
 			number, err := commitment.NumberOf(tx, &f.Tx)
 			switch {
 			case err != nil:
-				n.w.wrong("rule 17: %s broadcasts a close that is not durable: %v", n.name, err)
+				n.w.guard("rule 17: %s broadcasts a close that is not durable: %v", n.name, err)
 			case f.ForceClose == nil:
-				n.w.wrong("rule 18: %s broadcasts commitment %d before the decision is durable", n.name, number)
+				n.w.guard("rule 18: %s broadcasts commitment %d before the decision is durable", n.name, number)
 			case number != f.HolderNumber || number < n.revoked[id]:
-				n.w.wrong("S12: %s broadcasts commitment %d, the current one is %d, revoked are those below %d", n.name, number, f.HolderNumber, n.revoked[id])
+				n.w.guard("S12: %s broadcasts commitment %d, the current one is %d, revoked are those below %d", n.name, number, f.HolderNumber, n.revoked[id])
 			}
 			return
 		}
 	}
-	n.w.wrong("rule 3: %s broadcasts %s, which belongs to no durable channel", n.name, txid)
+	n.w.guard("rule 3: %s broadcasts %s, which belongs to no durable channel", n.name, txid)
 }
 
 func (n *node) closes(id string, _ *wire.MsgTx) {

@@ -134,7 +134,10 @@ func (w *world) checkUsable() {
 	}
 	w.pass(3 * time.Second) // long enough to connect again
 	var fresh []*payment
-	for from := range w.nodes {
+	for from, n := range w.nodes {
+		if !n.canPay(20_000_000) {
+			continue
+		}
 		p := w.newPayment(from, 1_000_000, payGood)
 		p.firm = true
 		fresh = append(fresh, p)
@@ -151,6 +154,17 @@ func (w *world) checkUsable() {
 	}
 	w.checkPayments()
 	w.checkBalances()
+}
+
+// canPay tells whether a node has more than this in one of its channels, beyond the reserve.
+func (n *node) canPay(msat uint64) bool {
+	for _, id := range n.shadow.order {
+		f := n.shadow.channels[id].facts
+		if f.Open() && f.HolderMsat > f.Counterparty.ReserveSat*1000+msat {
+			return true
+		}
+	}
+	return false
 }
 
 // checkSilence: after everything was handled, restarts bring nothing up again (L8), and what restores is what was there (S10).

@@ -20,7 +20,7 @@ func (w *world) emitted(n *node, id ln.EventID, e facts.Event) {
 	key := eventOf{n.index, id}
 	if before, ok := w.events[key]; ok {
 		if !sameEvent(before, e) {
-			w.wrong("S8: %s: event %s was %+v, now it is %+v", n.name, id, before, e)
+			w.guard("S8: %s: event %s was %+v, now it is %+v", n.name, id, before, e)
 		}
 		if len(onionOf(e)) == 0 {
 			return
@@ -47,10 +47,7 @@ func onionOf(e facts.Event) []byte {
 
 // observe looks at a message that an actor is about to handle.
 func (w *world) observe(p sim.Point) {
-	n := w.nodes[0]
-	if p.Node != n.name {
-		n = w.nodes[1]
-	}
+	n := w.node(p.Node)
 	switch m := p.Msg.(type) {
 	case messages.Append:
 		for _, d := range m.Then {
@@ -94,7 +91,7 @@ func (w *world) observeThen(n *node, msg any) {
 			continue
 		}
 		if _, ok := c.unacked[e.Seq]; !ok {
-			w.wrong("L8: %s: event %d of %s (%T) is emitted although its acknowledgement is durable", n.name, e.Seq, channel, e.Kind)
+			w.guard("L8: %s: event %d of %s (%T) is emitted although its acknowledgement is durable", n.name, e.Seq, channel, e.Kind)
 		}
 	}
 }
@@ -102,10 +99,10 @@ func (w *world) observeThen(n *node, msg any) {
 // told: the manager is told of an event, which must be durable (S1).
 func (w *world) told(n *node, channel ln.ChannelID, e facts.Event) {
 	if c := n.shadow.channels[channel]; c == nil || c.lastSeq < e.Seq {
-		w.wrong("S1: %s: event %d of %s is emitted and not durable", n.name, e.Seq, channel)
+		w.guard("S1: %s: event %d of %s is emitted and not durable", n.name, e.Seq, channel)
 	}
 	if _, ok := e.Kind.(facts.HTLCAccepted); ok && len(onionOf(e)) == 0 {
-		w.wrong("S8: %s: event %d of %s is emitted without its onion", n.name, e.Seq, channel)
+		w.guard("S8: %s: event %d of %s is emitted without its onion", n.name, e.Seq, channel)
 	}
 	w.emitted(n, ln.EventID{Channel: channel, Seq: e.Seq}, e)
 }
@@ -114,10 +111,10 @@ func (w *world) told(n *node, channel ln.ChannelID, e facts.Event) {
 func (w *world) acked(n *node, id ln.EventID) {
 	e, ok := w.events[eventOf{n.index, id}]
 	if !ok {
-		w.wrong("S2: %s: acknowledges %s, which was never emitted", n.name, id)
+		w.guard("S2: %s: acknowledges %s, which was never emitted", n.name, id)
 		return
 	}
-	lacks := func(what string) { w.wrong("S2: %s: acknowledges %s (%T) before %s", n.name, id, e.Kind, what) }
+	lacks := func(what string) { w.guard("S2: %s: acknowledges %s (%T) before %s", n.name, id, e.Kind, what) }
 	switch k := e.Kind.(type) {
 	case facts.Claimed:
 		w.ackedOutcome(n, k.Source, true, lacks)

@@ -149,8 +149,13 @@ func (n *node) boot() {
 
 // reboot takes what a crash left of the store and starts again.
 func (n *node) reboot() {
-	n.store = n.store.Crash(n.w.sim.Rand())
-	if lose := n.w.plan.loseRecords; lose != nil && !n.w.calm() {
+	if choose := n.w.plan.onDisk; choose != nil {
+		states := n.store.CrashStates()
+		n.store = states[choose(len(states))]
+	} else {
+		n.store = n.store.Crash(n.w.sim.Rand())
+	}
+	if lose := n.w.plan.loseRecords; lose != nil && (!n.w.calm() || n.w.plan.alwaysLose) {
 		lose(n)
 	}
 	n.boot()

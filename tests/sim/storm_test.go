@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/lightningnetwork/lnd/lnwire"
+
 	"github.com/lnactor/lnactor/actors/persister"
 	"github.com/lnactor/lnactor/actors/persister/memstore"
 	"github.com/lnactor/lnactor/internal/ln"
@@ -29,7 +31,9 @@ type plan struct {
 	cut          float64 // for each message between nodes
 	handlerFails float64 // for each user event
 
-	loseRecords func(*node) // at each restart of a node during the storm
+	loseRecords func(*node)          // at each restart of a node during the storm
+	alwaysLose  bool                 // and after it
+	onDisk      func(states int) int // which legal state of the disk a crash leaves; nil: any
 
 	forceCloses bool // closes of one side are expected
 	errors      bool // BOLT 1 errors are expected
@@ -37,6 +41,12 @@ type plan struct {
 	mutate      func(*node, *supervisor.Parts) // breaks a rule on purpose
 	onUserEvent func(*node, messages.UserEvent)
 	before      func(sim.Point) sim.Fault // instead of the random faults
+	afterwards  func(sim.Point) sim.Fault
+	seen        func(*node, sim.Point) // sees every message before it is handled
+	handled     func(*node, sim.Point) // and after
+	sent        func(n *node, msg lnwire.Message)
+	cutAt       func() bool // asked for each message between nodes
+	blind       bool        // guards keep silent: only what comes of it counts
 	onCommit    func(*node) memstore.Fault
 }
 
@@ -72,6 +82,9 @@ func draw(r *rand.Rand) plan {
 // before is asked before each message.
 func (w *world) before(pt sim.Point) sim.Fault {
 	w.observe(pt)
+	if w.plan.seen != nil {
+		w.plan.seen(w.node(pt.Node), pt)
+	}
 	if w.plan.before != nil {
 		return w.plan.before(pt)
 	}
@@ -99,6 +112,12 @@ func (w *world) mayCrash(pt sim.Point) bool {
 
 func (w *world) faultAfter(pt sim.Point) sim.Fault {
 	p, r := &w.plan, w.sim.Rand()
+	if p.handled != nil {
+		p.handled(w.node(pt.Node), pt)
+	}
+	if p.afterwards != nil {
+		return p.afterwards(pt)
+	}
 	if w.calm() || p.before != nil || !p.crashAfter {
 		return sim.Fault{}
 	}
@@ -112,6 +131,9 @@ func (w *world) faultAfter(pt sim.Point) sim.Fault {
 }
 
 func (w *world) cut(string, string, []byte) bool {
+	if w.plan.cutAt != nil {
+		return w.plan.cutAt()
+	}
 	return w.plan.cut > 0 && !w.calm() && w.sim.Rand().Float64() < w.plan.cut
 }
 

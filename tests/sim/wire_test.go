@@ -57,6 +57,9 @@ func (n *node) sends(raw []byte) {
 		n.w.wrong("%s sends what does not decode: %v", n.name, err)
 		return
 	}
+	if n.w.plan.sent != nil {
+		n.w.plan.sent(n, msg)
+	}
 	if e, ok := msg.(*lnwire.Error); ok {
 		if !n.w.plan.errors {
 			n.w.wrong("%s sends an error: %s", n.name, e.Data)
@@ -66,11 +69,11 @@ func (n *node) sends(raw []byte) {
 	id := channelOf(msg)
 	c := n.shadow.channels[id]
 	if c == nil {
-		n.w.wrong("%s sends %T for %s, which is not durable (rules 2, 3)", n.name, msg, id)
+		n.w.guard("%s sends %T for %s, which is not durable (rules 2, 3)", n.name, msg, id)
 		return
 	}
 	f := c.facts
-	early := func(rule int) { n.w.wrong("rule %d: %s sends %T before what it says is durable", rule, n.name, msg) }
+	early := func(rule int) { n.w.guard("rule %d: %s sends %T before what it says is durable", rule, n.name, msg) }
 	switch m := msg.(type) {
 	case *lnwire.ChannelReady:
 		if !f.HolderReady {
@@ -120,7 +123,7 @@ func (n *node) revokes(c *shadowChannel, secret [32]byte, early func(int)) {
 	if secret == last {
 		n.revoked[f.ID] = max(n.revoked[f.ID], f.HolderNumber)
 		if f.ForceClose != nil {
-			n.w.wrong("rule 18: %s revokes after it decided to close", n.name)
+			n.w.guard("rule 18: %s revokes after it decided to close", n.name)
 		}
 		return
 	}

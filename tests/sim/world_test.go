@@ -66,8 +66,23 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 	return w
 }
 
+// node finds a node by name.
+func (w *world) node(name string) *node {
+	if w.nodes[0].name == name {
+		return w.nodes[0]
+	}
+	return w.nodes[1]
+}
+
 // close gives the chain's memory back.
 func (w *world) close() { _ = w.chain.Close() }
+
+// guard notes what leaves a node too early, unless guards are to keep silent.
+func (w *world) guard(format string, args ...any) {
+	if !w.plan.blind {
+		w.wrong(format, args...)
+	}
+}
 
 // wrong notes what must not happen. The first one says most.
 func (w *world) wrong(format string, args ...any) {
