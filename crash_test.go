@@ -37,12 +37,14 @@ func TestNodesSurviveBeingKilled(t *testing.T) {
 			continue // killed just now
 		}
 		id := lnactor.PaymentID{byte(i), 7}
-		if _, err := alice.node().Pay(ctx, inv.Bolt11, lnactor.WithPaymentID(id)); err == nil {
-			accepted[id] = inv.Hash
+		waitFor(t, ctx, "the channel", func() bool { // it is refused until the peers have found each other again
+			_, err = alice.node().Pay(ctx, inv.Bolt11, lnactor.WithPaymentID(id))
+			return !errors.Is(err, lnactor.ErrNoChannel)
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(accepted) < payments/4 {
-		t.Fatalf("only %d of %d payments were accepted", len(accepted), payments)
+		accepted[id] = inv.Hash
 	}
 	// An outcome for each, and no other. The receiver is told of exactly those that were sent.
 	waitFor(t, ctx, "every outcome", func() bool { return book.outcomes() >= len(accepted) })
@@ -51,8 +53,8 @@ func TestNodesSurviveBeingKilled(t *testing.T) {
 		return a != nil && b != nil && a.UnackedEvents+b.UnackedEvents+a.OutboundHTLCs+b.InboundHTLCs == 0
 	})
 	sent := book.check(t, accepted)
-	if sent == 0 {
-		t.Fatal("nothing was sent")
+	if sent < payments/3 {
+		t.Fatalf("only %d of %d payments were sent", sent, len(accepted))
 	}
 	after := channelOf(t, ctx, alice.node(), p.channel)
 	if got := before.HolderMsat - after.HolderMsat; got != book.sum(t) {
