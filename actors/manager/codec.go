@@ -36,11 +36,11 @@ func unmarshal(what string, b []byte, m interface {
 }
 
 // fixed copies a field that must have exactly the size of its type.
-func fixed[T ~[32]byte | ~[33]byte](what string, dst *T, src []byte) error {
-	if len(src) != len(*dst) {
-		return fmt.Errorf("%w: %s has %d bytes, want %d", ErrRecords, what, len(src), len(*dst))
+func fixed(what string, dst, src []byte) error {
+	if len(src) != len(dst) {
+		return fmt.Errorf("%w: %s has %d bytes, want %d", ErrRecords, what, len(src), len(dst))
 	}
-	*dst = T(src)
+	copy(dst, src)
 	return nil
 }
 
@@ -77,7 +77,7 @@ func outcomeFromPB(o *pb.PaymentResult) (*Outcome, error) {
 		return &Outcome{Reason: o.GetReason()}, nil
 	}
 	var p ln.Preimage
-	if err := fixed("preimage", &p, o.GetPreimage()); err != nil {
+	if err := fixed("preimage", p[:], o.GetPreimage()); err != nil {
 		return nil, err
 	}
 	return &Outcome{Preimage: &p}, nil
@@ -88,18 +88,18 @@ func paymentFromPB(m *pb.PaymentRecord) (PaymentRecord, error) {
 		return PaymentRecord{}, fmt.Errorf("%w: payment has version %d, this release reads %d", ErrRecords, v, version)
 	}
 	r := PaymentRecord{AmountMsat: m.GetAmountMsat(), Bolt11: m.GetBolt11()}
-	if err := fixed("payment id", &r.ID, m.GetId()); err != nil {
+	if err := fixed("payment id", r.ID[:], m.GetId()); err != nil {
 		return r, err
 	}
-	if err := fixed("payment hash", &r.Hash, m.GetHash()); err != nil {
+	if err := fixed("payment hash", r.Hash[:], m.GetHash()); err != nil {
 		return r, err
 	}
-	if err := fixed("payee", &r.Payee, m.GetPayee()); err != nil {
+	if err := fixed("payee", r.Payee[:], m.GetPayee()); err != nil {
 		return r, err
 	}
 	for _, p := range m.GetParts() {
 		part := PartRecord{ID: p.GetId()}
-		if err := fixed("channel id", &part.Channel, p.GetChannelId()); err != nil {
+		if err := fixed("channel id", part.Channel[:], p.GetChannelId()); err != nil {
 			return r, err
 		}
 		r.Parts = append(r.Parts, part)
@@ -129,7 +129,7 @@ func decodeInvoice(b []byte) (InvoiceRecord, error) {
 		return InvoiceRecord{}, err
 	}
 	r := InvoiceRecord{AmountMsat: m.GetAmountMsat(), HTLCID: m.GetHtlcId(), Held: m.GetHeld()}
-	return r, fixed("channel id", &r.Channel, m.GetChannelId())
+	return r, fixed("channel id", r.Channel[:], m.GetChannelId())
 }
 
 // EncodeRecord writes an entry of the log.
@@ -163,7 +163,7 @@ func DecodeRecord(b []byte) (Record, error) {
 		return PaymentStarted{Payment: p}, nil
 	case *pb.ManagerRecord_PaymentOutcome:
 		var r PaymentOutcome
-		if err := fixed("payment id", &r.ID, k.PaymentOutcome.GetId()); err != nil {
+		if err := fixed("payment id", r.ID[:], k.PaymentOutcome.GetId()); err != nil {
 			return nil, err
 		}
 		o, err := outcomeFromPB(k.PaymentOutcome.GetResult())
@@ -177,13 +177,13 @@ func DecodeRecord(b []byte) (Record, error) {
 		return r, nil
 	case *pb.ManagerRecord_PaymentHandled:
 		var r PaymentHandled
-		if err := fixed("payment id", &r.ID, k.PaymentHandled); err != nil {
+		if err := fixed("payment id", r.ID[:], k.PaymentHandled); err != nil {
 			return nil, err
 		}
 		return r, nil
 	case *pb.ManagerRecord_ClosedHandled:
 		var r ClosedHandled
-		if err := fixed("channel id", &r.Channel, k.ClosedHandled); err != nil {
+		if err := fixed("channel id", r.Channel[:], k.ClosedHandled); err != nil {
 			return nil, err
 		}
 		return r, nil
@@ -221,7 +221,7 @@ func DecodeState(snapshot []byte, records [][]byte) (State, error) {
 		}
 		for _, c := range m.GetClosed() {
 			var id ln.ChannelID
-			if err := fixed("channel id", &id, c); err != nil {
+			if err := fixed("channel id", id[:], c); err != nil {
 				return s, err
 			}
 			s.Closed[id] = true
@@ -255,12 +255,12 @@ func decodeOutcomes(rows []messages.Row, err error) ([]outcome, error) {
 			return nil, err
 		}
 		o := outcome{totalMsat: m.GetTotalMsat()}
-		if err := fixed("payment hash", &o.hash, m.GetHash()); err != nil {
+		if err := fixed("payment hash", o.hash[:], m.GetHash()); err != nil {
 			return nil, err
 		}
 		if len(m.GetPreimage()) > 0 {
 			o.preimage = new(ln.Preimage)
-			if err := fixed("preimage", o.preimage, m.GetPreimage()); err != nil {
+			if err := fixed("preimage", o.preimage[:], m.GetPreimage()); err != nil {
 				return nil, err
 			}
 		}
