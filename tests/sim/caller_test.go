@@ -22,7 +22,7 @@ type payment struct {
 
 	attempts int
 	accepted bool // durable, says the node: an outcome must come
-	maybe    bool // the id is used, says the node, perhaps by an earlier attempt
+	maybe    bool // the id is used, says the node, perhaps by an earlier attempt: it is asked where the payment stands
 	refused  error
 	firm     bool // made after all records were lost
 }
@@ -121,13 +121,23 @@ func (p *payment) ask() {
 	w := p.w
 	probe := w.sim.Probe(fmt.Sprintf("pay/%d/%d", w.indexOf(p), p.attempts))
 	probe.On = func(msg any) {
-		if r, ok := msg.(messages.PayReply); ok {
-			p.answer(r.Err)
+		switch m := msg.(type) {
+		case messages.PayReply:
+			p.answer(m.Err)
+		case messages.PaymentReply:
+			p.maybe = false
+			if m.Known {
+				p.accepted = true
+			}
 		}
 	}
-	msg := p.msg
-	msg.ReplyTo = probe.Addr()
-	probe.Send(p.from.name, messages.ManagerAddr, msg)
+	if p.maybe {
+		probe.Send(p.from.name, messages.ManagerAddr, messages.GetPayment{PaymentID: p.msg.PaymentID, ReplyTo: probe.Addr()})
+	} else {
+		msg := p.msg
+		msg.ReplyTo = probe.Addr()
+		probe.Send(p.from.name, messages.ManagerAddr, msg)
+	}
 	w.sim.After(300*time.Millisecond, "ask again", p.ask)
 }
 
@@ -140,13 +150,13 @@ func (w *world) indexOf(p *payment) int {
 	return -1
 }
 
-func (p *payment) answered() bool { return p.accepted || p.maybe || p.refused != nil }
+func (p *payment) answered() bool { return p.accepted || p.refused != nil }
 
 func (p *payment) answer(err error) {
 	switch {
 	case err == nil:
 		p.accepted, p.maybe, p.refused = true, false, nil
-	case p.accepted:
+	case p.accepted || p.refused != nil:
 	case errors.Is(err, manager.ErrPaymentIDUsed):
 		p.maybe = true
 	default:

@@ -45,8 +45,8 @@ type plan struct {
 	seen        func(*node, sim.Point) // sees every message before it is handled
 	handled     func(*node, sim.Point) // and after
 	sent        func(n *node, msg lnwire.Message)
-	cutAt       func() bool // asked for each message between nodes
-	blind       bool        // guards keep silent: only what comes of it counts
+	cutAt       func(from string, msg []byte) bool // asked for each message between nodes
+	blind       bool                               // guards keep silent: only what comes of it counts
 	onCommit    func(*node) memstore.Fault
 }
 
@@ -130,9 +130,9 @@ func (w *world) faultAfter(pt sim.Point) sim.Fault {
 	return sim.Fault{}
 }
 
-func (w *world) cut(string, string, []byte) bool {
+func (w *world) cut(from, _ string, msg []byte) bool {
 	if w.plan.cutAt != nil {
-		return w.plan.cutAt()
+		return w.plan.cutAt(from, msg)
 	}
 	return w.plan.cut > 0 && !w.calm() && w.sim.Rand().Float64() < w.plan.cut
 }
