@@ -129,7 +129,8 @@ func decodeInvoice(b []byte) (InvoiceRecord, error) {
 		return InvoiceRecord{}, err
 	}
 	r := InvoiceRecord{AmountMsat: m.GetAmountMsat(), HTLCID: m.GetHtlcId(), Held: m.GetHeld()}
-	return r, fixed("channel id", r.Channel[:], m.GetChannelId())
+	err := fixed("channel id", r.Channel[:], m.GetChannelId())
+	return r, err
 }
 
 // EncodeRecord writes an entry of the log.
