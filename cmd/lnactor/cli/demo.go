@@ -104,7 +104,7 @@ func (f *demoFlags) run(cmd *cobra.Command) error {
 	}
 	switch {
 	case errors.Is(err, context.Canceled) && cmd.Context().Err() != nil:
-		return fmt.Errorf("%w by a signal; the nodes were stopped in order", context.Canceled)
+		return errInterrupted
 	case err != nil:
 		return err
 	case f.json:

@@ -32,6 +32,9 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
+// errInterrupted is the end by a signal.
+var errInterrupted = errors.New("interrupted; the nodes were stopped in order")
+
 // exitCode maps an error to the exit code. The order matters where an error has two causes: what needs a human first comes first.
 func exitCode(err error) int {
 	var gaveUp *supervisor.GaveUpError
@@ -53,7 +56,7 @@ func exitCode(err error) int {
 		return ExitConfig
 	case isFault(err):
 		return ExitFault
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return ExitInterrupted
 	}
 	return ExitFault

@@ -39,17 +39,19 @@ See it happen:
 		SilenceErrors: true, // complain shows them
 		SilenceUsage:  true,
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err, fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath())}
+		text, _, _ := strings.Cut(err.Error(), ": strconv.") // how it was parsed helps nobody
+		return &usageError{errors.New(text), fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath())}
 	})
 	root.AddCommand(newDemo(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [command]", Short: "Explain a command",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			about, _, err := cmd.Root().Find(args)
-			if err != nil {
-				return unknownCommand(cmd.Root(), args[0])
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), strings.Join(args, " "))
 			}
 			return about.Help()
 		},

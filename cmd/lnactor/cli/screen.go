@@ -26,9 +26,9 @@ type screen struct {
 
 func newScreen(w io.Writer, opts demo.Options) *screen {
 	s := &screen{w: w, st: styleFor(w), opts: opts}
-	s.bar = progress.New(progress.WithWidth(24), progress.WithoutPercentage(), progress.WithColors(lipgloss.Green))
+	s.bar = progress.New(progress.WithWidth(24), progress.WithoutPercentage(), progress.WithFillCharacters('█', '░'), progress.WithColors(lipgloss.Green))
 	if s.st.good.Render("x") == "x" {
-		s.bar = progress.New(progress.WithWidth(24), progress.WithoutPercentage(), progress.WithColors(lipgloss.NoColor{}))
+		s.bar = progress.New(progress.WithWidth(24), progress.WithoutPercentage(), progress.WithFillCharacters('█', '░'), progress.WithColors(lipgloss.NoColor{}))
 	}
 	s.line("%s", s.st.strong.Render("lnactor demo")+
 		s.st.faint.Render(fmt.Sprintf("  %s payments, %s crashes, seed %d", group(opts.Payments), group(opts.Crashes), opts.Seed)))
@@ -60,7 +60,7 @@ func (s *screen) show(n demo.News) {
 	case demo.Reacked:
 		s.event(n.At, n.Node, s.st.good.Render("✓ "+pad(plural(n.Count, "event")+" acked", 20)), short(n.After)+" after coming again")
 	case demo.Retried:
-		s.event(n.At, n.Node, s.st.again.Render("! "+pad(fmt.Sprintf("payment %d again", n.Number), 20)), "with a new id, since it failed: "+n.Reason)
+		s.event(n.At, n.Node, s.st.again.Render("! "+pad(plural(n.Count, "payment")+" failed", 20)), "paid again under new ids: "+n.Reason)
 	case demo.Progress:
 		s.last = n
 		s.progress()

@@ -32,7 +32,7 @@ type (
 		Node  string
 		Count int
 	}
-	// Reacked says that all events that were emitted again are acknowledged by now.
+	// Reacked says that events that were emitted again are acknowledged now.
 	Reacked struct {
 		At    time.Duration
 		Node  string
@@ -45,11 +45,11 @@ type (
 		Node  string
 		After time.Duration
 	}
-	// Retried says that an invoice is paid again, since the payment failed.
+	// Retried says that payments failed, with a reason, and that their invoices are paid again.
 	Retried struct {
 		At     time.Duration
 		Node   string // the payer
-		Number int    // of the invoice
+		Count  int
 		Reason string
 	}
 	// Progress says how far the run is.

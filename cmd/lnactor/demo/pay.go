@@ -1,11 +1,14 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,7 +34,8 @@ type shop struct {
 
 	done atomic.Int64
 	mu   sync.Mutex
-	more chan struct{} // closed and replaced when done changes
+	more chan struct{}   // closed and replaced when done changes
+	news map[Retried]int // not told yet
 }
 
 // progress is how many invoices are paid, and when to ask again.
@@ -108,22 +112,42 @@ func (s *shop) pay(ctx context.Context, p purchase) error {
 			return s.awaitClaim(ctx, inv.Hash)
 		}
 		if try == 0 {
-			s.tell(Retried{At: s.now(), Node: p.payer.name, Number: p.number, Reason: brief(reason)})
-		}
-		if err := s.reconnect(ctx); err != nil {
-			return err
+			s.retried(p.payer.name, brief(reason))
 		}
 		select {
-		case <-time.After(time.Duration(min(try+1, 10)) * 20 * time.Millisecond):
+		case <-time.After(25 * time.Millisecond << min(try, 4)):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// brief is a reason without the ids that a reader of the screen knows.
+func (s *shop) retried(node, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news[Retried{Node: node, Reason: reason}]++
+}
+
+// tellRetried tells of retries, many at once: whatever goes down fails all that was asked of it.
+func (s *shop) tellRetried() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range slices.SortedFunc(maps.Keys(s.news), func(a, b Retried) int {
+		return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(a.Reason, b.Reason))
+	}) {
+		n := s.news[r]
+		r.At, r.Count = s.now(), n
+		s.tell(r)
+	}
+	clear(s.news)
+}
+
+// brief is a reason without the ids that a reader of the screen knows, and without what to do, which is done.
 func brief(reason string) string {
 	if _, rest, ok := strings.Cut(reason, " msat: "); ok {
-		return rest
+		reason = rest
+	}
+	if i := strings.IndexAny(reason, ":;"); i > 0 {
+		reason = reason[:i]
 	}
 	return reason
 }

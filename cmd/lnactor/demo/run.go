@@ -36,9 +36,9 @@ func Run(ctx context.Context, o Options, log *slog.Logger, show func(News)) (*Re
 	news := newAnnouncer(show)
 	rng := rand.New(rand.NewPCG(o.Seed, 0x6c6e6163746f72)) //nolint:gosec // it draws the plan of a demonstration
 	w := &world{dir: dir, log: log, ledger: newLedger(), tell: news.tell, began: time.Now(), fail: cancel}
-	w.saboteur = &saboteur{world: w, bombs: plan(rng, o.Crashes), by: map[string]int{}}
+	w.saboteur = &saboteur{world: w, bombs: plan(rng, o.Crashes, o.Payments), by: map[string]int{}}
 	w.sides = [2]*side{newSide(w, "alice"), newSide(w, "bob")}
-	r := &run{world: w, opts: o, rng: rng, shop: &shop{world: w, run: uint64(w.began.UnixNano()), more: make(chan struct{})}}
+	r := &run{world: w, opts: o, rng: rng, shop: &shop{world: w, run: uint64(w.began.UnixNano()), more: make(chan struct{}), news: map[Retried]int{}}}
 	r.report = Report{Seed: o.Seed, Dir: o.Dir, Faults: []string{}, Balances: map[string]Two{}}
 
 	err := r.play(ctx)
@@ -70,10 +70,7 @@ func (r *run) play(ctx context.Context) error {
 	r.began = time.Now()
 	r.introduce(ctx, before)
 
-	err = r.trade(ctx)
-	if err == nil {
-		err = r.settle(ctx)
-	}
+	err = r.tradeAndSettle(ctx)
 	if err != nil && !errors.Is(err, errStuck) {
 		return cause(ctx, err)
 	}
@@ -82,6 +79,18 @@ func (r *run) play(ctx context.Context) error {
 	}
 	r.audit(ctx, before)
 	return context.Cause(ctx)
+}
+
+func (r *run) tradeAndSettle(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { r.keepConnected(ctx) })
+	defer keeper.Wait()
+	defer cancel()
+	if err := r.trade(ctx); err != nil {
+		return err
+	}
+	return r.settle(ctx)
 }
 
 // cause prefers what ended the run to what an interrupted call says about it.
@@ -146,11 +155,15 @@ func (r *run) amount() uint64 {
 
 // watch shows progress and ends the run when there is none.
 func (r *run) watch(ctx context.Context, ended <-chan struct{}, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var last Progress
 	moved := time.Now()
 	for {
+		r.shop.tellRetried()
+		for _, s := range r.sides {
+			s.tally.news()
+		}
 		p := r.progress()
 		if p.Done != last.Done || p.Payments != last.Payments || p.Crashes != last.Crashes || p.Events.Acked != last.Events.Acked {
 			last, moved = p, time.Now()

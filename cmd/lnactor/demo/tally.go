@@ -2,7 +2,6 @@ package demo
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,14 +28,17 @@ type tally struct {
 	reemitted int
 	faults    []string
 
-	// What was emitted again since the last time that nothing of it was left to acknowledge.
-	open  map[eventID]bool
-	since time.Duration
-	count int
+	open  map[eventID]bool // emitted again and not acknowledged since
+	since time.Duration    // since when there are any
+	again map[eventID]bool // emitted again since the last tell
+	acks  int              // acknowledgements of open ones since the last tell
 }
 
 func newTally(node string, now func() time.Duration, tell func(News)) *tally {
-	return &tally{node: node, now: now, tell: tell, kinds: map[eventID]string{}, acked: map[eventID]bool{}, open: map[eventID]bool{}}
+	return &tally{
+		node: node, now: now, tell: tell,
+		kinds: map[eventID]string{}, acked: map[eventID]bool{}, open: map[eventID]bool{}, again: map[eventID]bool{},
+	}
 }
 
 // saw looks at a message on its way into an actor.
@@ -54,9 +56,8 @@ func (t *tally) saw(msg any) {
 func (t *tally) emitted(channel ln.ChannelID, events []facts.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	again := 0
 	for _, ev := range events {
-		id, kind := eventID{channel, ev.Seq}, strings.TrimPrefix(fmt.Sprintf("%T", ev.Kind), "*")
+		id, kind := eventID{channel, ev.Seq}, fmt.Sprintf("%T", ev.Kind)
 		known, seen := t.kinds[id]
 		switch {
 		case !seen:
@@ -65,18 +66,11 @@ func (t *tally) emitted(channel ln.ChannelID, events []facts.Event) {
 		case known != kind:
 			t.faults = append(t.faults, fmt.Sprintf("%s: MonitorEvent %d was %s and is %s now", t.node, ev.Seq, known, kind))
 		}
-		again++
-		if !t.acked[id] && !t.open[id] {
-			if len(t.open) == 0 {
-				t.since, t.count = t.now(), 0
-			}
-			t.open[id] = true
-			t.count++
+		t.reemitted++
+		if len(t.open) == 0 {
+			t.since = t.now()
 		}
-	}
-	t.reemitted += again
-	if again > 0 {
-		t.tell(Reemitted{At: t.now(), Node: t.node, Count: again})
+		t.open[id], t.again[id] = true, true
 	}
 }
 
@@ -88,14 +82,26 @@ func (t *tally) ack(channel ln.ChannelID, seqs []uint64) {
 		t.acked[id] = true
 		if t.open[id] {
 			delete(t.open, id)
-			if len(t.open) == 0 {
-				t.tell(Reacked{At: t.now(), Node: t.node, Count: t.count, After: t.now() - t.since})
-			}
+			t.acks++
 		}
 	}
 }
 
-// count adds the node's events to e.
+// news tells what was emitted again, and acknowledged then, since the last call: together, since a restart brings many at once.
+func (t *tally) news() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.again); n > 0 {
+		t.tell(Reemitted{At: t.now(), Node: t.node, Count: n})
+		clear(t.again)
+	}
+	if t.acks > 0 {
+		t.tell(Reacked{At: t.now(), Node: t.node, Count: t.acks, After: t.now() - t.since})
+		t.acks = 0
+	}
+}
+
+// add adds the node's events to e.
 func (t *tally) add(e *Events) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -7,10 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/database"
 	"github.com/btcsuite/btcd/txscript"
 
 	"github.com/lnactor/lnactor"
@@ -33,7 +36,6 @@ type world struct {
 	saboteur *saboteur
 	tell     func(News)
 	began    time.Time
-	dialing  sync.Mutex
 	fail     context.CancelCauseFunc // ends the run
 
 	channel   lnactor.ChannelID
@@ -52,7 +54,7 @@ func (w *world) open(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
 	}
 	if w.chain, err = regtest.New(filepath.Join(w.dir, "chain")); err != nil {
-		return err
+		return chainError(err)
 	}
 	for _, s := range w.sides {
 		w.tell(Opening{"node " + s.name})
@@ -77,6 +79,14 @@ func (w *world) open(ctx context.Context) (err error) {
 	return w.awaitOpen(ctx)
 }
 
+// chainError tells by its kind that another process has the chain: a second demo on the same directory meets that before it meets the nodes.
+func chainError(err error) error {
+	if e, ok := errors.AsType[database.Error](err); ok && errors.Is(e.Err, syscall.EAGAIN) {
+		return fmt.Errorf("%w: %w", lnactor.ErrInUse, err)
+	}
+	return err
+}
+
 func (w *world) connect(ctx context.Context) error {
 	bob, err := w.bob().get(ctx)
 	if err != nil {
@@ -91,26 +101,23 @@ func (w *world) connect(ctx context.Context) error {
 	return alice.Connect(ctx, bob.ID(), bob.ListenAddress())
 }
 
-// reconnect does what a user with a payment at hand does about a lost connection: it does not wait for the end of the back-off, which grows
-// while connections end soon after they begin.
-func (w *world) reconnect(ctx context.Context) error {
-	w.dialing.Lock()
-	defer w.dialing.Unlock()
-	connected := false
-	err := w.alice().do(ctx, func(ctx context.Context, alice *lnactor.Node) error {
-		peers, err := alice.Peers(ctx)
-		for _, p := range peers {
-			connected = connected || p.Connected
+// keepConnected does what a user with payments under way does about a lost connection: it does not wait for the end of the node's back-off,
+// which grows while connections end soon after they begin, as here.
+func (w *world) keepConnected(ctx context.Context) {
+	for ctx.Err() == nil {
+		if node, err := w.alice().get(ctx); err == nil {
+			call, cancel := context.WithTimeout(ctx, patience)
+			peers, err := node.Peers(call)
+			cancel()
+			if err == nil && !slices.ContainsFunc(peers, func(p lnactor.Peer) bool { return p.Connected }) {
+				_ = w.connect(ctx) // the peer may be down, or this node by now; it is tried again
+			}
 		}
-		return err
-	})
-	if err != nil || connected {
-		return err
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	if err := w.connect(ctx); ctx.Err() != nil {
-		return err
-	}
-	return nil // the peer may be down; the payment is tried again anyway
 }
 
 func (w *world) openChannel(ctx context.Context) error {
