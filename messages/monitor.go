@@ -81,12 +81,16 @@ type MonitorList struct {
 	ManagerIncarnation uint64
 	Channels           []ln.ChannelID
 	Quarantined        []ln.ChannelID
+	Incarnation        uint64 // larger than that of any monitor of Quarantined
 }
 
 // MonitorQuarantined tells the manager that a monitor stays down until an operator looks at it.
 type MonitorQuarantined struct {
 	Channel ln.ChannelID
 	Why     string
+	// Incarnation is larger than those of the channel's monitors until now. A MonitorHello of one of these may come later, as it goes by way of
+	// the disk: nobody is there any more who would answer a fence.
+	Incarnation uint64
 }
 
 // Fence asks for a report behind everything that older fences allowed: the channel drops the adds that are in no durable record and refuses

@@ -117,7 +117,7 @@ func (m *monitors) answer() {
 	if !m.listed || m.hello == 0 {
 		return
 	}
-	list := messages.MonitorList{ManagerIncarnation: m.hello}
+	list := messages.MonitorList{ManagerIncarnation: m.hello, Incarnation: m.env.NextIncarnation()}
 	for _, id := range m.sorted() {
 		if _, q := m.quarantined[id]; q {
 			list.Quarantined = append(list.Quarantined, id)
@@ -174,7 +174,9 @@ func (m *monitors) event(e Event) {
 	case ChildQuarantined:
 		if id, ok := monitorID(e.Child); ok {
 			m.quarantined[id] = e.Reason.Error()
-			m.env.Tell(messages.ManagerAddr, messages.MonitorQuarantined{Channel: id, Why: e.Reason.Error()})
+			m.env.Tell(messages.ManagerAddr, messages.MonitorQuarantined{
+				Channel: id, Why: e.Reason.Error(), Incarnation: m.env.NextIncarnation(),
+			})
 		}
 	case ChildRetried:
 		if id, ok := monitorID(e.Child); ok {

@@ -18,6 +18,7 @@ var (
 	ErrStarting      = errors.New("the node is starting and does not know all its channels yet; try again")
 	ErrNotHeld       = errors.New("no payment with this hash waits to be claimed")
 	ErrOpenings      = errors.New("too many channels are being opened with this peer; wait for one to be finished")
+	ErrOpeningLost   = errors.New("the part of the node that opens channels crashed; whether this one was opened is not known: look at the channels before you try again")
 	ErrRecords       = errors.New("a durable record cannot be read")
 )
 

@@ -24,7 +24,7 @@ func (m *Manager) onList(msg messages.MonitorList) {
 	}
 	for _, id := range msg.Quarantined {
 		exist[id] = true
-		m.onQuarantined(messages.MonitorQuarantined{Channel: id})
+		m.onQuarantined(messages.MonitorQuarantined{Channel: id, Incarnation: msg.Incarnation})
 	}
 	for id := range m.closed {
 		if !exist[id] {
@@ -36,7 +36,12 @@ func (m *Manager) onList(msg messages.MonitorList) {
 }
 
 // onHello: a monitor or its channel has a new incarnation. What it was asked before may be lost.
-func (m *Manager) onHello(msg messages.MonitorHello) { m.draw(msg.Channel) }
+func (m *Manager) onHello(msg messages.MonitorHello) {
+	if c := m.channels[msg.Channel]; c != nil && c.quarantined && msg.Incarnation < c.dead {
+		return // said before the quarantine: nobody would answer the fence, and all would wait for it
+	}
+	m.draw(msg.Channel)
+}
 
 // draw draws a fence in front of a channel: attempts under older fences are decided by the report that answers it.
 func (m *Manager) draw(id ln.ChannelID) {
@@ -61,7 +66,7 @@ func (m *Manager) onQuarantined(msg messages.MonitorQuarantined) {
 	} else if !c.reported && !c.quarantined {
 		m.waiting--
 	}
-	c.quarantined, c.reported, c.fence = true, false, 0
+	c.quarantined, c.reported, c.fence, c.dead = true, false, 0, msg.Incarnation
 	m.log.Error("channel quarantined; payments that it may hold wait", slog.String("channel_id", msg.Channel.String()), slog.String("why", msg.Why))
 	m.goOn(c)
 	m.maybeSettle()

@@ -69,7 +69,7 @@ type Manager struct {
 	parked   int                          // requests that wait for settled or for a channel
 	stuck    []func()                     // what failed for a reason that may pass: tried again with every block
 	closed   map[ln.ChannelID]bool        // ChannelClosed was handled
-	openings map[ln.NodeID]map[ln.ChannelID]time.Time
+	openings map[ln.NodeID]map[ln.ChannelID]opening
 
 	payments map[ln.PaymentID]*payment          // not handled yet
 	attempts map[ln.ChannelID]map[partKey]*part // asked for, not known to be committed
@@ -99,7 +99,8 @@ type channel struct {
 	reported    bool // on that fence
 	known       bool // reported to this incarnation before
 	quarantined bool
-	down        bool // the channel said that it can take no HTLC now
+	dead        uint64 // incarnations of the monitor before this one are over
+	down        bool   // the channel said that it can take no HTLC now
 	summary     messages.ChannelSummary
 	later       []func() // payments that wait for the report
 }
@@ -123,7 +124,7 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 	m := &Manager{
 		cfg: cfg, log: log, inc: incarnation, fence: incarnation << 32,
 		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{}, closed: map[ln.ChannelID]bool{},
-		openings: map[ln.NodeID]map[ln.ChannelID]time.Time{},
+		openings: map[ln.NodeID]map[ln.ChannelID]opening{},
 		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{},
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, claiming: map[ln.Hash]*inbound{},
 		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},
@@ -219,6 +220,7 @@ func (m *Manager) restarted(msg any) {
 		if !m.listed {
 			m.tell(messages.MonitorsAddr, messages.ManagerHello{Incarnation: m.inc})
 		}
+		m.openingsLost()
 	case messages.EventsStarted:
 		m.retell()
 	}

@@ -1,9 +1,12 @@
 package manager
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -14,6 +17,12 @@ import (
 
 // openingTime is after how long an opening whose end was not heard of counts as over: longer than any negotiation may take.
 const openingTime = 15 * time.Minute
+
+// opening is a negotiation under way.
+type opening struct {
+	since   time.Time
+	replyTo messages.Addr // who asked for it, empty if the peer did
+}
 
 // onKeys learns the last channel key index that was ever used. A key index is never used twice: two channels with the same revocation secrets
 // could rob each other. So it is a row of its own, not among the records that the manager may lose.
@@ -48,26 +57,26 @@ func (m *Manager) keys(f func()) bool {
 }
 
 // allot makes a key index durable and then starts the opening (rule 1).
-func (m *Manager) allot(peer ln.NodeID, start func(index uint32, temporary ln.ChannelID) messages.StartOpening) {
+func (m *Manager) allot(peer ln.NodeID, replyTo messages.Addr, start func(index uint32, temporary ln.ChannelID) messages.StartOpening) {
 	index := m.nextKey
 	m.nextKey++
 	temporary := ln.ChannelID(m.cfg.Derive(fmt.Sprintf("lnactor/temporary-channel-id/%d", index)))
-	opening := start(index, temporary)
+	request := start(index, temporary)
 	if m.openings[peer] == nil {
-		m.openings[peer] = map[ln.ChannelID]time.Time{}
+		m.openings[peer] = map[ln.ChannelID]opening{}
 	}
-	m.openings[peer][opening.TemporaryID] = m.now
+	m.openings[peer][request.TemporaryID] = opening{since: m.now, replyTo: replyTo}
 	key := binary.BigEndian.AppendUint32(nil, index)
 	m.write(Append{
-		Rows: []messages.Row{{Bucket: messages.BucketKeys, Key: key, Value: opening.TemporaryID[:]}},
-		Then: []messages.Delivery{{To: messages.MonitorsAddr, Msg: opening}},
+		Rows: []messages.Row{{Bucket: messages.BucketKeys, Key: key, Value: request.TemporaryID[:]}},
+		Then: []messages.Delivery{{To: messages.MonitorsAddr, Msg: request}},
 	})
 }
 
 // slot tells whether one more channel may be opened with a peer. The count is in memory: a new incarnation begins at zero.
 func (m *Manager) slot(peer ln.NodeID) bool {
-	for id, since := range m.openings[peer] {
-		if m.now.Sub(since) >= openingTime {
+	for id, o := range m.openings[peer] {
+		if m.now.Sub(o.since) >= openingTime {
 			delete(m.openings[peer], id)
 		}
 	}
@@ -80,13 +89,24 @@ func (m *Manager) onOpeningEnded(msg messages.OpeningEnded) {
 	}
 }
 
+// openingsLost: the openings ended with the Monitors that crashed. One whose start was on its way is begun all the same, so the callers learn
+// only that nobody knows.
+func (m *Manager) openingsLost() {
+	for _, peer := range slices.SortedFunc(maps.Keys(m.openings), func(a, b ln.NodeID) int { return bytes.Compare(a[:], b[:]) }) {
+		for _, id := range sortedKeys(m.openings[peer]) {
+			m.tell(m.openings[peer][id].replyTo, messages.OpenReply{Err: ErrOpeningLost})
+		}
+	}
+	clear(m.openings)
+}
+
 func (m *Manager) onRequestOpen(msg messages.RequestOpen) {
 	parked := m.keys(func() {
 		if !m.slot(msg.Peer) {
 			m.tell(msg.ReplyTo, messages.OpenReply{Err: ErrOpenings})
 			return
 		}
-		m.allot(msg.Peer, func(index uint32, temporary ln.ChannelID) messages.StartOpening {
+		m.allot(msg.Peer, msg.ReplyTo, func(index uint32, temporary ln.ChannelID) messages.StartOpening {
 			return messages.StartOpening{TemporaryID: temporary, Request: messages.OpenChannel{
 				TemporaryID: temporary, Peer: msg.Peer, KeyIndex: index, CapacitySat: msg.CapacitySat, PushMsat: msg.PushMsat,
 				FeePerKw: msg.FeePerKw, FundingFeePerKw: msg.FundingFeePerKw, Announce: msg.Announce, ReplyTo: msg.ReplyTo,
@@ -111,7 +131,7 @@ func (m *Manager) onInboundOpen(msg messages.InboundOpen) {
 			m.tell(d.To, d.Msg)
 			return
 		}
-		m.allot(msg.Peer, func(index uint32, _ ln.ChannelID) messages.StartOpening {
+		m.allot(msg.Peer, "", func(index uint32, _ ln.ChannelID) messages.StartOpening {
 			return messages.StartOpening{
 				TemporaryID: temporary,
 				Request:     messages.AcceptChannel{TemporaryID: temporary, Peer: msg.Peer, KeyIndex: index},

@@ -145,9 +145,9 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 	case "list":
 		s.list(d)
 	case "hello":
-		s.step(messages.MonitorHello{Channel: id})
+		s.step(messages.MonitorHello{Channel: id, Incarnation: number(d, "inc", 0)})
 	case "quarantine":
-		s.step(messages.MonitorQuarantined{Channel: id, Why: "test"})
+		s.step(messages.MonitorQuarantined{Channel: id, Why: "test", Incarnation: number(d, "inc", 0)})
 	case "report":
 		s.step(s.report(t, first(d, 0), number(d, "fence", 0), d.Input))
 	case "emit":
@@ -236,12 +236,15 @@ func (s *script) start() {
 }
 
 func (s *script) list(d *datadriven.TestData) {
-	msg := messages.MonitorList{ManagerIncarnation: s.inc}
+	msg := messages.MonitorList{ManagerIncarnation: s.inc, Incarnation: number(d, "inc", 0)}
 	for _, a := range d.CmdArgs {
 		if a.Key == "quarantined" {
 			for _, v := range a.Vals {
 				msg.Quarantined = append(msg.Quarantined, channelID(v))
 			}
+			continue
+		}
+		if a.Key == "inc" {
 			continue
 		}
 		msg.Channels = append(msg.Channels, channelID(a.Key))

@@ -46,10 +46,10 @@ type Deps struct {
 
 // Producer makes the actor of one negotiation. request is the messages.OpenChannel or messages.AcceptChannel that starts it.
 func Producer(d Deps, request any) actor.Producer {
-	started := false
+	l := &life{}
 	return func() actor.Actor {
-		s := &shell{deps: d, again: started}
-		started = true
+		s := &shell{deps: d, life: l, again: l.started}
+		l.started = true
 		switch r := request.(type) {
 		case messages.OpenChannel:
 			s.funding = &r
@@ -64,13 +64,20 @@ func Producer(d Deps, request any) actor.Producer {
 	}
 }
 
+// life is what outlives an instance.
+type life struct {
+	started bool
+	created bool // the channel was handed over: it is no longer the opening's to give up
+}
+
 type expired struct{}
 
 type shell struct {
 	deps    Deps
 	terms   Terms
 	funding *messages.OpenChannel // nil at the fundee
-	again   bool                  // an earlier incarnation crashed
+	life    *life
+	again   bool // an earlier incarnation crashed
 
 	core     *Opening
 	inc      uint64
@@ -88,6 +95,7 @@ func (s *shell) Receive(ctx actor.Context) {
 		if s.cancel != nil {
 			s.cancel()
 		}
+		s.over(ErrCrashed) // unless it ended by itself: Monitors ends, and with it what only this actor knows
 	case messages.PeerUp:
 		s.up(ctx, m)
 	case messages.PeerDown:
@@ -109,10 +117,14 @@ func (s *shell) Receive(ctx actor.Context) {
 
 func (s *shell) start(ctx actor.Context) {
 	s.inc = s.deps.Env.NextIncarnation()
+	if s.life.created {
+		s.end()
+		ctx.Stop(ctx.Self())
+		return
+	}
 	core, err := New(s.deps.Config, s.deps.Signer, s.terms, s.deps.Alias)
 	if s.again {
-		// The crashed incarnation may have reserved coins. Had it handed the channel over already, the coins belong to the monitor, which
-		// reserves them by the transaction itself.
+		// The crashed incarnation may have reserved coins.
 		s.reserved = s.funding != nil
 		err = ErrCrashed
 	}
@@ -193,8 +205,9 @@ func (s *shell) create(ctx actor.Context, eff Effects) {
 			}})
 	}
 	s.deps.Env.Tell(messages.MonitorsAddr, messages.CreateChannel{Opened: *eff.Create, Then: then})
-	s.reserved = false
-	s.end(ctx)
+	s.reserved, s.life.created = false, true
+	s.end()
+	ctx.Stop(ctx.Self())
 }
 
 func (s *shell) send(msgs ...lnwire.Message) {
@@ -205,6 +218,14 @@ func (s *shell) send(msgs ...lnwire.Message) {
 
 // fail ends the negotiation; nothing of it remains but the key index.
 func (s *shell) fail(ctx actor.Context, err error) {
+	if !s.ended {
+		s.over(err)
+		ctx.Stop(ctx.Self())
+	}
+}
+
+// over lets go of everything, once.
+func (s *shell) over(err error) {
 	if s.ended {
 		return
 	}
@@ -222,7 +243,7 @@ func (s *shell) fail(ctx actor.Context, err error) {
 	if s.core != nil && s.core.ChannelID() != (ln.ChannelID{}) {
 		s.detach(s.core.ChannelID())
 	}
-	s.end(ctx)
+	s.end()
 }
 
 // reason is what the peer may know of an error.
@@ -238,9 +259,8 @@ func (s *shell) detach(id ln.ChannelID) {
 	s.deps.Env.Tell(messages.PeerAddr(s.terms.Peer), messages.PeerDetach{ID: id, Incarnation: s.inc})
 }
 
-func (s *shell) end(ctx actor.Context) {
+func (s *shell) end() {
 	s.ended = true
 	s.detach(s.terms.TemporaryID)
 	s.deps.Env.Tell(messages.ManagerAddr, messages.OpeningEnded{Peer: s.terms.Peer, TemporaryID: s.terms.TemporaryID})
-	ctx.Stop(ctx.Self())
 }

@@ -1,0 +1,52 @@
+package supervisor
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/lnactor/lnactor/messages"
+)
+
+// A manager that waits for the list must learn of the crash of Monitors, which forgets that it owes one: nothing else would make it ask again,
+// and it decides nothing before it has the list.
+func TestMonitorsCrashBeforeTheList(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var manager, persister []any
+		for at, got := range map[messages.Addr]*[]any{messages.ManagerAddr: &manager, messages.PersisterAddr: &persister} {
+			if _, err := w.env.Spawn(nil, at, w.env.Props(func() actor.Actor {
+				return actor.ReceiveFunc(func(ctx actor.Context) {
+					if _, system := ctx.Message().(actor.SystemMessage); !system {
+						*got = append(*got, ctx.Message())
+					}
+				})
+			})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.start(Config{Children: []ChildSpec{{Name: messages.MonitorsAddr, Producer: newMonitors(w.env, Parts{}), GiveUp: Never}}})
+		w.env.Tell(messages.MonitorsAddr, messages.ManagerHello{Incarnation: 7})
+		w.env.Tell(messages.MonitorsAddr, messages.CreateChannel{}) // a bug of somebody: Monitors dies of it
+		time.Sleep(time.Minute)
+		synctest.Wait()
+
+		started := 0
+		for _, m := range manager {
+			if _, ok := m.(messages.MonitorsStarted); ok {
+				started++
+			}
+		}
+		if started != 2 {
+			t.Fatalf("the manager was told of %d starts, want 2: %v", started, manager)
+		}
+		list := persister[len(persister)-1].(messages.ListOwners) //nolint:forcetypeassert // all that Monitors asks
+		w.env.Tell(messages.MonitorsAddr, messages.ManagerHello{Incarnation: 7})
+		w.env.Tell(messages.MonitorsAddr, messages.OwnersLoaded{Incarnation: list.Incarnation})
+		synctest.Wait()
+		if l, ok := manager[len(manager)-1].(messages.MonitorList); !ok || l.ManagerIncarnation != 7 || l.Incarnation == 0 {
+			t.Fatalf("no list: %v", manager[len(manager)-1])
+		}
+	})
+}
