@@ -133,6 +133,16 @@ func (n *Node) ForceCloseChannel(ctx context.Context, id ChannelID) error {
 	return n.channelError(op, id, err)
 }
 
+// SetChannelFee asks for another fee rate of the commitment transactions, as the funder of the channel may (BOLT 2, update_fee). It returns at once:
+// the channel proposes the fee when it can, or not at all if the funder could not pay it.
+func (n *Node) SetChannelFee(ctx context.Context, id ChannelID, feePerKw uint32) error {
+	if err := n.known(ctx, "set channel fee", id); err != nil {
+		return err
+	}
+	n.env.Tell(messages.ChannelAddr(id), messages.UpdateFee{FeePerKw: feePerKw})
+	return nil
+}
+
 // known refuses ids of no channel, which nobody would answer for.
 func (n *Node) known(ctx context.Context, op string, id ChannelID) error {
 	list, err := n.Channels(ctx)

@@ -5,7 +5,7 @@
 //	node, err := lnactor.Open(ctx, lnactor.Config{Dir: dir})
 //	defer node.Close()
 //	invoice, err := node.CreateInvoice(ctx, lnactor.InvoiceParams{AmountMsat: 25_000})
-//	payment, err := node.Pay(ctx, bolt11)
+//	id, err := node.Pay(ctx, bolt11)
 //	for ev, err := range node.Events(ctx) {
 //		// finishing the body is the acknowledgement
 //	}
@@ -13,7 +13,8 @@
 // # What holds
 //
 // When Pay returns without an error, the payment is durable: it ends in exactly one of PaymentSent and PaymentFailed, however often the process
-// is killed in between, and its payment id is refused for ever after. When PaymentClaimed is delivered, the money is this node's. Events come in
+// is killed in between, and its payment id is refused for ever after. When PaymentClaimed is delivered, the preimage is durable and the money is this node's
+// for as long as the channel can be closed cooperatively (see the limits below). Events come in
 // order, at least once, with stable ids: a consumer that remembers ids handles each exactly once. An event that was not handled comes again.
 //
 // Every channel has one durable owner, its ChannelMonitor; nothing else on disk can disagree with it. What must be durable before what leaves the
@@ -30,6 +31,7 @@
 //
 // # Limits of this release
 //
-// Channels to direct peers only: no forwarding, no gossip, no multi-part payments. A channel that is closed by one side alone is broadcast and
+// On the embedded regtest chain. Channels to direct peers only: no forwarding, no gossip, no multi-part payments. A quarantined channel is not
+// watched. The commitment fee changes only by SetChannelFee. A channel that is closed by one side alone is broadcast and
 // reported; claiming its outputs is not part of this release, so do not use it with money that you can't lose.
 package lnactor

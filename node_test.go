@@ -28,8 +28,7 @@ func await(t testing.TB, ctx context.Context, n *lnactor.Node, want func(lnactor
 			t.Fatal(err)
 		}
 		if want(ev) {
-			// The body is finished, so this event is acknowledged with the next turn of the loop.
-			return
+			return // without an acknowledgement: the event comes again to whoever waits next
 		}
 	}
 }

@@ -148,6 +148,22 @@ func TestForceClose(t *testing.T) {
 	waitFor(t, ctx, "phase", func() bool { return channelOf(t, ctx, p.alice, p.channel).Phase == lnactor.PhaseClosed })
 }
 
+// TestSetChannelFee: the funder changes the fee, and both sides agree on it.
+func TestSetChannelFee(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	p := newPair(t, ctx)
+	if err := p.alice.SetChannelFee(ctx, p.channel, 1234); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, ctx, "the new fee", func() bool {
+		return channelOf(t, ctx, p.alice, p.channel).FeePerKw == 1234 && channelOf(t, ctx, p.bob, p.channel).FeePerKw == 1234
+	})
+	if err := p.alice.SetChannelFee(ctx, lnactor.ChannelID{1}, 1234); !errors.Is(err, lnactor.ErrNotFound) {
+		t.Fatal(err)
+	}
+}
+
 // TestReorganisation: a channel whose funding transaction moves to another block goes on.
 func TestReorganisation(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)

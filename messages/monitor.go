@@ -72,7 +72,7 @@ type MonitorHello struct {
 	Incarnation uint64 // of the monitor
 }
 
-// ManagerHello tells Monitors, which passes it on to every monitor, that the manager has a new incarnation. Monitors answers with MonitorList.
+// ManagerHello tells Monitors that the manager has a new incarnation. Monitors answers with MonitorList.
 type ManagerHello struct{ Incarnation uint64 }
 
 // MonitorList names every channel that has a durable log, whether its monitor runs, still loads or is quarantined. The manager decides nothing

@@ -79,7 +79,8 @@ func StartNode(env *kit.Env, p Parts) (*actor.PID, error) {
 		Events:   p.observe(env),
 		Children: []ChildSpec{
 			p.forever(messages.EventsAddr, p.Events),
-			p.forever(messages.ChainWatchAddr, chainwatch.Producer(env, p.Chain, chainwatch.WithAnnounce(messages.FundsAddr))),
+			p.forever(messages.ChainWatchAddr, chainwatch.Producer(env, p.Chain,
+				chainwatch.WithGenesis(p.Opening.Chain), chainwatch.WithAnnounce(messages.FundsAddr))),
 			p.forever(messages.FundsAddr, funds.Producer(env, p.Wallet, blocksOf(p.Chain), p.WalletFrom)),
 			p.forever(messages.ManagerAddr, manager.Producer(env, p.Manager)),
 			{Name: messages.MonitorsAddr, Producer: newMonitors(env, p), Drains: true, Backoff: p.Backoff, GiveUp: Escalate, Limit: 10},
