@@ -47,5 +47,6 @@ func (s *shell) Receive(ctx actor.Context) {
 			panic(err)
 		}
 		s.env.Deliver(out)
+		s.core.Prepare()
 	}
 }

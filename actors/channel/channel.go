@@ -36,6 +36,7 @@ type Channel struct {
 	armed   bool               // a Sign is under way
 	closing closing
 	usable  bool // as the manager was told
+	ahead   ahead
 
 	out []messages.Delivery
 }

@@ -4,7 +4,6 @@ import (
 	"github.com/lightningnetwork/lnd/input"
 	"github.com/lightningnetwork/lnd/lnwire"
 
-	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
 )
 
@@ -25,7 +24,7 @@ func (c *Channel) commitmentSigned(m *lnwire.CommitSig) error {
 	if _, err := next.Apply(u); err != nil {
 		return broken("commitment_signed: %v", err)
 	}
-	point, err := c.signer.PerCommitmentPoint(next.KeyIndex, next.HolderNumber)
+	point, err := c.holderPoint(next.HolderNumber)
 	if err != nil {
 		return err
 	}
@@ -33,7 +32,7 @@ func (c *Channel) commitmentSigned(m *lnwire.CommitSig) error {
 	if err != nil {
 		return err
 	}
-	tx, err := commitment.Build(&next.Tx, view)
+	tx, err := c.build(&next.Tx, view)
 	if err != nil {
 		return broken("commitment_signed for a commitment that cannot be: %v", err)
 	}

@@ -29,7 +29,10 @@ type world struct {
 	a, b    *node
 	session uint64
 	up      bool
-	log     func(format string, args ...any)
+
+	unprepared bool // Prepare is not called
+
+	log func(format string, args ...any)
 }
 
 // node is one side. Its durable facts are all that outlives a crash.
@@ -276,6 +279,9 @@ func (n *node) turnChannel() bool {
 		n.w.t.Fatalf("%s: %v", n.name, err)
 	}
 	n.deliver(out)
+	if !n.w.unprepared {
+		n.ch.Prepare()
+	}
 	return true
 }
 

@@ -144,7 +144,7 @@ func (c *Channel) revocation(number uint64) (*lnwire.RevokeAndAck, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, err := c.signer.PerCommitmentPoint(c.facts.KeyIndex, number+1)
+	next, err := c.holderPoint(number + 1)
 	if err != nil {
 		return nil, err
 	}

@@ -87,6 +87,7 @@ func (c *Channel) peerDown(m messages.PeerDown) {
 func (c *Channel) endSession() {
 	c.refuseQueue(ErrPeerNotConnected)
 	c.session = session{id: c.session.id}
+	c.ahead = ahead{}
 	c.closing.restart()
 }
 

@@ -58,7 +58,7 @@ func (c *Channel) signNext(f *facts.Channel) (*lnwire.CommitSig, error) {
 	if err != nil {
 		return nil, err
 	}
-	tx, err := commitment.Build(&f.Tx, view)
+	tx, err := c.build(&f.Tx, view)
 	if err != nil {
 		return nil, err
 	}
