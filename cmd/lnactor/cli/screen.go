@@ -60,7 +60,7 @@ func (s *screen) show(n demo.News) {
 	case demo.Reacked:
 		s.event(n.At, n.Node, s.st.good.Render("✓ "+pad(plural(n.Count, "event")+" acked", 20)), short(n.After)+" after coming again")
 	case demo.Retried:
-		s.event(n.At, n.Node, s.st.again.Render("! "+pad(plural(n.Count, "payment")+" failed", 20)), "paid again under new ids: "+n.Reason)
+		s.event(n.At, n.Node, s.st.again.Render("! "+pad(plural(n.Count, "payment")+" failed", 20)), "and paid again: "+n.Reason)
 	case demo.Progress:
 		s.last = n
 		s.progress()
@@ -92,7 +92,9 @@ func (s *screen) introduce(o demo.Opened) {
 
 // event is a line of the log that the demo is.
 func (s *screen) event(at time.Duration, node, what, more string) {
-	s.line("  %s  %s %s %s", s.st.faint.Render(fmt.Sprintf("%6.2fs", at.Seconds())), s.st.node.Render(pad(node, 5)), what, s.st.faint.Render(more))
+	text := fmt.Sprintf("  %s  %s %s %s",
+		s.st.faint.Render(fmt.Sprintf("%6.2fs", at.Seconds())), s.st.node.Render(pad(node, 5)), what, s.st.faint.Render(more))
+	s.line("%s", s.fit(text))
 }
 
 // progress moves the bar, or says every tenth where there is none.
@@ -113,10 +115,10 @@ func (s *screen) numbers() string {
 		group(p.Done), group(p.Of), pluralOf(p.Crashes, "crash", "crashes"), p.Events.Reemitted, group(p.Events.Acked))
 }
 
-// line prints a line above the bar.
+// line prints a line above the bar. It may wrap, unlike the bar.
 func (s *screen) line(format string, args ...any) {
 	s.clear()
-	fmt.Fprintln(s.w, strings.TrimRight(s.fit(fmt.Sprintf(format, args...)), " "))
+	fmt.Fprintln(s.w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 	if s.note != "" || s.last.Of > 0 {
 		s.redraw()
 	}

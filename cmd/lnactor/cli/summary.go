@@ -46,16 +46,16 @@ func (s *screen) summary(r *demo.Report) {
 		b := r.Balances[name]
 		row(name, fmt.Sprintf("%s sat in the channel, %s before", sats(b.After.ChannelMsat), sats(b.Before.ChannelMsat)))
 	}
+	row("time", fmt.Sprintf("%.1f s, seed %d", r.Seconds, r.Seed))
 	if r.Dir != "" {
 		row("data", r.Dir)
 	}
 	s.line("")
-	took := fmt.Sprintf(" in %.1f s, seed %d", r.Seconds, r.Seed)
 	if r.OK {
-		s.line("  %s%s", s.st.good.Render("✓ Nothing lost, nothing doubled, nothing left over; every millisatoshi is where it should be"), s.st.faint.Render(took))
+		s.line("  %s", s.st.good.Render("✓ Nothing lost, doubled or left over; every millisatoshi is in its place."))
 		return
 	}
-	s.line("  %s%s", s.st.bad.Render("✗ The books do not balance"), s.st.faint.Render(took))
+	s.line("  %s", s.st.bad.Render("✗ The books do not balance."))
 }
 
 // sats shows millisatoshis as satoshis, to the last digit.
