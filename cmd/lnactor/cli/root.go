@@ -81,7 +81,7 @@ func unknownCommand(root *cobra.Command, name string) error {
 func complain(w io.Writer, cmd *cobra.Command, err error) {
 	st := styleFor(w)
 	fmt.Fprintf(w, "%s %s\n", st.bad.Render(cmd.Root().Name()+":"), strings.TrimSpace(err.Error()))
-	hint := ""
+	var hint string
 	var usage *usageError
 	switch {
 	case errors.As(err, &usage):

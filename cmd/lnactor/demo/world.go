@@ -236,7 +236,7 @@ func (w *world) close() error {
 	}
 	both.Wait()
 	if w.chain != nil {
-		errs = append(errs, w.chain.Close())
+		return errors.Join(append(errs, w.chain.Close())...) //nolint:makezero // errs is full
 	}
 	return errors.Join(errs...)
 }
