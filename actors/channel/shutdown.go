@@ -78,7 +78,7 @@ func (c *Channel) sendShutdown() error {
 	default:
 		var err error
 		if script, err = c.cfg.Script(c.id); err != nil || !validShutdownScript(script) {
-			return nil // asked again with the next occasion; the peer waits
+			return nil //nolint:nilerr // asked again with the next occasion; the peer waits
 		}
 	}
 	var then []messages.Delivery

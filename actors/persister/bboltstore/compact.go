@@ -18,7 +18,7 @@ func (s *Store) compact() error {
 		if err != nil {
 			return err
 		}
-		defer src.Close()
+		defer src.Close() //nolint:errcheck // read only
 		to := *opts
 		to.InitialMmapSize = 0
 		to.PageSize = src.Info().PageSize

@@ -70,7 +70,7 @@ func freeBytes(dir string) int64 {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return -1
 	}
-	return int64(st.Bavail) * int64(st.Bsize)
+	return int64(st.Bavail) * int64(st.Bsize) //nolint:unconvert // Bsize is 32 bits wide on other systems
 }
 
 // unlock is needed where a mapping keeps the file alive after its descriptor was closed, and with it the lock.

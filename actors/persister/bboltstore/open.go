@@ -93,7 +93,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	s := &Store{dir: dir, path: filepath.Join(dir, FileName), opts: opts.withDefaults()}
 	defer func() {
 		if err != nil {
-			s.release()
+			err = errors.Join(err, s.release())
 		}
 	}()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
