@@ -278,3 +278,34 @@ func TestOrderlyStopLosesNothing(t *testing.T) {
 	n.kill()
 	want(t, []any{start(t, store).load("a", 1)}, messages.Loaded{Owner: "a", Incarnation: 1, Records: records("1")})
 }
+
+// A lookup commits what it may depend on, and nothing else: a batch is not cut short by who reads.
+func TestLookupsOfOtherRowsWaitForNoCommit(t *testing.T) {
+	store := memstore.New()
+	n := start(t, store)
+	id := func(first byte, more ...byte) []byte {
+		return append(append([]byte{first}, make([]byte, 31)...), more...)
+	}
+	row := messages.Row{Bucket: messages.BucketOutcomes, Key: id(1, 7), Value: []byte("v")}
+	n.send(
+		&messages.Append{Owner: "a", Records: records("1"), Rows: []messages.Row{row}, Then: then("durable")},
+		&messages.GetRows{Bucket: messages.BucketOutcomes, Key: id(2), Prefix: true, Token: 1, ReplyTo: probe},
+		&messages.GetRows{Bucket: messages.BucketPayments, Key: id(1), Token: 2, ReplyTo: probe},
+		&messages.GetRows{Bucket: messages.BucketPayments, Prefix: true, Token: 3, ReplyTo: probe},
+		&messages.GetRows{Bucket: messages.BucketOutcomes, Key: id(1), Prefix: true, Token: 4, ReplyTo: probe},
+		&messages.Append{Owner: "a", Records: records("2"), Then: then("durable too")},
+		&messages.GetRows{Bucket: messages.BucketOutcomes, Key: id(1, 7), Token: 5, ReplyTo: probe},
+		&messages.Append{Owner: "a", Rows: []messages.Row{{Bucket: messages.BucketOutcomes, Key: id(1, 7)}}},
+		&messages.GetRows{Bucket: messages.BucketOutcomes, Last: true, Token: 6, ReplyTo: probe},
+	)
+	rows := []messages.Row{row}
+	want(t, n.run(),
+		messages.GotRows{Token: 1}, messages.GotRows{Token: 2}, messages.GotRows{Token: 3},
+		"durable", messages.GotRows{Token: 4, Rows: rows},
+		messages.GotRows{Token: 5, Rows: rows}, // nothing that it may depend on waits
+		"durable too", messages.GotRows{Token: 6},
+	)
+	if b := store.Stats().Batches; b != 2 {
+		t.Fatalf("%d batches, want 2", b)
+	}
+}

@@ -46,6 +46,7 @@ type core struct {
 	queue       []*messages.Append
 	queuedBytes int
 	queuedWork  bool // something in the queue is to be written
+	queuedRows  pending
 
 	batch     Batch // reused
 	sinceTrim int   // bytes written since the log was last trimmed
@@ -115,6 +116,7 @@ func (c *core) add(a *messages.Append) (full bool) {
 	c.queue = append(c.queue, a)
 	c.queuedBytes += n
 	c.queuedWork = c.queuedWork || any
+	c.queuedRows.add(a.Rows)
 	return len(c.queue) >= c.limits.BatchAppends || c.queuedBytes >= c.limits.BatchBytes
 }
 
@@ -122,6 +124,7 @@ func (c *core) add(a *messages.Append) (full bool) {
 func (c *core) take() []*messages.Append {
 	q := c.queue
 	c.queue, c.queuedBytes, c.queuedWork = nil, 0, false
+	c.queuedRows.clear()
 	return q
 }
 

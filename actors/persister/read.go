@@ -91,8 +91,12 @@ func (s *shell) list(m *messages.ListOwners) {
 	s.reply(m.ReplyTo, messages.OwnersLoaded{Incarnation: m.Incarnation, Owners: s.core.ownerNames()})
 }
 
+// rows answers from what is durable. What waits for the next commit and may be among the rows is made durable first: an answer reflects every
+// Append before it.
 func (s *shell) rows(m *messages.GetRows) {
-	s.flush()
+	if s.core.queuedRows.touches(m) {
+		s.flush()
+	}
 	rows, err := s.lookup(m)
 	s.reply(m.ReplyTo, messages.GotRows{Incarnation: m.Incarnation, Token: m.Token, Rows: rows, Err: err})
 }
