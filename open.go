@@ -74,6 +74,9 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	copy(n.id[:], key.PubKey().SerializeCompressed())
+	if err := n.checkIdentity(); err != nil {
+		return err
+	}
 	n.invoices, n.invoiceSigner = invoice.NewKeys(root), invoice.SignerOf(key)
 	if err := n.openChain(); err != nil {
 		return err
@@ -150,13 +153,16 @@ func (n *Node) openSeed() (*seed.Root, error) {
 	if !errors.Is(err, seed.ErrNotFound) {
 		return root, err
 	}
-	// Channels can't be signed for with another seed, so a new one is made only for a store that never had a channel.
-	_, used, err := n.store.Last(messages.BucketKeys, nil)
+	// Neither channels nor coins are there with another seed, so a new one is made only for a store that never had one.
+	_, used, err := n.store.Get(messages.BucketNode, identityKey)
+	if err == nil && !used {
+		_, used, err = n.store.Last(messages.BucketKeys, nil)
+	}
 	switch {
 	case err != nil:
 		return nil, err
 	case used:
-		return nil, fmt.Errorf("%w: %s is missing, but the store holds channels of it; bring the file back, or restore it from its words", ErrCorrupt, path)
+		return nil, fmt.Errorf("%w: %s is missing, but the store belongs to it; bring the file back, or restore it from its words", ErrCorrupt, path)
 	}
 	return seed.Create(path, n.cfg.Passphrase, n.cfg.Params, n.cfg.Rand, time.Now())
 }
