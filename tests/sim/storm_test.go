@@ -23,6 +23,7 @@ type plan struct {
 
 	actorCrash   float64 // for each message
 	crashAfter   bool    // also after messages
+	crashOnly    string  // this kind of actor alone
 	nodeCrash    float64 // for each message
 	commitCrash  float64 // for each commit: the node is gone in the middle of it
 	commitFails  float64 // for each commit: an error, and nobody knows what is on disk
@@ -107,6 +108,9 @@ func (w *world) before(pt sim.Point) sim.Fault {
 
 // mayCrash spares the node's outermost supervisors: their crash is a crash of the node, which has a rate of its own.
 func (w *world) mayCrash(pt sim.Point) bool {
+	if only := w.plan.crashOnly; only != "" {
+		return pt.Kind == only
+	}
 	return pt.Kind != "node" && pt.Kind != "actors" && pt.Kind != "monitors" || w.plan.crashAfter
 }
 
