@@ -107,20 +107,23 @@ func closeInStorm(w *world, r *rand.Rand) {
 		}
 		return true
 	}
-	for range 20 {
-		if spent() || len(w.wrongs) > 0 {
-			break
+	confirm := func() {
+		for range 20 {
+			if w.pass(5 * time.Second); spent() || len(w.wrongs) > 0 {
+				return
+			}
+			w.mine(1)
 		}
-		w.pass(5 * time.Second)
-		w.mine(1)
+		if len(w.wrongs) == 0 {
+			w.wrong("L5: the channel does not get closed: %+v", w.nodes[0].shadow.channels[id].facts.MutualClose)
+		}
 	}
-	if !spent() && len(w.wrongs) == 0 {
-		w.wrong("L5: the channel does not get closed: %+v", w.nodes[0].shadow.channels[id].facts.MutualClose)
-	}
+	confirm()
 	if r.IntN(3) == 0 {
 		if err := w.chain.Reorg(1, 2); err != nil {
 			w.wrong("reorg: %v", err)
 		}
+		confirm()
 	}
 	w.rest()
 	w.checkClosed(id)
