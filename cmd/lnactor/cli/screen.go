@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"image/color"
 	"io"
 	"strings"
 	"time"
@@ -26,10 +27,13 @@ type screen struct {
 
 func newScreen(w io.Writer, opts demo.Options) *screen {
 	s := &screen{w: w, st: styleFor(w), opts: opts}
-	s.bar = progress.New(progress.WithWidth(24), progress.WithoutPercentage(), progress.WithFillCharacters('█', '░'), progress.WithColors(lipgloss.Green))
-	if s.st.good.Render("x") == "x" {
-		s.bar = progress.New(progress.WithWidth(24), progress.WithoutPercentage(), progress.WithFillCharacters('█', '░'), progress.WithColors(lipgloss.NoColor{}))
+	full, empty := color.Color(lipgloss.Green), color.Color(lipgloss.BrightBlack)
+	if !s.st.colours {
+		full, empty = lipgloss.NoColor{}, lipgloss.NoColor{}
 	}
+	s.bar = progress.New(
+		progress.WithWidth(24), progress.WithoutPercentage(), progress.WithFillCharacters('█', '░'), progress.WithColors(full))
+	s.bar.EmptyColor = empty
 	s.line("%s", s.st.strong.Render("lnactor demo")+
 		s.st.faint.Render(fmt.Sprintf("  %s payments, %s crashes, seed %d", group(opts.Payments), group(opts.Crashes), opts.Seed)))
 	s.line("")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/lnactor/lnactor"
 )
@@ -15,7 +14,7 @@ func (r *run) audit(ctx context.Context, before map[string]Balance) {
 	ctx, cancel := context.WithTimeout(ctx, stalled)
 	defer cancel()
 	rep := &r.report
-	rep.Seconds = r.now().Round(time.Millisecond).Seconds()
+	rep.Seconds = float64(r.now().Milliseconds()) / 1000
 	rep.Payments.Requested = r.opts.Payments
 	r.ledger.count(&rep.Payments, &rep.Events)
 	for _, s := range r.sides {
