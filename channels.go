@@ -34,7 +34,7 @@ func (n *Node) Disconnect(ctx context.Context, id NodeID) error {
 
 // Peers lists the nodes that we are or want to be connected to.
 func (n *Node) Peers(ctx context.Context) ([]Peer, error) {
-	reply, err := ask[messages.PeerList](ctx, n, messages.PeersAddr, func(to messages.Addr) any {
+	reply, err := askAgain[messages.PeerList](ctx, n, messages.PeersAddr, func(to messages.Addr) any {
 		return messages.ListPeers{ReplyTo: to}
 	})
 	return reply.Peers, n.fail("list peers", err)
@@ -49,7 +49,8 @@ type OpenParams struct {
 }
 
 // OpenChannel opens a channel and funds it from the wallet. It returns when the channel is durable and its funding transaction handed to the chain;
-// ChannelReady tells when it can be used. With an error nothing was opened and no coin is bound.
+// ChannelReady tells when it can be used. With an error nothing was opened and no coin is bound, but for errors of the context, messages.Fault
+// and ErrOpeningLost: then look at Channels.
 func (n *Node) OpenChannel(ctx context.Context, p OpenParams) (ChannelID, error) {
 	const op = "open channel"
 	fee, err := n.feeRate(ctx, p.FeePerKw)
@@ -108,7 +109,7 @@ func (n *Node) CloseChannel(ctx context.Context, id ChannelID) error {
 	if err != nil {
 		return n.channelError(op, id, err)
 	}
-	reply, err := ask[messages.CloseReply](ctx, n, messages.ChannelAddr(id), func(to messages.Addr) any {
+	reply, err := askAgain[messages.CloseReply](ctx, n, messages.ChannelAddr(id), func(to messages.Addr) any {
 		return messages.CloseChannel{Script: script, FeePerKw: fee, ReplyTo: to}
 	})
 	if err == nil {
@@ -124,7 +125,7 @@ func (n *Node) ForceCloseChannel(ctx context.Context, id ChannelID) error {
 	if err := n.known(ctx, op, id); err != nil {
 		return err
 	}
-	reply, err := ask[messages.CloseReply](ctx, n, messages.MonitorAddr(id), func(to messages.Addr) any {
+	reply, err := askAgain[messages.CloseReply](ctx, n, messages.MonitorAddr(id), func(to messages.Addr) any {
 		return messages.ForceCloseChannel{Reason: facts.CloseByUser, ReplyTo: to}
 	})
 	if err == nil {
@@ -168,7 +169,7 @@ func (n *Node) channelError(op string, id ChannelID, err error) error {
 
 // Channels lists the channels whose monitors have loaded, by id.
 func (n *Node) Channels(ctx context.Context) ([]Channel, error) {
-	reply, err := ask[messages.ChannelList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
+	reply, err := askAgain[messages.ChannelList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return messages.ListChannels{ReplyTo: to}
 	})
 	return reply.Channels, n.fail("list channels", err)
@@ -176,7 +177,7 @@ func (n *Node) Channels(ctx context.Context) ([]Channel, error) {
 
 // Quarantined lists the channels that stay down until an operator looks at them; payments that they may hold wait.
 func (n *Node) Quarantined(ctx context.Context) ([]ChannelID, error) {
-	reply, err := ask[messages.ChannelList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
+	reply, err := askAgain[messages.ChannelList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return messages.ListChannels{ReplyTo: to}
 	})
 	return reply.Quarantined, n.fail("list channels", err)

@@ -34,6 +34,7 @@ var (
 	ErrAmount           = manager.ErrAmount
 	ErrStarting         = manager.ErrStarting
 	ErrNotHeld          = manager.ErrNotHeld
+	ErrOpeningLost      = manager.ErrOpeningLost
 	ErrRejected         = opening.ErrRejected // the peer's or our own terms of a channel
 	ErrPeerGone         = opening.ErrPeerGone
 	ErrInvoiceExpired   = invoice.ErrExpired

@@ -123,6 +123,21 @@ func (n *Node) reap() {
 // absent is how long an actor that is not there is left alone before it is asked again.
 const absent = 2 * time.Millisecond
 
+// again is after how long a question that may be asked any number of times is asked again.
+const again = 2 * time.Second
+
+// askAgain is ask for such questions. Whoever keeps one to answer it later may crash, and then nobody answers it.
+func askAgain[T any](ctx context.Context, n *Node, to messages.Addr, build func(replyTo messages.Addr) any) (T, error) {
+	for {
+		wait, cancel := context.WithTimeout(ctx, again)
+		reply, err := ask[T](wait, n, to, build)
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return reply, err
+		}
+	}
+}
+
 // ask is kit.Ask with a typed answer.
 func ask[T any](ctx context.Context, n *Node, to messages.Addr, build func(replyTo messages.Addr) any) (T, error) {
 	var zero T

@@ -99,7 +99,7 @@ func (n *Node) Pay(ctx context.Context, bolt11 string, opts ...PayOption) (Payme
 
 // GetPayment tells where a payment stands. ErrNotFound: no payment has this id.
 func (n *Node) GetPayment(ctx context.Context, id PaymentID) (Payment, error) {
-	reply, err := ask[messages.PaymentReply](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
+	reply, err := askAgain[messages.PaymentReply](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return messages.GetPayment{PaymentID: id, ReplyTo: to}
 	})
 	if err == nil {
@@ -113,7 +113,7 @@ func (n *Node) GetPayment(ctx context.Context, id PaymentID) (Payment, error) {
 
 // Payments lists payments of this node: those under way, then up to limit finished ones by id.
 func (n *Node) Payments(ctx context.Context, limit int) ([]Payment, error) {
-	reply, err := ask[messages.PaymentList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
+	reply, err := askAgain[messages.PaymentList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return messages.ListPayments{Limit: limit, ReplyTo: to}
 	})
 	if err == nil {

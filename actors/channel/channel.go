@@ -84,7 +84,7 @@ func (c *Channel) step(in any) error {
 	case messages.PeerUp:
 		return c.peerUp(m)
 	case messages.PeerDown:
-		c.peerDown(m)
+		return c.peerDown(m)
 	case messages.PeerMsg:
 		return c.peerMsg(m)
 	case messages.PeersReattach:

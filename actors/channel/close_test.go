@@ -285,3 +285,20 @@ func (w *world) runUntil(to *node, match func(lnwire.Message) bool) lnwire.Messa
 	w.t.Fatal("the message did not come")
 	return nil
 }
+
+// A close that waits for updates which were said and not signed does not wait for the next connection: they are void with this one.
+func TestCloseGoesOnWithoutConnection(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	w.a.ch.session.proposed = []uint64{7}
+	w.a.toChannel = append(w.a.toChannel, messages.CloseChannel{Script: script("alice"), ReplyTo: "test"})
+	w.run()
+	if len(w.a.replies) != 0 || w.a.durable.HolderShutdown != nil {
+		t.Fatal("shutdown over updates that the peer has not in its commitment (BOLT 2)")
+	}
+	w.disconnect()
+	w.run()
+	if len(w.a.replies) != 1 || w.a.replies[0].Err != nil || w.a.durable.HolderShutdown == nil {
+		t.Fatalf("replies %v", w.a.replies)
+	}
+}

@@ -77,10 +77,12 @@ func (c *Channel) established() error {
 	return nil
 }
 
-func (c *Channel) peerDown(m messages.PeerDown) {
-	if m.Session == c.session.id {
-		c.endSession()
+func (c *Channel) peerDown(m messages.PeerDown) error {
+	if m.Session != c.session.id {
+		return nil
 	}
+	c.endSession()
+	return c.advanceClosing() // a close may have waited for proposals that are void now
 }
 
 // endSession forgets the connection. Adds that wait were never said; who asked for them may try again or elsewhere.
