@@ -84,7 +84,7 @@ func TestSnapshotStandsForItsRecords(t *testing.T) {
 			id := rapid.SampledFrom(ids).Draw(t, "which") // few ids, so that records meet
 			switch k := r.(type) {
 			case PaymentStarted:
-				k.Payment.ID, r = id, k
+				k.Payment.ID = id
 				r = k
 			case PaymentOutcome:
 				k.ID = id

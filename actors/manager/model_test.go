@@ -59,16 +59,22 @@ func runModel(t *testing.T, seed uint64) {
 
 func (w *world) act(rollbacks bool) {
 	c := w.channels[w.rnd.IntN(len(w.channels))]
+	if w.impatient > 0 { // callers try again what they tried before the crash
+		w.impatient--
+		if ids := sortedKeys(w.committed); len(ids) > 0 && w.rnd.IntN(4) == 0 {
+			w.pay(ids[w.rnd.IntN(len(ids))])
+		}
+	}
 	switch n := w.rnd.IntN(200); {
 	case n < 120:
 		w.run()
 	case n < 132:
 		w.handleOne()
 	case n < 142:
-		w.pay(id32[ln.PaymentID](fmt.Sprint("payment ", w.rnd.IntN(8))))
-	case n < 154:
+		w.pay(id32[ln.PaymentID](fmt.Sprint("payment ", w.rnd.IntN(24))))
+	case n < 162:
 		c.commit()
-	case n < 157:
+	case n < 164:
 		c.refuse()
 	case n < 170:
 		if !c.down {
@@ -109,11 +115,15 @@ func (w *world) act(rollbacks bool) {
 		w.logf("process crashes")
 		if rollbacks && w.rnd.IntN(2) == 0 {
 			to := w.rnd.IntN(len(w.disk.past)+1) - 1
+			if w.rnd.IntN(3) == 0 {
+				to = -1
+			}
 			w.logf("records rolled back to %d of %d", to, len(w.disk.past))
 			w.disk.rollback(to)
 			w.rolledBack = true
 		}
 		w.startProcess()
+		w.impatient = 60
 	default:
 		w.logf("events actor crashes")
 		w.user.waiting = nil
@@ -165,7 +175,7 @@ func (w *world) finish() {
 		for w.run() {
 		}
 	}
-	for range 200 {
+	for range 300 {
 		for w.run() {
 		}
 		for range 4 {

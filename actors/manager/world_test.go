@@ -25,11 +25,12 @@ type world struct {
 	disk *disk
 	cfg  Config
 
-	inc    uint64
-	m      *Manager // nil while loading
-	loaded uint64   // incarnation whose Load is under way
-	now    time.Time
-	height uint32
+	inc      uint64
+	m        *Manager // nil while loading
+	loaded   uint64   // incarnation whose Load is under way
+	requests []any    // that wait for it
+	now      time.Time
+	height   uint32
 
 	queues map[[2]messages.Addr][]any // by sender and receiver
 	order  [][2]messages.Addr
@@ -40,6 +41,8 @@ type world struct {
 	nextHTLC int
 
 	user userSim
+
+	impatient int
 
 	// What happened, for the checks.
 	rolledBack bool
@@ -155,7 +158,7 @@ func (w *world) startProcess() {
 }
 
 func (w *world) startManager() {
-	w.m, w.loaded = nil, w.next()
+	w.m, w.loaded, w.requests = nil, w.next(), nil
 	w.send(messages.ManagerAddr, messages.PersisterAddr, messages.Load{Incarnation: w.loaded})
 }
 
@@ -367,11 +370,18 @@ func (w *world) manager(msg any) {
 		if l.Incarnation == w.loaded && w.m == nil {
 			w.m = New(w.cfg, quiet, w.loaded, must(DecodeState(l.Snapshot, l.Records)))
 			w.effects(w.m.Start())
+			for _, r := range w.requests {
+				w.effects(w.m.Step(r, w.now))
+			}
+			w.requests = nil
 		}
 		return
 	}
 	if w.m == nil {
-		return // lost, as whileLoading would have it; the API's requests of this test may be lost too
+		if isRequest(msg) {
+			w.requests = append(w.requests, msg)
+		}
+		return // as whileLoading has it
 	}
 	w.effects(w.m.Step(msg, w.now))
 }
