@@ -41,14 +41,14 @@ func checkInit(m *lnwire.Init, chain chainhash.Hash) error {
 		if v == nil {
 			continue
 		}
-		for bit := lnwire.FeatureBit(0); bit < maxFeatures*8; bit++ {
+		for bit := lnwire.FeatureBit(0); bit < bits(v); bit++ {
 			if v.IsSet(bit) {
 				theirs.Set(bit)
 			}
 		}
 	}
 	ours := features()
-	for bit := lnwire.FeatureBit(0); bit < maxFeatures*8; bit += 2 {
+	for bit := lnwire.FeatureBit(0); bit < max(bits(theirs), bits(ours)); bit += 2 {
 		known := ours.IsSet(bit) || ours.IsSet(bit+1)
 		switch {
 		case theirs.IsSet(bit) && !known:
@@ -63,6 +63,11 @@ func checkInit(m *lnwire.Init, chain chainhash.Hash) error {
 		}
 	}
 	return checkNetworks(m.ExtraData, chain)
+}
+
+// bits is where a vector ends: all bits from there on are unset.
+func bits(v *lnwire.RawFeatureVector) lnwire.FeatureBit {
+	return lnwire.FeatureBit(8 * min(v.SerializeSize(), maxFeatures))
 }
 
 var errEvenTLV = fmt.Errorf("%w: its init has a TLV of an even type that this node does not know", ErrUnsupported)
