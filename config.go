@@ -12,6 +12,7 @@ import (
 
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/supervisor"
 )
 
@@ -64,6 +65,9 @@ type Config struct {
 
 	// seed overrides the seed file.
 	entropy *[16]byte
+
+	// signer wraps the signer, for tests and benchmarks of this package.
+	signer func(chankeys.Signer) chankeys.Signer
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -40,6 +40,12 @@ func newPair(t testing.TB, ctx context.Context, dirs ...string) *pair {
 
 func newPairWith(t testing.TB, ctx context.Context, edit func(*lnactor.Config), dirs ...string) *pair {
 	t.Helper()
+	return newPairOf(t, ctx, 1_000_000, edit, dirs...)
+}
+
+// newPairOf makes a channel of this capacity, 30 % of it at the second node.
+func newPairOf(t testing.TB, ctx context.Context, capacitySat uint64, edit func(*lnactor.Config), dirs ...string) *pair {
+	t.Helper()
 	chain, err := regtest.New("")
 	if err != nil {
 		t.Fatal(err)
@@ -62,11 +68,11 @@ func newPairWith(t testing.TB, ctx context.Context, edit func(*lnactor.Config), 
 		return n
 	}
 	p := &pair{chain: chain, alice: open(0), bob: open(1)}
-	fund(t, ctx, p.chain, p.alice, 10_000_000)
+	fund(t, ctx, p.chain, p.alice, int64(capacitySat)*10)
 	if err := p.alice.Connect(ctx, p.bob.ID(), p.bob.ListenAddress()); err != nil {
 		t.Fatal(err)
 	}
-	p.channel, err = p.alice.OpenChannel(ctx, lnactor.OpenParams{Peer: p.bob.ID(), CapacitySat: 1_000_000, PushMsat: 300_000_000})
+	p.channel, err = p.alice.OpenChannel(ctx, lnactor.OpenParams{Peer: p.bob.ID(), CapacitySat: capacitySat, PushMsat: capacitySat * 300})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,9 +218,13 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 	genesis := *n.cfg.Params.GenesisHash
 	open := opening.DefaultConfig(genesis)
 	open.MinDepth = n.cfg.MinDepth
+	var signer chankeys.Signer = chankeys.NewLocal(func(f keychain.KeyFamily, i uint32) (*btcec.PrivateKey, error) { return root.Key(f, i) })
+	if n.cfg.signer != nil {
+		signer = n.cfg.signer(signer)
+	}
 	return supervisor.Parts{
 		Store: n.store, StoreStats: n.stats, Chain: n.chain,
-		Signer: chankeys.NewLocal(func(f keychain.KeyFamily, i uint32) (*btcec.PrivateKey, error) { return root.Key(f, i) }),
+		Signer: signer,
 		Wallet: n.wallet,
 		Alias:  aliasOf(root),
 		Tip:    n.tip,

@@ -1,0 +1,6 @@
+package lnactor
+
+import "github.com/lnactor/lnactor/internal/chankeys"
+
+// WrapSigner lets tests see what is signed.
+func (c *Config) WrapSigner(wrap func(chankeys.Signer) chankeys.Signer) { c.signer = wrap }
