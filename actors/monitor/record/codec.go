@@ -46,9 +46,7 @@ func Read(b []byte) (*Record, error) {
 	for _, u := range p.Updates {
 		r.Updates = append(r.Updates, change.Read(&in, u))
 	}
-	for _, e := range p.Events {
-		r.Events = append(r.Events, event.Read(&in, e))
-	}
+	r.Events = readEvents(&in, p.Events)
 	if err := corrupt(&p, in.Err()); err != nil {
 		return nil, err
 	}
@@ -78,9 +76,7 @@ func ReadSnapshot(b []byte) (*Snapshot, error) {
 	}
 	var in take.Reader
 	s := &Snapshot{Index: p.Index, UpdateID: p.UpdateId, LastSeq: p.LastSeq, Channel: state.ReadChannel(&in, p.Channel)}
-	for _, e := range p.Events {
-		s.Events = append(s.Events, event.Read(&in, e))
-	}
+	s.Events = readEvents(&in, p.Events)
 	for _, g := range p.Gone {
 		s.Gone = append(s.Gone, Gone{HTLCID: g.HtlcId, Resolution: state.ReadResolution(&in, g.Resolution)})
 	}
@@ -89,6 +85,18 @@ func ReadSnapshot(b []byte) (*Snapshot, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// readEvents allocates once: a start reads a hundred events of each of many channels.
+func readEvents(in *take.Reader, events []*pb.Event) []facts.Event {
+	if len(events) == 0 {
+		return nil
+	}
+	out := make([]facts.Event, len(events))
+	for i, e := range events {
+		out[i] = event.Read(in, e)
+	}
+	return out
 }
 
 // WriteRow makes the row that the persister stores.

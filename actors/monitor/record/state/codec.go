@@ -296,8 +296,11 @@ func ReadSource(r *take.Reader, p *pb.Source) *ln.Source {
 			PaymentID: r.B32("payment_id", q.GetPaymentId()), PartID: q.GetPartId(), SessionKey: r.B32("session_key", q.GetSessionKey()),
 			TotalMsat: q.GetTotalMsat(),
 		}
-		for _, hop := range q.GetPath() {
-			s.Path = append(s.Path, r.B33("path", hop))
+		if path := q.GetPath(); len(path) > 0 {
+			s.Path = make([]ln.NodeID, len(path))
+			for i, hop := range path {
+				s.Path[i] = r.B33("path", hop)
+			}
 		}
 		return &ln.Source{Payment: s}
 	case *pb.Source_Forward:
