@@ -81,7 +81,8 @@ type OwnersLoaded struct {
 }
 
 // GetRows reads keyed rows: the row with exactly this key, or with Prefix all rows whose key begins with it, in key order, at most Limit (0: 1000).
-// Last instead asks for the row with the greatest key that begins with Key.
+// Last instead asks for the row with the greatest key that begins with Key. The answer reflects every Append that was sent before, and only what is
+// durable; it may overtake the Then of an Append that wrote none of the rows asked for.
 type GetRows struct {
 	Bucket      string
 	Key         []byte
