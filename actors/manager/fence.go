@@ -192,6 +192,8 @@ func (m *Manager) onSummary(s messages.ChannelSummary) {
 	if c == nil {
 		return // it says hello first
 	}
+	m.countUnfunded(c.summary, -1)
+	m.countUnfunded(s, 1)
 	c.summary = s
 	ids := m.byPeer[s.Peer]
 	at, in := slices.BinarySearchFunc(ids, s.Channel, func(a, b ln.ChannelID) int { return bytes.Compare(a[:], b[:]) })

@@ -22,6 +22,9 @@ type Config struct {
 	MaxPayments int
 	// MaxOpenings of channels with one peer at a time. 0 means 4.
 	MaxOpenings int
+	// MaxUnfunded channels that a peer funds and whose funding transaction is in no block, with one peer. They cost the peer nothing. Of all peers
+	// together there may be 64 times as many. 0 means 16.
+	MaxUnfunded int
 	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us fail with temporary_node_failure. 0 means 16384.
 	MaxUnhandled int
 }
@@ -70,6 +73,8 @@ type Manager struct {
 	stuck    []func()                     // what failed for a reason that may pass: tried again with every block
 	closed   map[ln.ChannelID]bool        // ChannelClosed was handled
 	openings map[ln.NodeID]map[ln.ChannelID]opening
+	unfunded map[ln.NodeID]int // by peers, see MaxUnfunded
+	begging  int               // all of them
 
 	payments map[ln.PaymentID]*payment          // not handled yet
 	attempts map[ln.ChannelID]map[partKey]*part // asked for, not known to be committed
@@ -118,13 +123,16 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 	if cfg.MaxOpenings == 0 {
 		cfg.MaxOpenings = 4
 	}
+	if cfg.MaxUnfunded == 0 {
+		cfg.MaxUnfunded = 16
+	}
 	if cfg.MaxUnhandled == 0 {
 		cfg.MaxUnhandled = 16384
 	}
 	m := &Manager{
 		cfg: cfg, log: log, inc: incarnation, fence: incarnation << 32,
 		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{}, closed: map[ln.ChannelID]bool{},
-		openings: map[ln.NodeID]map[ln.ChannelID]opening{},
+		openings: map[ln.NodeID]map[ln.ChannelID]opening{}, unfunded: map[ln.NodeID]int{},
 		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{},
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, claiming: map[ln.Hash]*inbound{},
 		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},

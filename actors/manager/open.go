@@ -73,6 +73,23 @@ func (m *Manager) allot(peer ln.NodeID, replyTo messages.Addr, start func(index 
 	})
 }
 
+// countUnfunded keeps the count of channels that peers made and did not fund yet, whatever else became of them.
+func (m *Manager) countUnfunded(s messages.ChannelSummary, by int) {
+	if s.Channel == (ln.ChannelID{}) || s.HolderIsFunder || s.ShortChannelID != 0 {
+		return
+	}
+	m.begging += by
+	if m.unfunded[s.Peer] += by; m.unfunded[s.Peer] == 0 {
+		delete(m.unfunded, s.Peer)
+	}
+}
+
+// tooManyUnfunded tells that the peer has to fund channels before it makes others: each one is kept on disk.
+func (m *Manager) tooManyUnfunded(peer ln.NodeID) bool {
+	const peers = 64
+	return m.unfunded[peer]+len(m.openings[peer]) >= m.cfg.MaxUnfunded || m.begging >= peers*m.cfg.MaxUnfunded
+}
+
 // slot tells whether one more channel may be opened with a peer. The count is in memory: a new incarnation begins at zero.
 func (m *Manager) slot(peer ln.NodeID) bool {
 	for id, o := range m.openings[peer] {
@@ -122,7 +139,7 @@ func (m *Manager) onRequestOpen(msg messages.RequestOpen) {
 func (m *Manager) onInboundOpen(msg messages.InboundOpen) {
 	temporary := ln.ChannelID(msg.Msg.PendingChannelID)
 	parked := m.keys(func() {
-		allowed := m.slot(msg.Peer)
+		allowed := m.slot(msg.Peer) && !m.tooManyUnfunded(msg.Peer)
 		if _, repeat := m.openings[msg.Peer][temporary]; repeat {
 			return
 		}

@@ -23,7 +23,7 @@ import (
 //	event SEQ accepted HTLC INVOICE [amount=] [expiry=] [total=] [wrong-secret|forward|malformed|short]
 //	event SEQ closed|force-closed|pending|ready
 //	inbound HTLC INVOICE [fulfilled|failed] [gone]
-//	summary [phase=] [msat=]
+//	summary [phase=] [msat=] [scid=]
 func (s *script) report(t *testing.T, name string, fence uint64, input string) messages.MonitorReport {
 	t.Helper()
 	id := channelID(name)
@@ -69,6 +69,7 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 			if v := opts["msat"]; v != "" {
 				r.Summary.HolderMsat = num(v)
 			}
+			r.Summary.ShortChannelID = uint64(len(opts["scid"]))
 			if opts["phase"] == "closed" {
 				r.Summary.Phase = messages.PhaseClosed
 			}

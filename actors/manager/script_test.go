@@ -122,6 +122,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 		s.cfg.MaxPayments = int(number(d, "max-payments", 0))
 		s.cfg.MaxUnhandled = int(number(d, "max-unhandled", 0))
 		s.cfg.MaxOpenings = int(number(d, "max-openings", 0))
+		s.cfg.MaxUnfunded = int(number(d, "max-unfunded", 0))
 		s.start()
 	case "restart":
 		s.mailbox, s.paused = nil, false
