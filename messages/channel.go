@@ -25,7 +25,7 @@ type NotCommitted struct {
 	Why     error
 }
 
-// ChannelLink tells the manager whether an HTLC could be added at all: the channel is open, its peer connected and re-established. It is told
+// ChannelLink tells the manager whether the peer is connected, the channel re-established and not being closed. It is told
 // again behind every fence. Only a hint: what counts is what the channel says to AddHTLC.
 type ChannelLink struct {
 	Channel ln.ChannelID

@@ -59,7 +59,9 @@ func (c *Channel) Step(in any) ([]messages.Delivery, error) {
 		c.out = nil
 		return nil, fmt.Errorf("channel %s: %T: %w", c.id, in, err)
 	}
-	if usable := c.facts != nil && c.up() && c.facts.Open(); usable != c.usable {
+	// Whether both are ready is the monitor's to tell, with ChannelReady: a link that were told after it would make the first payment fail.
+	usable := c.facts != nil && c.up() && c.facts.HolderShutdown == nil && c.facts.CounterpartyShutdown == nil
+	if usable != c.usable {
 		c.usable = usable
 		c.tellLink()
 	}

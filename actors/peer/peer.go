@@ -190,6 +190,7 @@ func (p *Peer) Lost(session uint64, err error) {
 // Reconnect drops a session, if it is the current one, and dials again.
 func (p *Peer) Reconnect(m messages.PeerReconnect) {
 	if m.Session != 0 && m.Session == p.Up() {
+		p.failures = 0 // our own wish is no failure of the peer's
 		p.end(m.Why, ErrClosed)
 	}
 }
