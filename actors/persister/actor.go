@@ -56,8 +56,11 @@ func Producer(env *kit.Env, store Store, opts ...Option) actor.Producer {
 	return func() actor.Actor {
 		// Appends that the dead instance had queued are lost, and later ones of the same incarnations may wait in the mailbox: taking those
 		// would leave a gap in an owner's records. Only who loads again may append again. (On the first call there is none yet.)
-		for o := range fence {
-			fence[o]++
+		if len(fence) > 0 {
+			dead := env.NextIncarnation() // later than all that began before
+			for o := range fence {
+				fence[o] = dead
+			}
 		}
 		return &shell{env: env, store: store, cfg: cfg, core: newCore(cfg.limits, fence)}
 	}
