@@ -61,9 +61,11 @@ type testInvoice struct {
 	amount uint64
 }
 
-func newInvoice(name string, amount uint64) testInvoice {
+func newInvoice(name string, amount uint64) testInvoice { return newInvoiceOf(name, amount, false) }
+
+func newInvoiceOf(name string, amount uint64, mpp bool) testInvoice {
 	return testInvoice{name: name, amount: amount, Invoice: must(invoice.New(invoices, invoice.Params{
-		AmountMsat: amount, Now: epoch, Expiry: time.Hour, IV: [16]byte(sha256.New().Sum([]byte(name + strings.Repeat("-", 16)))[:16]),
+		AmountMsat: amount, MPP: mpp, Now: epoch, Expiry: time.Hour, IV: [16]byte(sha256.New().Sum([]byte(name + strings.Repeat("-", 16)))[:16]),
 		Signer: invoice.SignerOf(nodeKey), Chain: &chaincfg.RegressionNetParams,
 	}))}
 }

@@ -62,7 +62,7 @@ func (s *script) names() {
 		n := fmt.Sprintf("p%d", i+1)
 		pairs = append(pairs, paymentID(n).String(), n, preimageOf(n).String(), "preimage("+n+")")
 	}
-	for _, n := range []string{"inv-a", "inv-b"} {
+	for _, n := range []string{"inv-a", "inv-b", "inv-mpp"} {
 		pairs = append(pairs, invoiceOf(n).Hash.String(), n)
 	}
 	pairs = append(pairs, peerID.String(), "peer")
@@ -79,7 +79,7 @@ func source(n string) ln.Source {
 	}}
 }
 
-var scriptInvoices = map[string]testInvoice{"inv-a": newInvoice("inv-a", 1000), "inv-b": newInvoice("inv-b", 2000)}
+var scriptInvoices = map[string]testInvoice{"inv-a": newInvoice("inv-a", 1000), "inv-b": newInvoice("inv-b", 2000), "inv-mpp": newInvoiceOf("inv-mpp", 2000, true)}
 
 func invoiceOf(n string) testInvoice { return scriptInvoices[n] }
 

@@ -10,20 +10,11 @@ import (
 // New makes the actor at messages.EventsAddr: it passes the manager's events to the queue. The queue outlives the actor; a message that it crashed
 // over does not, so every incarnation has the manager tell again.
 func New(env *kit.Env, q *Queue) actor.Producer {
-	return producer(q, func() {
-		env.Tell(messages.ManagerAddr, messages.EventsStarted{Incarnation: env.NextIncarnation()})
-	})
-}
-
-// Producer is New for an actor that is never restarted alone.
-func Producer(q *Queue) actor.Producer { return producer(q, func() {}) }
-
-func producer(q *Queue, started func()) actor.Producer {
 	return func() actor.Actor {
 		return actor.ReceiveFunc(func(ctx actor.Context) {
 			switch m := ctx.Message().(type) {
 			case *actor.Started:
-				started()
+				env.Tell(messages.ManagerAddr, messages.EventsStarted{Incarnation: env.NextIncarnation()})
 			case messages.UserEvents:
 				q.Put(m)
 			}
