@@ -292,3 +292,14 @@ func FuzzMessages(f *testing.F) {
 		w.a.conserved()
 	})
 }
+
+// A preimage that comes after the decision to fail is told by the monitor, for which the HTLC is still live; the channel may have seen it go.
+func TestLatePreimageForAnHTLCThatIsGone(t *testing.T) {
+	w := newWorld(t)
+	w.run()
+	p := preimage(1)
+	fact := messages.MonitorFact{Update: facts.Decided{HTLCID: 0, Resolution: facts.Resolution{Preimage: &p}}}
+	if _, err := w.a.ch.Step(fact); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -8,6 +8,9 @@ import (
 
 // monitorFact takes over what the monitor itself found out; it is durable.
 func (c *Channel) monitorFact(u facts.Update) error {
+	if d, ok := u.(facts.Decided); ok && c.facts.Inbound[d.HTLCID] == nil {
+		return nil // a preimage for an HTLC that was live for the monitor, which is behind; its removal is under way
+	}
 	was := c.facts.Ended()
 	if _, err := c.facts.Apply(u); err != nil {
 		return err
