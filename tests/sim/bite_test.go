@@ -31,7 +31,7 @@ func rough(r *rand.Rand) plan {
 }
 
 var bites = []bite{
-	{name: "none", seeds: 60},
+	{name: "none", seeds: 30},
 	// Rule 1 of package actors: the store says that a batch is durable when it is not.
 	{name: "send before durable", seeds: 60, plan: func(p *plan) {
 		p.mutate = func(n *node, _ *supervisor.Parts) { n.store.SetUnsynced(true) }
@@ -47,9 +47,13 @@ var bites = []bite{
 	}},
 	// Rule 24, seen by its guard and by what comes of it.
 	{name: "ack before effect, guarded", seeds: 20, guards: true, plan: func(p *plan) { p.handled = ackAtOnce }},
-	{name: "ack before effect", seeds: 60, plan: func(p *plan) { p.handled = ackAtOnce }},
+	{name: "ack before effect", seeds: 150, plan: func(p *plan) {
+		p.handled, p.actorCrash, p.crashOnly, p.handlerFails = ackAtOnce, 0.05, "manager", 0.8
+	}},
 	// S8: ids are given anew at each report, from the position in the queue.
-	{name: "event id from memory", seeds: 60, plan: func(p *plan) { p.seen = renumber }},
+	{name: "event id from memory", seeds: 150, plan: func(p *plan) {
+		p.seen, p.nodeCrash, p.handlerFails = renumber, 0.01, 0.7
+	}},
 }
 
 // TestBites: with a rule broken, the simulation fails within some seeds; with none broken it does not.

@@ -1,10 +1,8 @@
 package sim
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -132,6 +130,7 @@ func (w *world) checkUsable() {
 	if open == 0 {
 		return
 	}
+	w.claimAll = true
 	w.pass(3 * time.Second) // long enough to connect again
 	var fresh []*payment
 	for from, n := range w.nodes {
@@ -197,6 +196,3 @@ func (w *world) checkSilence() {
 	}
 	w.checkBalances()
 }
-
-// live counts the HTLCs of a channel.
-func live(f *facts.Channel) string { return fmt.Sprint(len(f.Outbound), "/", len(f.Inbound)) }

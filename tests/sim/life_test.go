@@ -12,7 +12,7 @@ import (
 
 // TestSimulationOpening: the channel is opened in the storm, with reorganisations around its funding transaction and power cuts at every step.
 func TestSimulationOpening(t *testing.T) {
-	s := suite{name: "openings", seeds: 60, from: funded, run: openInStorm, plan: func(r *rand.Rand) plan {
+	s := suite{name: "openings", seeds: 40, from: funded, run: openInStorm, plan: func(r *rand.Rand) plan {
 		p := draw(r)
 		// A channel that is durable at the fundee only is closed when its peer does not know it; checkOpenings looks at the others.
 		p.errors, p.forceCloses = true, true
@@ -84,7 +84,7 @@ func (w *world) checkOpenings() {
 
 // TestSimulationClosing: payments, and a cooperative close in the middle of them.
 func TestSimulationClosing(t *testing.T) {
-	s := suite{name: "closes", seeds: 60, from: opened, run: closeInStorm, plan: draw}
+	s := suite{name: "closes", seeds: 40, from: opened, run: closeInStorm, plan: draw}
 	s.test(t)
 }
 

@@ -39,16 +39,15 @@ type plan struct {
 	forceCloses bool // closes of one side are expected
 	errors      bool // BOLT 1 errors are expected
 
-	mutate      func(*node, *supervisor.Parts) // breaks a rule on purpose
-	onUserEvent func(*node, messages.UserEvent)
-	before      func(sim.Point) sim.Fault // instead of the random faults
-	afterwards  func(sim.Point) sim.Fault
-	seen        func(*node, sim.Point) // sees every message before it is handled
-	handled     func(*node, sim.Point) // and after
-	sent        func(n *node, msg lnwire.Message)
-	cutAt       func(from string, msg []byte) bool // asked for each message between nodes
-	blind       bool                               // guards keep silent: only what comes of it counts
-	onCommit    func(*node) memstore.Fault
+	mutate     func(*node, *supervisor.Parts) // breaks a rule on purpose
+	before     func(sim.Point) sim.Fault      // instead of the random faults
+	afterwards func(sim.Point) sim.Fault
+	seen       func(*node, sim.Point) // sees every message before it is handled
+	handled    func(*node, sim.Point) // and after
+	sent       func(n *node, msg lnwire.Message)
+	cutAt      func(from string, msg []byte) bool // asked for each message between nodes
+	blind      bool                               // guards keep silent: only what comes of it counts
+	onCommit   func(*node) memstore.Fault
 }
 
 // draw makes the plan of a seed. Which kinds of faults there are at all differs from seed to seed, so that each is seen alone and with others.
@@ -68,6 +67,7 @@ func draw(r *rand.Rand) plan {
 	some(&p.cut, 0.03)
 	some(&p.handlerFails, 0.5)
 	p.crashAfter = r.IntN(2) == 0
+	p.manual = r.IntN(6) == 0
 	switch r.IntN(8) {
 	case 0:
 		p.loseRecords = drop

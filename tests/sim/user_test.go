@@ -10,6 +10,7 @@ import (
 
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/userevents"
+	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 	"github.com/lnactor/lnactor/supervisor/sim"
 )
@@ -91,9 +92,32 @@ func (u *user) handled(ev messages.UserEvent) {
 		return
 	}
 	u.seen[ev.ID] = ev
-	if u.n.w.plan.onUserEvent != nil {
-		u.n.w.plan.onUserEvent(u.n, ev)
+	if k, ok := ev.Kind.(messages.PaymentClaimable); ok {
+		u.decide(k.Hash)
 	}
+}
+
+// decide claims or refuses a held payment, and says it again until the decision is durable.
+func (u *user) decide(hash ln.Hash) {
+	w := u.n.w
+	if w.sim.Alive(u.n.name) {
+		if !u.undecided(hash) {
+			return
+		}
+		u.n.env.Tell(messages.ManagerAddr, messages.ClaimHeld{Hash: hash, Claim: w.claimAll || hash[31]%4 != 0})
+	}
+	w.sim.After(200*time.Millisecond, "decide again", func() { u.decide(hash) })
+}
+
+func (u *user) undecided(hash ln.Hash) bool {
+	for _, id := range u.n.shadow.order {
+		for _, h := range u.n.shadow.channels[id].facts.Inbound {
+			if h.Hash == hash && h.Resolution == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // knows tells whether an event was handled.

@@ -61,6 +61,9 @@ func (n *node) sends(raw []byte) {
 		n.w.plan.sent(n, msg)
 	}
 	if e, ok := msg.(*lnwire.Error); ok {
+		if c := n.shadow.channels[ln.ChannelID(e.ChanID)]; c != nil && c.facts.Spent != nil {
+			return // it says that the channel is closed, and it is
+		}
 		if !n.w.plan.errors {
 			n.w.wrong("%s sends an error: %s", n.name, e.Data)
 		}

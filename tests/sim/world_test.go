@@ -35,6 +35,7 @@ type world struct {
 	wrongs    []string                // what must not happen and did
 	stormEnd  time.Time
 	closing   bool   // a close was asked for
+	claimAll  bool   // held payments are claimed
 	kills     int    // node crashes
 	broadcast int    // transactions
 	tracing   func() // nil but for -log
