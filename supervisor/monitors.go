@@ -172,14 +172,16 @@ func (m *monitors) known(s *Supervisor, q messages.KnownChannel) {
 func (m *monitors) event(e Event) {
 	switch e := e.(type) {
 	case ChildQuarantined:
-		if id, ok := monitorID(e.Child); ok {
+		// A channel that crashes whenever it starts answers no fence. Its monitor goes on by itself, but what it may hold is as unknown as if that
+		// were down: the manager must not wait for it.
+		if id, ok := pairID(e.With); ok && e.Child == e.With {
 			m.quarantined[id] = e.Reason.Error()
 			m.env.Tell(messages.ManagerAddr, messages.MonitorQuarantined{
 				Channel: id, Why: e.Reason.Error(), Incarnation: m.env.NextIncarnation(),
 			})
 		}
 	case ChildRetried:
-		if id, ok := monitorID(e.Child); ok {
+		if id, ok := pairID(e.Child); ok {
 			delete(m.quarantined, id)
 		}
 	case ChildStopped:
@@ -188,6 +190,19 @@ func (m *monitors) event(e Event) {
 			delete(m.quarantined, id)
 		}
 	}
+}
+
+// pairID is the channel that a monitor or a channel actor belongs to.
+func pairID(a messages.Addr) (ln.ChannelID, bool) {
+	if id, ok := monitorID(a); ok {
+		return id, true
+	}
+	hex, ok := strings.CutPrefix(string(a), "channel/")
+	if !ok {
+		return ln.ChannelID{}, false
+	}
+	id, err := ln.ParseChannelID(hex)
+	return id, err == nil
 }
 
 func monitorID(a messages.Addr) (ln.ChannelID, bool) {

@@ -127,7 +127,11 @@ func (p Parts) pair(env *kit.Env, id ln.ChannelID, create *messages.CreateChanne
 		},
 		{
 			Name: messages.ChannelAddr(id), Group: group, Producer: channel.Producer(env, p.Signer, id, p.Channel),
-			Backoff: p.Backoff, GiveUp: Never,
+			Backoff: p.Backoff, Limit: channelLimit, GiveUp: Quarantine,
 		},
 	}
 }
+
+// channelLimit is how often a channel may crash in a short time. It holds nothing that its monitor does not, so it may crash often; but one that
+// can't even start would keep the manager waiting for its fence for ever.
+const channelLimit = 50
