@@ -226,6 +226,9 @@ func (m *Manager) decision(h *inbound, r facts.Resolution) messages.Delivery {
 func (m *Manager) send(h *inbound, r facts.Resolution) {
 	d := m.decision(h, r)
 	if !h.row {
+		if m.claiming[h.htlc.Hash] == h {
+			delete(m.claiming, h.htlc.Hash) // it was never taken, so a better one may be
+		}
 		m.tell(d.To, d.Msg)
 		return
 	}
