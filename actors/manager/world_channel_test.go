@@ -1,0 +1,265 @@
+package manager
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// simChannel is a monitor with the channel beside it.
+type simChannel struct {
+	w  *world
+	id ln.ChannelID
+
+	// Durable.
+	last    uint64
+	events  map[uint64]facts.EventKind
+	own     map[uint64]*simOwn
+	nextOwn uint64
+	in      map[uint64]*simIn
+	nextIn  uint64
+
+	// Of the monitor's incarnation.
+	inc      uint64
+	manager  uint64
+	fence    uint64
+	reported bool
+	down     bool // quarantined
+
+	// Of the channel's incarnation.
+	chanFence uint64
+	queue     []messages.AddHTLC
+}
+
+type simOwn struct {
+	add      messages.AddHTLC
+	preimage *ln.Preimage
+	failed   []byte // the reason, once the peer failed it
+	secret   onion.SharedSecret
+}
+
+type simIn struct {
+	htlc       facts.HTLCAccepted
+	resolution *facts.Resolution
+	gone       bool
+}
+
+func (c *simChannel) start() {
+	c.inc, c.manager, c.fence, c.reported = c.w.next(), 0, 0, false
+	c.restartChannel()
+	c.say(messages.MonitorHello{Channel: c.id, Incarnation: c.inc})
+}
+
+// restartChannel: the channel beside the monitor has a new incarnation, which knows no fence.
+func (c *simChannel) restartChannel() { c.chanFence, c.queue = 0, nil }
+
+// say: what a monitor says is durable, and goes through the persister.
+func (c *simChannel) say(msg any) {
+	c.w.send(messages.MonitorAddr(c.id), messages.PersisterAddr, messages.Append{Then: []messages.Delivery{{To: messages.ManagerAddr, Msg: msg}}})
+}
+
+// event makes an event durable, and emits it if the newest fence was answered.
+func (c *simChannel) event(k facts.EventKind) {
+	c.last++
+	c.events[c.last] = k
+	if c.reported {
+		c.say(messages.EmitEvents{Channel: c.id, Incarnation: c.inc, Fence: c.fence, Events: []facts.Event{{Seq: c.last, Kind: k}}})
+	}
+}
+
+func (c *simChannel) summary() messages.ChannelSummary {
+	return messages.ChannelSummary{Channel: c.id, Peer: peerID, Phase: messages.PhaseOpen, HolderMsat: 1 << 40}
+}
+
+func (c *simChannel) report() {
+	c.reported = true
+	r := messages.MonitorReport{ManagerIncarnation: c.manager, Fence: c.fence, Channel: c.id, Incarnation: c.inc, Summary: c.summary()}
+	for _, seq := range slices.Sorted(maps.Keys(c.events)) {
+		r.Events = append(r.Events, facts.Event{Seq: seq, Kind: c.events[seq]})
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.own)) {
+		h := c.own[id]
+		r.Own = append(r.Own, messages.OwnHTLC{HTLCID: id, Hash: h.add.Hash, AmountMsat: h.add.AmountMsat, Source: h.add.Source, Preimage: h.preimage})
+	}
+	waits := c.waits()
+	for _, id := range slices.Sorted(maps.Keys(c.in)) {
+		if h := c.in[id]; !h.gone || waits[id] {
+			r.Inbound = append(r.Inbound, messages.InboundHTLC{
+				HTLCID: id, Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, CLTVExpiry: h.htlc.CLTVExpiry, Resolution: h.resolution, Resolved: h.gone,
+			})
+		}
+	}
+	c.say(r)
+}
+
+func (c *simChannel) waits() map[uint64]bool {
+	out := map[uint64]bool{}
+	for _, k := range c.events {
+		if a, ok := k.(facts.HTLCAccepted); ok {
+			out[a.HTLCID] = true
+		}
+	}
+	return out
+}
+
+// handle is a message to the monitor or the channel.
+func (c *simChannel) handle(msg any) {
+	if c.down {
+		return
+	}
+	switch m := msg.(type) {
+	case messages.ManagerHello:
+		if m.Incarnation > c.manager {
+			c.manager, c.reported = m.Incarnation, false
+		}
+	case messages.Fence:
+		if m.Fence > c.fence && m.ManagerIncarnation >= c.manager {
+			c.manager, c.fence, c.reported = m.ManagerIncarnation, m.Fence, false
+			c.chanFence, c.queue = m.Fence, nil
+			c.report()
+		}
+	case messages.AckMonitorEvent:
+		for _, seq := range m.Seqs {
+			c.w.checkAck(c, seq)
+			delete(c.events, seq)
+		}
+	case messages.DecideHTLC:
+		c.decide(m)
+	case messages.AddHTLC:
+		if m.Fence == c.chanFence {
+			c.w.checkAdd(m)
+			c.queue = append(c.queue, m)
+		}
+	}
+}
+
+func (c *simChannel) decide(m messages.DecideHTLC) {
+	h := c.in[m.HTLCID]
+	if m.Resolution.Preimage != nil {
+		if sha256.Sum256(m.Resolution.Preimage[:]) != [32]byte(h.htlc.Hash) {
+			c.w.fatalf("wrong preimage given for htlc %d", m.HTLCID)
+		}
+		c.w.checkInvoiceRow(c, h)
+	}
+	if h.resolution == nil && !h.gone {
+		r := m.Resolution
+		h.resolution = &r
+		if r.Fulfilled() {
+			c.w.claimed[h.htlc.Hash]++
+		}
+	}
+	c.say(messages.InboundDecided{Channel: c.id, HTLCID: m.HTLCID, Resolution: h.resolution, Gone: h.gone})
+}
+
+// Things that happen.
+
+// commit: the channel commits to what waits.
+func (c *simChannel) commit() {
+	for _, a := range c.queue {
+		id := a.Source.Payment.PaymentID
+		if c.w.committed[id]++; c.w.committed[id] > 1 {
+			c.w.fatalf("payment %s has two HTLCs (S15)", id)
+		}
+		c.w.logf("%s commits to %s", c.id, id)
+		p := must(onion.Process(onion.KeyOf(peerKey), [onion.PacketSize]byte(a.Onion), a.Hash))
+		c.own[c.nextOwn] = &simOwn{add: a, secret: p.Secret}
+		c.nextOwn++
+	}
+	c.queue = nil
+}
+
+func (c *simChannel) refuse() {
+	for _, a := range c.queue {
+		c.w.send(messages.ChannelAddr(c.id), messages.ManagerAddr, messages.NotCommitted{
+			Channel: c.id, Fence: a.Fence, Source: a.Source, Why: fmt.Errorf("no"),
+		})
+	}
+	c.queue = nil
+}
+
+func (w *world) preimageOf(id ln.PaymentID) ln.Preimage {
+	return id32[ln.Preimage]("preimage " + id.String())
+}
+
+// settle: the peer ends an own HTLC, in two steps.
+func (c *simChannel) settle() {
+	ids := slices.Sorted(maps.Keys(c.own))
+	if len(ids) == 0 {
+		return
+	}
+	id := ids[c.w.rnd.IntN(len(ids))]
+	h := c.own[id]
+	src := h.add.Source
+	switch {
+	case h.preimage != nil:
+		delete(c.own, id) // its removal is irrevocable
+	case h.failed != nil:
+		delete(c.own, id)
+		c.w.disk.put(outcomeRow(c.id, id, src.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, nil))
+		c.event(facts.Failed{HTLCID: id, Hash: h.add.Hash, Source: src, AmountMsat: h.add.AmountMsat, Resolution: facts.Resolution{Reason: h.failed}})
+	case c.w.rnd.IntN(2) == 0:
+		p := c.w.preimageOf(src.Payment.PaymentID)
+		h.preimage = &p
+		c.w.disk.put(outcomeRow(c.id, id, src.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, &p))
+		c.event(facts.Claimed{HTLCID: id, Hash: h.add.Hash, Source: src, AmountMsat: h.add.AmountMsat, Preimage: p})
+	default:
+		h.failed = must(onion.EncryptFailure(h.secret, lnwire.NewFailIncorrectDetails(1, 1)))
+	}
+}
+
+// receive: an inbound HTLC is irrevocably committed.
+func (c *simChannel) receive() {
+	w := c.w
+	i := w.invoices[w.rnd.IntN(len(w.invoices))]
+	expiry := w.height + 60
+	key := fmt.Sprintf("%s/%d", i.name, expiry)
+	if onions[key] == nil {
+		onions[key] = i.pays(i.amount, i.amount, expiry, key)
+	}
+	h := facts.HTLCAccepted{HTLCID: c.nextIn, AmountMsat: i.amount, Hash: i.Hash, CLTVExpiry: expiry, Onion: onions[key]}
+	c.nextIn++
+	c.in[h.HTLCID] = &simIn{htlc: h}
+	c.event(h)
+}
+
+var onions = map[string][]byte{}
+
+// remove: a decided inbound HTLC leaves irrevocably.
+func (c *simChannel) remove() {
+	for _, id := range slices.Sorted(maps.Keys(c.in)) {
+		if h := c.in[id]; h.resolution != nil && !h.gone {
+			h.gone = true
+			if c.reported {
+				c.say(messages.InboundResolved{Channel: c.id, HTLCID: id, Fulfilled: h.resolution.Fulfilled()})
+			}
+			return
+		}
+	}
+}
+
+func (w *world) pay(id ln.PaymentID) {
+	preimage := w.preimageOf(id)
+	pay := messages.Pay{
+		PaymentID: id, Hash: sha256.Sum256(preimage[:]), AmountMsat: 1000, Payee: peerID, Secret: id32[[32]byte]("secret"),
+		MinFinalCLTVDelta: 18, ReplyTo: "api",
+	}
+	w.send("api", messages.ManagerAddr, pay)
+}
+
+func (w *world) unacked() (out []string) {
+	for _, c := range w.channels {
+		for _, seq := range slices.SortedFunc(maps.Keys(c.events), cmp.Compare) {
+			out = append(out, fmt.Sprintf("%s/%d %T", c.id, seq, c.events[seq]))
+		}
+	}
+	return out
+}
