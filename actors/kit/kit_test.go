@@ -128,7 +128,7 @@ func TestKill(t *testing.T) {
 			return e
 		}
 		e := make()
-		var inTurn, finish = false, false
+		inTurn, finish := false, false
 		pid := spawn(t, e, "a", func(ctx actor.Context) {
 			switch ctx.Message().(type) {
 			case *actor.Stopping, *actor.Stopped:

@@ -63,4 +63,5 @@ func (h typesOnly) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h typesOnly) WithAttrs(as []slog.Attr) slog.Handler { return typesOnly{h.Handler.WithAttrs(as)} }
-func (h typesOnly) WithGroup(name string) slog.Handler    { return typesOnly{h.Handler.WithGroup(name)} }
+
+func (h typesOnly) WithGroup(name string) slog.Handler { return typesOnly{h.Handler.WithGroup(name)} }

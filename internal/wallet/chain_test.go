@@ -175,7 +175,8 @@ func TestForgottenReservation(t *testing.T) {
 func restored(t interface {
 	Helper()
 	Fatal(...any)
-}, w *HD) *HD {
+}, w *HD,
+) *HD {
 	t.Helper()
 	raw, err := w.Snapshot()
 	if err != nil {

@@ -160,8 +160,8 @@ func (c *Chain) addBlock(prev chainhash.Hash, height int32, pkScript []byte, t t
 }
 
 func (c *Chain) buildBlock(parent wire.BlockHeader, prev chainhash.Hash, height int32, pkScript []byte,
-	t template) (*wire.MsgBlock, error) {
-
+	t template,
+) (*wire.MsgBlock, error) {
 	script, err := txscript.NewScriptBuilder().AddInt64(int64(height)).AddInt64(c.serial).Script()
 	if err != nil {
 		return nil, fmt.Errorf("regtest: coinbase script: %w", err)
