@@ -96,7 +96,7 @@ func sweep(t *testing.T, stride int, f func(k int) (hit bool, problem string)) {
 
 // TestSweepMessages crashes an actor, or its whole node, before and after each message of a payment.
 func TestSweepMessages(t *testing.T) {
-	stride := 9
+	stride := 3
 	if *fullFlag {
 		stride = 1
 	}
@@ -192,7 +192,7 @@ func TestSweepSlowWrites(t *testing.T) {
 
 func slowWrite(k int, cut bool) (hit bool, problem string) {
 	armed, count := false, 0
-	var world_ *world
+	var slow *world
 	p := plan{before: func(pt sim.Point) sim.Fault {
 		if !armed || hit || pt.Kind != "persister" {
 			return sim.Fault{}
@@ -202,10 +202,10 @@ func slowWrite(k int, cut bool) (hit bool, problem string) {
 		}
 		hit = true
 		if cut {
-			world_.sim.After(100*time.Millisecond, "disconnect", world_.net.CutAll)
+			slow.sim.After(100*time.Millisecond, "disconnect", slow.net.CutAll)
 		}
 		return sim.Fault{Kind: sim.Delay, Delay: 3 * time.Second}
 	}}
-	_, problem = scripts[0].play(p, func(w *world) { armed, world_ = true, w })
+	_, problem = scripts[0].play(p, func(w *world) { armed, slow = true, w })
 	return hit, problem
 }
