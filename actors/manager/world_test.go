@@ -32,7 +32,6 @@ type world struct {
 	channels []*simChannel
 	byAddr   map[messages.Addr]*simChannel
 	invoices []testInvoice
-	nextHTLC int
 
 	user userSim
 

@@ -109,7 +109,8 @@ func (n *node) parts() supervisor.Parts {
 		Peers: peers.Producer(n.env, peers.Config{
 			Session: peer.Config{
 				Self: n.id, Chain: genesis,
-				Times: peer.Times{BackoffMin: 20 * time.Millisecond, BackoffMax: time.Second, Stable: 50 * time.Millisecond,
+				Times: peer.Times{
+					BackoffMin: 20 * time.Millisecond, BackoffMax: time.Second, Stable: 50 * time.Millisecond,
 					Ping: 4 * time.Second, Pong: 2 * time.Second, Init: 2 * time.Second,
 				},
 			},
