@@ -29,7 +29,9 @@ func (w *world) checkPayments() {
 		for _, ev := range n.user.seen {
 			if k, ok := ev.Kind.(messages.PaymentClaimed); ok {
 				claimed[i][k.Hash]++
-				if claimed[i][k.Hash] > 1 {
+				// That an invoice is paid is the manager's knowledge once the HTLC is gone: with its records lost, whoever pays it a second
+				// time, under another payment id, is taken at his word.
+				if claimed[i][k.Hash] > 1 && !n.lossy {
 					w.wrong("S13: %s claimed %s twice", n.name, k.Hash)
 				}
 			}
@@ -59,9 +61,9 @@ func (w *world) checkPayments() {
 		}
 	}
 	for i, n := range w.nodes {
-		for hash := range claimed[i] {
-			if sent[i][hash] == 0 {
-				w.wrong("L2: %s claimed %x, and nobody sent it", n.name, hash)
+		for hash, times := range claimed[i] {
+			if sent[i][hash] < times {
+				w.wrong("L2: %s claimed %x %d times, and it was sent %d times", n.name, hash, times, sent[i][hash])
 			}
 		}
 	}
