@@ -142,7 +142,7 @@ func forgetIncarnations() func(*node, sim.Point) {
 			newest[at("manager")] = max(newest[at("manager")], m.ManagerIncarnation)
 		case messages.Append:
 			if m.Incarnation == loaded[at(string(m.Owner))] {
-				m.Incarnation++ // the fence that the restart drew
+				m.Incarnation = n.env.NextIncarnation() // above the fence that the restart drew
 				again(m)
 			}
 		case messages.ChannelLoaded:
