@@ -33,5 +33,6 @@
 //
 // On the embedded regtest chain. Channels to direct peers only: no forwarding, no gossip, no multi-part payments. A quarantined channel is not
 // watched. The commitment fee changes only by SetChannelFee. A channel that is closed by one side alone is broadcast and
-// reported; claiming its outputs is not part of this release, so do not use it with money that you can't lose.
+// reported; claiming its outputs is not part of this release, nor are HTLCs that were in it: PaymentClaimed of a channel that ends that way
+// does not hold. So do not use it with money that you can't lose.
 package lnactor
