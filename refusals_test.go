@@ -14,10 +14,12 @@ func TestOpenChannelRefusals(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	p := newPair(t, ctx)
-	before, err := p.alice.Balance(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var before lnactor.Balance
+	waitFor(t, ctx, "the change of the first channel", func() (ok bool) {
+		var err error
+		before, err = p.alice.Balance(ctx)
+		return err == nil && before.ConfirmedSat > 0 && before.UnconfirmedSat == 0
+	})
 	var funds *lnactor.InsufficientFundsError
 	for _, tc := range []struct {
 		name string

@@ -33,6 +33,16 @@ func (c *Channel) sayReestablish() error {
 	return nil
 }
 
+// closedMutually tells whether the channel ended by the closing transaction that both signed. A peer that has not seen it in the chain yet will; an
+// error would make it close alone (BOLT 1), against the transaction that it signed.
+func (c *Channel) closedMutually() bool {
+	f := c.facts
+	if c.failed || f.ForceClose != nil || f.ProvenBehind {
+		return false
+	}
+	return f.MutualClose != nil || f.Spent != nil && f.Spent.Spend == facts.SpendMutualClose
+}
+
 // reestablish handles the peer's channel_reestablish.
 func (c *Channel) reestablish(m *lnwire.ChannelReestablish) error {
 	if c.session.link == linkMute {
@@ -47,7 +57,9 @@ func (c *Channel) reestablish(m *lnwire.ChannelReestablish) error {
 		if err := c.sayReestablish(); err != nil {
 			return err
 		}
-		c.sayError("the channel is closed")
+		if !c.closedMutually() {
+			c.sayError("the channel is closed")
+		}
 		return nil
 	}
 	correct, err := c.secretCorrect(m)
