@@ -33,7 +33,7 @@ func (m *Manager) onPay(msg messages.Pay) {
 		err = fmt.Errorf("%w: it is too long or no text", ErrInvoice)
 	}
 	if err != nil {
-		m.tell(msg.ReplyTo, messages.PayReply{Err: err})
+		m.answer(msg.ReplyTo, messages.PayReply{Err: err})
 		return
 	}
 	m.starting[msg.PaymentID] = true
@@ -47,6 +47,14 @@ func (m *Manager) onPay(msg messages.Pay) {
 		}
 		m.startPayment(msg)
 	})
+}
+
+// answer tells what memory knows behind all that was written before: a payment that is under way but not durable may still be lost with us, and
+// whoever was told of it would wait for its outcome for ever (rule 14).
+func (m *Manager) answer(to messages.Addr, msg any) {
+	if to != "" {
+		m.write(Append{Then: []messages.Delivery{{To: to, Msg: msg}}})
+	}
 }
 
 func (m *Manager) notStarted(msg messages.Pay, err error) {
@@ -170,7 +178,7 @@ func (m *Manager) add(msg messages.Pay) (messages.AddHTLC, error) {
 // onGetPayment looks under what is under way, then among the tombstones, then among the outcomes that monitors keep should those be lost.
 func (m *Manager) onGetPayment(msg messages.GetPayment) {
 	if p := m.payments[msg.PaymentID]; p != nil {
-		m.tell(msg.ReplyTo, messages.PaymentReply{Known: true, Payment: m.info(p)})
+		m.answer(msg.ReplyTo, messages.PaymentReply{Known: true, Payment: m.info(p)})
 		return
 	}
 	id := msg.PaymentID
@@ -215,7 +223,7 @@ func (m *Manager) onListPayments(msg messages.ListPayments) {
 			}
 			out.Payments = append(out.Payments, finished(rec))
 		}
-		m.tell(msg.ReplyTo, out)
+		m.answer(msg.ReplyTo, out)
 	})
 }
 
