@@ -17,6 +17,29 @@ var (
 	// was configured for. Retrying does not help.
 	ErrWrongChain = errors.New("chain: source follows another chain, check the network setting")
 
+	// ErrAccess says that the source is there but refuses us: user, password,
+	// cookie file or certificate. It comes wrapped together with
+	// ErrUnreachable, because a cookie file may be late after a restart.
+	ErrAccess = errors.New("chain: source refuses access, check user, password, cookie file and certificate")
+
+	// ErrPruned says that the source knows the block but has deleted its
+	// content. Retrying does not help: use a source that keeps all blocks from
+	// the opening of the oldest channel on.
+	ErrPruned = errors.New("chain: the source has pruned this block, use one that keeps blocks since the oldest channel's opening")
+
+	// ErrBadAnswer says that the source did not speak its protocol: an answer
+	// that is cut off, too long, not JSON or of the wrong type.
+	ErrBadAnswer = errors.New("chain: the source's answer makes no sense, check that address and port are those of the chain backend")
+
+	// ErrInvalidBlock says that the source gave a block or a header that is
+	// not what was asked for, or that breaks the rules which a block can be
+	// held to by itself (proof of work, merkle root, witness commitment). A
+	// source that does this is broken or lies: replace it.
+	ErrInvalidBlock = errors.New("chain: the source gave an invalid block, do not trust it")
+
+	// ErrClosed is returned by every call after the source was closed.
+	ErrClosed = errors.New("chain: source is closed")
+
 	// ErrNotFound says that the source is sound but has no such block,
 	// transaction or output on the chain it calls best.
 	ErrNotFound = errors.New("chain: not found")
@@ -40,7 +63,8 @@ const (
 
 	// BroadcastMissingInputs: an input spends an output that the source does
 	// not know. It may come later (a parent that is not broadcast yet, a
-	// reorganisation).
+	// reorganisation). A source without an index of transactions says this
+	// also of an output that a block has spent.
 	BroadcastMissingInputs
 
 	// BroadcastConflict: an input is already spent by another transaction,

@@ -20,8 +20,9 @@ type FeePerKW uint64
 // two calls, so a caller that walks it checks that each block's PrevBlock is
 // the one it saw before. Implementations are safe for concurrent use.
 //
-// Errors: ErrUnreachable, ErrWrongChain, ErrNotFound, ErrNoFeeEstimate and
-// *BroadcastError, possibly wrapped, or the context's error.
+// Errors: the sentinels of this package and *BroadcastError, possibly wrapped,
+// or the context's error. After an error nothing was learnt; ErrNotFound alone
+// says something about the chain.
 type Source interface {
 	// Genesis is the hash of block 0: which chain this is.
 	Genesis(ctx context.Context) (chainhash.Hash, error)
