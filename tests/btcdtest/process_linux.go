@@ -1,0 +1,8 @@
+package btcdtest
+
+import "syscall"
+
+// dieWithParent ends btcd also when the test binary is killed or panics.
+func dieWithParent() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
