@@ -121,6 +121,7 @@ type MonitorReport struct {
 	Incarnation        uint64
 	Summary            ChannelSummary
 	Events             []facts.Event // all unacknowledged, oldest first
+	Swept              []uint64      // SpendableOutputs events among Events whose outputs are irrevocably spent
 	Own                []OwnHTLC     // live outbound HTLCs, by id
 	Inbound            []InboundHTLC // live inbound HTLCs and those gone whose HTLCAccepted is not acknowledged, by id
 }
@@ -182,6 +183,16 @@ type InboundResolved struct {
 	Fulfilled bool
 }
 
+// OutputsSwept announces that all outputs of a SpendableOutputs event are irrevocably spent: the event can be acknowledged.
+type OutputsSwept struct {
+	Channel ln.ChannelID
+	Seq     uint64
+}
+
+// ChannelArchived tells the manager and Monitors that a channel is over: everything of it is resolved and deep enough, its log is gone and a row in
+// BucketClosed has taken its place (rule 23).
+type ChannelArchived struct{ Channel ln.ChannelID }
+
 // ChannelChanged tells the manager of a new summary: balances, confirmations, phase. A cache; only the newest counts.
 type ChannelChanged struct{ Summary ChannelSummary }
 
@@ -210,6 +221,22 @@ type ChannelSummary struct {
 	ForceClose        *facts.ForceClosed
 	Spent             *facts.FundingSpent
 	Reserves          Reserves
+	Balance           ChannelBalance
+}
+
+// ChannelBalance is where the holder's money in a channel is, in satoshis, as of ChannelSummary.Height. The parts are disjoint and add up to
+// Total at every block, on chain and off.
+type ChannelBalance struct {
+	Available uint64 // open channel: ours, HTLCs, commitment fee and anchors taken off. Closed: ours for good, handed to the wallet and not swept yet
+	InHTLCs   uint64 // offered by us: the counterparty's with the preimage, ours again after the expiry
+	Awaiting  uint64 // ours, but it waits for confirmations or a delay
+	Contested uint64 // claimable by us and by the counterparty: whoever is first
+	Swept     uint64 // in the wallet, by a confirmed transaction, before the fee of that transaction
+	Fees      uint64 // of the commitment if we are the funder, and anchors and outputs too small to claim
+	Lost      uint64 // the counterparty took it: paid HTLCs, and what it was faster with
+	Total     uint64
+	// SpendableAt is the height at which the next part of Awaiting is ours to spend, 0 if none waits.
+	SpendableAt uint32
 }
 
 // Reserves are what limits sending and receiving, in msat, as the BOLTs have it.
@@ -231,7 +258,7 @@ const (
 	PhaseMutualClose                  // the closing transaction is signed
 	PhaseForceClosed                  // the holder commitment was or will be broadcast
 	PhaseBehind                       // proven behind: waits for the counterparty's close
-	PhaseClosed                       // the funding output is spent
+	PhaseClosed                       // the funding output is spent; see ChannelSummary.Balance for what is not resolved
 )
 
 var phaseNames = [...]string{"", "funding", "open", "closing", "mutual-close", "force-closed", "behind", "closed"}

@@ -89,8 +89,8 @@ func (m *Monitor) match(t *messages.ChainMatch) (found []facts.Update, err error
 		if err != nil {
 			return nil, err
 		}
-		u := facts.FundingSpent{Txid: txid, Height: t.Height, Spend: spend}
-		if m.facts.Spent == nil || *m.facts.Spent != u {
+		u := facts.FundingSpent{Txid: txid, Height: t.Height, Spend: spend, Tx: t.Tx}
+		if s := m.facts.Spent; s == nil || s.Txid != u.Txid || s.Height != u.Height || s.Spend != u.Spend {
 			found = append(found, u)
 		}
 	}

@@ -109,7 +109,7 @@ func (m *Monitor) apply(s *Step, u facts.Update) error {
 		return err
 	}
 	for _, h := range ch.Claimed {
-		m.emit(s, facts.Claimed{HTLCID: h.ID, Hash: h.Hash, Source: *h.Source, AmountMsat: h.AmountMsat, Preimage: *h.Preimage})
+		m.emit(s, facts.Claimed{HTLCID: h.ID, Hash: h.Hash, Source: *h.Source, AmountMsat: h.AmountMsat, Preimage: *h.Preimage, OnChain: onChain(u)})
 		m.outcome(s, h)
 	}
 	for _, h := range ch.Failed {
@@ -117,6 +117,7 @@ func (m *Monitor) apply(s *Step, u facts.Update) error {
 		if h.Resolution != nil {
 			k.Resolution = *h.Resolution
 		}
+		k.Local = localReason(u, h)
 		m.emit(s, k)
 		m.outcome(s, h)
 	}
@@ -125,7 +126,7 @@ func (m *Monitor) apply(s *Step, u facts.Update) error {
 	}
 	m.noteResolved(ch.Resolved)
 	for _, h := range ch.Resolved {
-		fulfilled := h.Resolution.Fulfilled()
+		fulfilled := h.Fulfilled()
 		s.Resolved = append(s.Resolved, Resolved{HTLCID: h.ID, Fulfilled: fulfilled})
 		s.Rows = append(s.Rows, &record.Fate{
 			Channel: m.facts.ID, HTLCID: h.ID, Hash: h.Hash, AmountMsat: h.AmountMsat, Fulfilled: fulfilled,
@@ -141,7 +142,7 @@ func (m *Monitor) apply(s *Step, u facts.Update) error {
 		m.emit(s, facts.HolderForceClosed{Reason: m.facts.ForceClose.Reason, Detail: m.facts.ForceClose.Detail})
 	}
 	if spent, ok := u.(facts.FundingSpent); ok && (m.spender == nil || *m.spender != spent.Txid) {
-		m.emit(s, facts.CommitmentTxConfirmed(spent))
+		m.emit(s, facts.CommitmentTxConfirmed{Txid: spent.Txid, Height: spent.Height, Spend: spent.Spend})
 	}
 	s.wake(m.wakeFor(u))
 	return nil
@@ -171,4 +172,22 @@ func (s *Step) wake(height uint32) {
 	if height != 0 && (s.Wake == 0 || height < s.Wake) {
 		s.Wake = height
 	}
+}
+
+func onChain(u facts.Update) bool {
+	p, ok := u.(facts.PreimageLearned)
+	return ok && p.OnChain
+}
+
+// localReason is why an HTLC failed that its peer did not fail.
+func localReason(u facts.Update, h *facts.HTLC) facts.FailCode {
+	switch u.(type) {
+	case facts.HTLCFailedEarly:
+		return facts.InboundExpiring
+	case facts.HTLCEnded:
+		if h.Resolution == nil {
+			return facts.OnChainTimeout
+		}
+	}
+	return facts.FailedByPeer
 }

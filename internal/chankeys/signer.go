@@ -59,6 +59,11 @@ type Signer interface {
 	// spend is nil.
 	SignHolderHTLC(index uint32, s *commitment.Static, tx *commitment.Tx, i int, spend *wire.MsgTx) (lnwire.Sig, error)
 
+	// SignSpend makes the witness of an input that spends an output of a
+	// commitment transaction or of a second stage with the holder's keys alone.
+	// tx is final but for its witnesses. ErrSpend for what makes no sense.
+	SignSpend(index uint32, s *Spend, tx *wire.MsgTx, in int) (wire.TxWitness, error)
+
 	// SignMutualClose signs a closing transaction.
 	SignMutualClose(index uint32, s *commitment.Static, tx *commitment.CloseTx) (lnwire.Sig, error)
 }

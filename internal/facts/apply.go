@@ -26,9 +26,9 @@ func (e *InvalidUpdateError) Error() string {
 type Changes struct {
 	Claimed     []*HTLC // outbound: the preimage is known for the first time
 	Accepted    []*HTLC // inbound: irrevocably committed
-	Failed      []*HTLC // outbound: irrevocably removed without a preimage ever known
+	Failed      []*HTLC // outbound: irrevocably removed without a preimage ever known, on chain or off, or failed early
 	OutboundEnd []*HTLC // outbound: in no commitment any more, however it ended
-	Resolved    []*HTLC // inbound: irrevocably removed from the counterparty's commitment
+	Resolved    []*HTLC // inbound: irrevocably removed from the counterparty's commitment, or ended on chain
 	Revoked     *Revoked
 }
 
@@ -40,6 +40,7 @@ type Revoked struct {
 
 // RevokedHTLC is one of its HTLCs.
 type RevokedHTLC struct {
+	HTLCID     uint64
 	Offered    bool // by the counterparty, the owner of that commitment
 	AmountMsat uint64
 	Hash       ln.Hash
@@ -90,9 +91,25 @@ func (c *Channel) Apply(u Update) (Changes, error) {
 	case BlockSeen:
 		c.Height, c.BlockHash = u.Height, u.Hash
 	case FundingSpent:
-		c.Spent, c.WasSpent = &u, true
+		c.applySpent(u)
 	case FundingUnspent:
-		c.Spent = nil
+		c.applyUnspent()
+	case RevokedRead:
+		why = c.applyRevokedRead(u)
+	case OutputSpent:
+		c.applyOutputSpent(u)
+	case OutputUnspent:
+		c.OnChain.Spends = without(c.OnChain.Spends, u.Output)
+	case ClaimSigned:
+		why = c.applyClaimSigned(u)
+	case ClaimEnded:
+		c.OnChain.Claims = without(c.OnChain.Claims, u.ID)
+	case HTLCEnded:
+		ch, why = c.applyHTLCEnded(u)
+	case HTLCFailedEarly:
+		ch, why = c.applyFailedEarly(u)
+	case OutputsSpendable:
+		c.applySpendable(u)
 	default:
 		why = "unknown kind"
 	}
@@ -341,7 +358,7 @@ func (c *Channel) revoked() Revoked {
 	add := func(m map[uint64]*HTLC, offered bool) {
 		for _, h := range Sorted(m) {
 			if h.State.In(Counterparty) && !commitment.Trimmed(&c.Tx, false, msat(h.AmountMsat)) {
-				r.HTLCs = append(r.HTLCs, RevokedHTLC{Offered: offered, AmountMsat: h.AmountMsat, Hash: h.Hash, CLTVExpiry: h.CLTVExpiry})
+				r.HTLCs = append(r.HTLCs, RevokedHTLC{HTLCID: h.ID, Offered: offered, AmountMsat: h.AmountMsat, Hash: h.Hash, CLTVExpiry: h.CLTVExpiry})
 			}
 		}
 	}

@@ -47,6 +47,8 @@ type Channel struct {
 	Spent                *FundingSpent
 	WasSpent             bool // ever; a reorganisation does not bring the channel back: what was not signed since is not to be signed any more
 
+	OnChain OnChain // once the funding output is spent, or a commitment broadcast
+
 	Height    uint32 // everything up to this block is in these facts (rule 20)
 	BlockHash chainhash.Hash
 }
@@ -86,6 +88,7 @@ func (c *Channel) Clone() *Channel {
 	d.FeeUpdates = append([]FeeUpdate(nil), c.FeeUpdates...)
 	d.Outbound = cloneHTLCs(c.Outbound)
 	d.Inbound = cloneHTLCs(c.Inbound)
+	d.OnChain = c.OnChain.clone()
 	return &d
 }
 

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor/internal/ln"
 )
@@ -41,8 +42,9 @@ type FailCode uint8
 
 // Reasons.
 const (
-	FailedByPeer   FailCode = iota // Resolution says why
-	OnChainTimeout                 // the deciding transaction on chain is irrevocable
+	FailedByPeer    FailCode = iota // Resolution says why
+	OnChainTimeout                  // the deciding transaction on chain is irrevocable
+	InboundExpiring                 // not final: given up to save the inbound channel of a forward (the 3-block rule)
 )
 
 // HTLCAccepted: an inbound HTLC is irrevocably committed and waits for a decision.
@@ -90,6 +92,30 @@ const (
 	CloseByHTLCDeadline
 )
 
+// SpendableOutputs: these outputs are the holder's alone, for good; the wallet takes them.
+type SpendableOutputs struct{ Outputs []SpendableOutput }
+
+// SpendableOutput is an output with all that it takes to spend it.
+type SpendableOutput struct {
+	Output        wire.OutPoint
+	ValueSat      uint64
+	Kind          SpendableKind
+	KeyIndex      uint32 // of the channel
+	WitnessScript []byte
+	Sequence      uint32   // of the input that spends it: its relative lock time, in blocks (BIP 68)
+	Point         [33]byte // per-commitment point of the commitment; of delayed outputs only
+}
+
+// SpendableKind says which key spends the output.
+type SpendableKind uint8
+
+// Kinds (BOLT 3).
+const (
+	SpendableDelayed  SpendableKind = iota + 1 // to_local, or the output of an HTLC transaction of ours, after to_self_delay
+	SpendableToRemote                          // to_remote of the counterparty's commitment
+	SpendableAnchor                            // our anchor; anybody may take it after 16 blocks
+)
+
 // ChannelPending: the channel is durable, its funding transaction awaits confirmations.
 type ChannelPending struct{}
 
@@ -101,5 +127,6 @@ func (Failed) eventKind()                {}
 func (HTLCAccepted) eventKind()          {}
 func (CommitmentTxConfirmed) eventKind() {}
 func (HolderForceClosed) eventKind()     {}
+func (SpendableOutputs) eventKind()      {}
 func (ChannelPending) eventKind()        {}
 func (ChannelReady) eventKind()          {}

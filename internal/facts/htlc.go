@@ -18,6 +18,9 @@ type HTLC struct {
 	// Resolution is how the HTLC leaves the commitments. Of an outbound HTLC it comes with the holder commitment that lacks it. Of an inbound
 	// HTLC it is our decision, durable before it is sent (rules 12, 13), and final.
 	Resolution *Resolution
+
+	Fate        Fate // on chain, once irrevocable
+	FailedEarly bool // outbound, of a forward: reported as failed before its fate was known
 }
 
 // Resolution ends an HTLC. Exactly one of Preimage, Reason and Malformed is set.

@@ -71,10 +71,12 @@ type Revocation struct {
 	NextPoint [33]byte
 }
 
-// PreimageLearned: update_fulfill_htlc with the right preimage was received (rule 10). Final, whatever happens to the HTLC.
+// PreimageLearned: update_fulfill_htlc with the right preimage was received (rule 10), or a confirmed transaction reveals it. Final, whatever
+// happens to the HTLC.
 type PreimageLearned struct {
 	HTLCID   uint64
 	Preimage ln.Preimage
+	OnChain  bool
 }
 
 // Decided: what happens to an inbound HTLC, durable before it is sent (rules 12, 13).
@@ -116,6 +118,7 @@ type FundingSpent struct {
 	Txid   chainhash.Hash
 	Height uint32
 	Spend  SpendKind
+	Tx     *wire.MsgTx
 }
 
 // FundingUnspent: a reorganisation took the spending transaction out.

@@ -21,4 +21,5 @@ type ForwardSource struct {
 	Channel      ChannelID
 	HTLCID       uint64
 	SharedSecret [32]byte // to wrap an error on its way upstream
+	CLTVExpiry   uint32   // of the inbound HTLC: the height by which it must be resolved
 }

@@ -337,6 +337,7 @@ type RevokedHTLC struct {
 	AmountMsat    uint64                 `protobuf:"varint,2,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
 	Hash          []byte                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
 	CltvExpiry    uint32                 `protobuf:"varint,4,opt,name=cltv_expiry,json=cltvExpiry,proto3" json:"cltv_expiry,omitempty"`
+	HtlcId        uint64                 `protobuf:"varint,5,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +396,13 @@ func (x *RevokedHTLC) GetHash() []byte {
 func (x *RevokedHTLC) GetCltvExpiry() uint32 {
 	if x != nil {
 		return x.CltvExpiry
+	}
+	return 0
+}
+
+func (x *RevokedHTLC) GetHtlcId() uint64 {
+	if x != nil {
+		return x.HtlcId
 	}
 	return 0
 }
@@ -621,6 +629,14 @@ type Update struct {
 	//	*Update_BlockSeen
 	//	*Update_FundingSpent
 	//	*Update_FundingUnspent
+	//	*Update_RevokedRead
+	//	*Update_OutputSpent
+	//	*Update_OutputUnspent
+	//	*Update_ClaimSigned
+	//	*Update_ClaimEnded
+	//	*Update_HtlcEnded
+	//	*Update_HtlcFailedEarly
+	//	*Update_OutputsSpendable
 	Kind          isUpdate_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -834,6 +850,78 @@ func (x *Update) GetFundingUnspent() *Nothing {
 	return nil
 }
 
+func (x *Update) GetRevokedRead() *RevokedCommitment {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_RevokedRead); ok {
+			return x.RevokedRead
+		}
+	}
+	return nil
+}
+
+func (x *Update) GetOutputSpent() *OutputSpent {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_OutputSpent); ok {
+			return x.OutputSpent
+		}
+	}
+	return nil
+}
+
+func (x *Update) GetOutputUnspent() *OutPoint {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_OutputUnspent); ok {
+			return x.OutputUnspent
+		}
+	}
+	return nil
+}
+
+func (x *Update) GetClaimSigned() *ClaimSigned {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_ClaimSigned); ok {
+			return x.ClaimSigned
+		}
+	}
+	return nil
+}
+
+func (x *Update) GetClaimEnded() uint64 {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_ClaimEnded); ok {
+			return x.ClaimEnded
+		}
+	}
+	return 0
+}
+
+func (x *Update) GetHtlcEnded() *HTLCEnded {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_HtlcEnded); ok {
+			return x.HtlcEnded
+		}
+	}
+	return nil
+}
+
+func (x *Update) GetHtlcFailedEarly() uint64 {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_HtlcFailedEarly); ok {
+			return x.HtlcFailedEarly
+		}
+	}
+	return 0
+}
+
+func (x *Update) GetOutputsSpendable() *OutPoints {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_OutputsSpendable); ok {
+			return x.OutputsSpendable
+		}
+	}
+	return nil
+}
+
 type isUpdate_Kind interface {
 	isUpdate_Kind()
 }
@@ -914,6 +1002,38 @@ type Update_FundingUnspent struct {
 	FundingUnspent *Nothing `protobuf:"bytes,19,opt,name=funding_unspent,json=fundingUnspent,proto3,oneof"`
 }
 
+type Update_RevokedRead struct {
+	RevokedRead *RevokedCommitment `protobuf:"bytes,20,opt,name=revoked_read,json=revokedRead,proto3,oneof"`
+}
+
+type Update_OutputSpent struct {
+	OutputSpent *OutputSpent `protobuf:"bytes,21,opt,name=output_spent,json=outputSpent,proto3,oneof"`
+}
+
+type Update_OutputUnspent struct {
+	OutputUnspent *OutPoint `protobuf:"bytes,22,opt,name=output_unspent,json=outputUnspent,proto3,oneof"`
+}
+
+type Update_ClaimSigned struct {
+	ClaimSigned *ClaimSigned `protobuf:"bytes,23,opt,name=claim_signed,json=claimSigned,proto3,oneof"`
+}
+
+type Update_ClaimEnded struct {
+	ClaimEnded uint64 `protobuf:"varint,24,opt,name=claim_ended,json=claimEnded,proto3,oneof"` // its id
+}
+
+type Update_HtlcEnded struct {
+	HtlcEnded *HTLCEnded `protobuf:"bytes,25,opt,name=htlc_ended,json=htlcEnded,proto3,oneof"`
+}
+
+type Update_HtlcFailedEarly struct {
+	HtlcFailedEarly uint64 `protobuf:"varint,26,opt,name=htlc_failed_early,json=htlcFailedEarly,proto3,oneof"` // the htlc id
+}
+
+type Update_OutputsSpendable struct {
+	OutputsSpendable *OutPoints `protobuf:"bytes,27,opt,name=outputs_spendable,json=outputsSpendable,proto3,oneof"`
+}
+
 func (*Update_Opened) isUpdate_Kind() {}
 
 func (*Update_FundingConfirmed) isUpdate_Kind() {}
@@ -951,6 +1071,22 @@ func (*Update_BlockSeen) isUpdate_Kind() {}
 func (*Update_FundingSpent) isUpdate_Kind() {}
 
 func (*Update_FundingUnspent) isUpdate_Kind() {}
+
+func (*Update_RevokedRead) isUpdate_Kind() {}
+
+func (*Update_OutputSpent) isUpdate_Kind() {}
+
+func (*Update_OutputUnspent) isUpdate_Kind() {}
+
+func (*Update_ClaimSigned) isUpdate_Kind() {}
+
+func (*Update_ClaimEnded) isUpdate_Kind() {}
+
+func (*Update_HtlcEnded) isUpdate_Kind() {}
+
+func (*Update_HtlcFailedEarly) isUpdate_Kind() {}
+
+func (*Update_OutputsSpendable) isUpdate_Kind() {}
 
 // Nothing is the content of an update that says it all by its kind.
 type Nothing struct {
@@ -1429,6 +1565,7 @@ type PreimageLearned struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	HtlcId        uint64                 `protobuf:"varint,1,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
 	Preimage      []byte                 `protobuf:"bytes,2,opt,name=preimage,proto3" json:"preimage,omitempty"`
+	OnChain       bool                   `protobuf:"varint,3,opt,name=on_chain,json=onChain,proto3" json:"on_chain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1475,6 +1612,13 @@ func (x *PreimageLearned) GetPreimage() []byte {
 		return x.Preimage
 	}
 	return nil
+}
+
+func (x *PreimageLearned) GetOnChain() bool {
+	if x != nil {
+		return x.OnChain
+	}
+	return false
 }
 
 type Decided struct {
@@ -1638,6 +1782,7 @@ type FundingSpent struct {
 	Txid          []byte                 `protobuf:"bytes,1,opt,name=txid,proto3" json:"txid,omitempty"`
 	Height        uint32                 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
 	Spend         uint32                 `protobuf:"varint,3,opt,name=spend,proto3" json:"spend,omitempty"` // facts.SpendKind
+	Tx            []byte                 `protobuf:"bytes,4,opt,name=tx,proto3" json:"tx,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1693,6 +1838,339 @@ func (x *FundingSpent) GetSpend() uint32 {
 	return 0
 }
 
+func (x *FundingSpent) GetTx() []byte {
+	if x != nil {
+		return x.Tx
+	}
+	return nil
+}
+
+type OutPoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Txid          []byte                 `protobuf:"bytes,1,opt,name=txid,proto3" json:"txid,omitempty"`
+	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutPoint) Reset() {
+	*x = OutPoint{}
+	mi := &file_recordspb_monitor_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutPoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutPoint) ProtoMessage() {}
+
+func (x *OutPoint) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutPoint.ProtoReflect.Descriptor instead.
+func (*OutPoint) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *OutPoint) GetTxid() []byte {
+	if x != nil {
+		return x.Txid
+	}
+	return nil
+}
+
+func (x *OutPoint) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type OutPoints struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Outputs       []*OutPoint            `protobuf:"bytes,1,rep,name=outputs,proto3" json:"outputs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutPoints) Reset() {
+	*x = OutPoints{}
+	mi := &file_recordspb_monitor_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutPoints) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutPoints) ProtoMessage() {}
+
+func (x *OutPoints) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutPoints.ProtoReflect.Descriptor instead.
+func (*OutPoints) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *OutPoints) GetOutputs() []*OutPoint {
+	if x != nil {
+		return x.Outputs
+	}
+	return nil
+}
+
+// OutputSpent is a confirmed spend of an output that the monitor watches.
+type OutputSpent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Output        *OutPoint              `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`
+	Txid          []byte                 `protobuf:"bytes,2,opt,name=txid,proto3" json:"txid,omitempty"` // of the spender
+	Input         uint32                 `protobuf:"varint,3,opt,name=input,proto3" json:"input,omitempty"`
+	Height        uint32                 `protobuf:"varint,4,opt,name=height,proto3" json:"height,omitempty"`
+	Preimage      []byte                 `protobuf:"bytes,5,opt,name=preimage,proto3" json:"preimage,omitempty"` // empty if it reveals none
+	Ours          bool                   `protobuf:"varint,6,opt,name=ours,proto3" json:"ours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputSpent) Reset() {
+	*x = OutputSpent{}
+	mi := &file_recordspb_monitor_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputSpent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputSpent) ProtoMessage() {}
+
+func (x *OutputSpent) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputSpent.ProtoReflect.Descriptor instead.
+func (*OutputSpent) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *OutputSpent) GetOutput() *OutPoint {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *OutputSpent) GetTxid() []byte {
+	if x != nil {
+		return x.Txid
+	}
+	return nil
+}
+
+func (x *OutputSpent) GetInput() uint32 {
+	if x != nil {
+		return x.Input
+	}
+	return 0
+}
+
+func (x *OutputSpent) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *OutputSpent) GetPreimage() []byte {
+	if x != nil {
+		return x.Preimage
+	}
+	return nil
+}
+
+func (x *OutputSpent) GetOurs() bool {
+	if x != nil {
+		return x.Ours
+	}
+	return false
+}
+
+// ClaimSigned is a transaction of ours that claims outputs.
+type ClaimSigned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tx            []byte                 `protobuf:"bytes,2,opt,name=tx,proto3" json:"tx,omitempty"`
+	FeeSat        uint64                 `protobuf:"varint,3,opt,name=fee_sat,json=feeSat,proto3" json:"fee_sat,omitempty"`
+	FeePerKw      uint32                 `protobuf:"varint,4,opt,name=fee_per_kw,json=feePerKw,proto3" json:"fee_per_kw,omitempty"`
+	Height        uint32                 `protobuf:"varint,5,opt,name=height,proto3" json:"height,omitempty"`
+	Deadline      uint32                 `protobuf:"varint,6,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimSigned) Reset() {
+	*x = ClaimSigned{}
+	mi := &file_recordspb_monitor_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimSigned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimSigned) ProtoMessage() {}
+
+func (x *ClaimSigned) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimSigned.ProtoReflect.Descriptor instead.
+func (*ClaimSigned) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ClaimSigned) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ClaimSigned) GetTx() []byte {
+	if x != nil {
+		return x.Tx
+	}
+	return nil
+}
+
+func (x *ClaimSigned) GetFeeSat() uint64 {
+	if x != nil {
+		return x.FeeSat
+	}
+	return 0
+}
+
+func (x *ClaimSigned) GetFeePerKw() uint32 {
+	if x != nil {
+		return x.FeePerKw
+	}
+	return 0
+}
+
+func (x *ClaimSigned) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *ClaimSigned) GetDeadline() uint32 {
+	if x != nil {
+		return x.Deadline
+	}
+	return 0
+}
+
+type HTLCEnded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Outbound      bool                   `protobuf:"varint,1,opt,name=outbound,proto3" json:"outbound,omitempty"`
+	HtlcId        uint64                 `protobuf:"varint,2,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
+	Fulfilled     bool                   `protobuf:"varint,3,opt,name=fulfilled,proto3" json:"fulfilled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HTLCEnded) Reset() {
+	*x = HTLCEnded{}
+	mi := &file_recordspb_monitor_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HTLCEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HTLCEnded) ProtoMessage() {}
+
+func (x *HTLCEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HTLCEnded.ProtoReflect.Descriptor instead.
+func (*HTLCEnded) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *HTLCEnded) GetOutbound() bool {
+	if x != nil {
+		return x.Outbound
+	}
+	return false
+}
+
+func (x *HTLCEnded) GetHtlcId() uint64 {
+	if x != nil {
+		return x.HtlcId
+	}
+	return 0
+}
+
+func (x *HTLCEnded) GetFulfilled() bool {
+	if x != nil {
+		return x.Fulfilled
+	}
+	return false
+}
+
 type HTLC struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1704,13 +2182,15 @@ type HTLC struct {
 	Source        *Source                `protobuf:"bytes,7,opt,name=source,proto3" json:"source,omitempty"`
 	Preimage      []byte                 `protobuf:"bytes,8,opt,name=preimage,proto3" json:"preimage,omitempty"`
 	Resolution    *Resolution            `protobuf:"bytes,9,opt,name=resolution,proto3" json:"resolution,omitempty"`
+	Fate          uint32                 `protobuf:"varint,10,opt,name=fate,proto3" json:"fate,omitempty"` // facts.Fate
+	FailedEarly   bool                   `protobuf:"varint,11,opt,name=failed_early,json=failedEarly,proto3" json:"failed_early,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HTLC) Reset() {
 	*x = HTLC{}
-	mi := &file_recordspb_monitor_proto_msgTypes[21]
+	mi := &file_recordspb_monitor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +2202,7 @@ func (x *HTLC) String() string {
 func (*HTLC) ProtoMessage() {}
 
 func (x *HTLC) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[21]
+	mi := &file_recordspb_monitor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +2215,7 @@ func (x *HTLC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTLC.ProtoReflect.Descriptor instead.
 func (*HTLC) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{21}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HTLC) GetId() uint64 {
@@ -1801,6 +2281,20 @@ func (x *HTLC) GetResolution() *Resolution {
 	return nil
 }
 
+func (x *HTLC) GetFate() uint32 {
+	if x != nil {
+		return x.Fate
+	}
+	return 0
+}
+
+func (x *HTLC) GetFailedEarly() bool {
+	if x != nil {
+		return x.FailedEarly
+	}
+	return false
+}
+
 // Resolution ends an HTLC.
 type Resolution struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1817,7 +2311,7 @@ type Resolution struct {
 
 func (x *Resolution) Reset() {
 	*x = Resolution{}
-	mi := &file_recordspb_monitor_proto_msgTypes[22]
+	mi := &file_recordspb_monitor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +2323,7 @@ func (x *Resolution) String() string {
 func (*Resolution) ProtoMessage() {}
 
 func (x *Resolution) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[22]
+	mi := &file_recordspb_monitor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +2336,7 @@ func (x *Resolution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolution.ProtoReflect.Descriptor instead.
 func (*Resolution) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{22}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Resolution) GetHow() isResolution_How {
@@ -1918,7 +2412,7 @@ type Malformed struct {
 
 func (x *Malformed) Reset() {
 	*x = Malformed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[23]
+	mi := &file_recordspb_monitor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2424,7 @@ func (x *Malformed) String() string {
 func (*Malformed) ProtoMessage() {}
 
 func (x *Malformed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[23]
+	mi := &file_recordspb_monitor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2437,7 @@ func (x *Malformed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Malformed.ProtoReflect.Descriptor instead.
 func (*Malformed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{23}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Malformed) GetOnionSha256() []byte {
@@ -1970,7 +2464,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_recordspb_monitor_proto_msgTypes[24]
+	mi := &file_recordspb_monitor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2476,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[24]
+	mi := &file_recordspb_monitor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2489,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{24}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Part) GetChannelId() []byte {
@@ -2026,7 +2520,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_recordspb_monitor_proto_msgTypes[25]
+	mi := &file_recordspb_monitor_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2038,7 +2532,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[25]
+	mi := &file_recordspb_monitor_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2051,7 +2545,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{25}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Source) GetOf() isSource_Of {
@@ -2108,7 +2602,7 @@ type PaymentSource struct {
 
 func (x *PaymentSource) Reset() {
 	*x = PaymentSource{}
-	mi := &file_recordspb_monitor_proto_msgTypes[26]
+	mi := &file_recordspb_monitor_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2614,7 @@ func (x *PaymentSource) String() string {
 func (*PaymentSource) ProtoMessage() {}
 
 func (x *PaymentSource) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[26]
+	mi := &file_recordspb_monitor_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2627,7 @@ func (x *PaymentSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentSource.ProtoReflect.Descriptor instead.
 func (*PaymentSource) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{26}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PaymentSource) GetPaymentId() []byte {
@@ -2176,13 +2670,14 @@ type ForwardSource struct {
 	ChannelId     []byte                 `protobuf:"bytes,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	HtlcId        uint64                 `protobuf:"varint,2,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
 	SharedSecret  []byte                 `protobuf:"bytes,3,opt,name=shared_secret,json=sharedSecret,proto3" json:"shared_secret,omitempty"`
+	CltvExpiry    uint32                 `protobuf:"varint,4,opt,name=cltv_expiry,json=cltvExpiry,proto3" json:"cltv_expiry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ForwardSource) Reset() {
 	*x = ForwardSource{}
-	mi := &file_recordspb_monitor_proto_msgTypes[27]
+	mi := &file_recordspb_monitor_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2194,7 +2689,7 @@ func (x *ForwardSource) String() string {
 func (*ForwardSource) ProtoMessage() {}
 
 func (x *ForwardSource) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[27]
+	mi := &file_recordspb_monitor_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2207,7 +2702,7 @@ func (x *ForwardSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardSource.ProtoReflect.Descriptor instead.
 func (*ForwardSource) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{27}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ForwardSource) GetChannelId() []byte {
@@ -2231,6 +2726,13 @@ func (x *ForwardSource) GetSharedSecret() []byte {
 	return nil
 }
 
+func (x *ForwardSource) GetCltvExpiry() uint32 {
+	if x != nil {
+		return x.CltvExpiry
+	}
+	return 0
+}
+
 // Event is one of facts.Event.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2244,6 +2746,7 @@ type Event struct {
 	//	*Event_HolderForceClosed
 	//	*Event_ChannelPending
 	//	*Event_ChannelReady
+	//	*Event_SpendableOutputs
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2251,7 +2754,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_recordspb_monitor_proto_msgTypes[28]
+	mi := &file_recordspb_monitor_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2766,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[28]
+	mi := &file_recordspb_monitor_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2779,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{28}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -2356,6 +2859,15 @@ func (x *Event) GetChannelReady() *Nothing {
 	return nil
 }
 
+func (x *Event) GetSpendableOutputs() *SpendableOutputs {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_SpendableOutputs); ok {
+			return x.SpendableOutputs
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -2388,6 +2900,10 @@ type Event_ChannelReady struct {
 	ChannelReady *Nothing `protobuf:"bytes,8,opt,name=channel_ready,json=channelReady,proto3,oneof"`
 }
 
+type Event_SpendableOutputs struct {
+	SpendableOutputs *SpendableOutputs `protobuf:"bytes,9,opt,name=spendable_outputs,json=spendableOutputs,proto3,oneof"`
+}
+
 func (*Event_Claimed) isEvent_Kind() {}
 
 func (*Event_Failed) isEvent_Kind() {}
@@ -2401,6 +2917,146 @@ func (*Event_HolderForceClosed) isEvent_Kind() {}
 func (*Event_ChannelPending) isEvent_Kind() {}
 
 func (*Event_ChannelReady) isEvent_Kind() {}
+
+func (*Event_SpendableOutputs) isEvent_Kind() {}
+
+type SpendableOutputs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Outputs       []*SpendableOutput     `protobuf:"bytes,1,rep,name=outputs,proto3" json:"outputs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpendableOutputs) Reset() {
+	*x = SpendableOutputs{}
+	mi := &file_recordspb_monitor_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpendableOutputs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpendableOutputs) ProtoMessage() {}
+
+func (x *SpendableOutputs) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpendableOutputs.ProtoReflect.Descriptor instead.
+func (*SpendableOutputs) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SpendableOutputs) GetOutputs() []*SpendableOutput {
+	if x != nil {
+		return x.Outputs
+	}
+	return nil
+}
+
+// SpendableOutput is an output of the holder's with all that it takes to spend
+// it.
+type SpendableOutput struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Output        *OutPoint              `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`
+	ValueSat      uint64                 `protobuf:"varint,2,opt,name=value_sat,json=valueSat,proto3" json:"value_sat,omitempty"`
+	Kind          uint32                 `protobuf:"varint,3,opt,name=kind,proto3" json:"kind,omitempty"` // facts.SpendableKind
+	KeyIndex      uint32                 `protobuf:"varint,4,opt,name=key_index,json=keyIndex,proto3" json:"key_index,omitempty"`
+	WitnessScript []byte                 `protobuf:"bytes,5,opt,name=witness_script,json=witnessScript,proto3" json:"witness_script,omitempty"`
+	Sequence      uint32                 `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Point         []byte                 `protobuf:"bytes,7,opt,name=point,proto3" json:"point,omitempty"` // empty unless the output is delayed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpendableOutput) Reset() {
+	*x = SpendableOutput{}
+	mi := &file_recordspb_monitor_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpendableOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpendableOutput) ProtoMessage() {}
+
+func (x *SpendableOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpendableOutput.ProtoReflect.Descriptor instead.
+func (*SpendableOutput) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SpendableOutput) GetOutput() *OutPoint {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *SpendableOutput) GetValueSat() uint64 {
+	if x != nil {
+		return x.ValueSat
+	}
+	return 0
+}
+
+func (x *SpendableOutput) GetKind() uint32 {
+	if x != nil {
+		return x.Kind
+	}
+	return 0
+}
+
+func (x *SpendableOutput) GetKeyIndex() uint32 {
+	if x != nil {
+		return x.KeyIndex
+	}
+	return 0
+}
+
+func (x *SpendableOutput) GetWitnessScript() []byte {
+	if x != nil {
+		return x.WitnessScript
+	}
+	return nil
+}
+
+func (x *SpendableOutput) GetSequence() uint32 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *SpendableOutput) GetPoint() []byte {
+	if x != nil {
+		return x.Point
+	}
+	return nil
+}
 
 type Claimed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2416,7 +3072,7 @@ type Claimed struct {
 
 func (x *Claimed) Reset() {
 	*x = Claimed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[29]
+	mi := &file_recordspb_monitor_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +3084,7 @@ func (x *Claimed) String() string {
 func (*Claimed) ProtoMessage() {}
 
 func (x *Claimed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[29]
+	mi := &file_recordspb_monitor_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +3097,7 @@ func (x *Claimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claimed.ProtoReflect.Descriptor instead.
 func (*Claimed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{29}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Claimed) GetHtlcId() uint64 {
@@ -2500,7 +3156,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[30]
+	mi := &file_recordspb_monitor_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2512,7 +3168,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[30]
+	mi := &file_recordspb_monitor_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2525,7 +3181,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{30}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Failed) GetHtlcId() uint64 {
@@ -2584,7 +3240,7 @@ type HTLCAccepted struct {
 
 func (x *HTLCAccepted) Reset() {
 	*x = HTLCAccepted{}
-	mi := &file_recordspb_monitor_proto_msgTypes[31]
+	mi := &file_recordspb_monitor_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2596,7 +3252,7 @@ func (x *HTLCAccepted) String() string {
 func (*HTLCAccepted) ProtoMessage() {}
 
 func (x *HTLCAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[31]
+	mi := &file_recordspb_monitor_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2609,7 +3265,7 @@ func (x *HTLCAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTLCAccepted.ProtoReflect.Descriptor instead.
 func (*HTLCAccepted) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{31}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HTLCAccepted) GetHtlcId() uint64 {
@@ -2658,7 +3314,7 @@ type CommitmentTxConfirmed struct {
 
 func (x *CommitmentTxConfirmed) Reset() {
 	*x = CommitmentTxConfirmed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[32]
+	mi := &file_recordspb_monitor_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +3326,7 @@ func (x *CommitmentTxConfirmed) String() string {
 func (*CommitmentTxConfirmed) ProtoMessage() {}
 
 func (x *CommitmentTxConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[32]
+	mi := &file_recordspb_monitor_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +3339,7 @@ func (x *CommitmentTxConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitmentTxConfirmed.ProtoReflect.Descriptor instead.
 func (*CommitmentTxConfirmed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{32}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CommitmentTxConfirmed) GetTxid() []byte {
@@ -2741,13 +3397,14 @@ type Channel struct {
 	Spent                 *FundingSpent          `protobuf:"bytes,29,opt,name=spent,proto3" json:"spent,omitempty"`
 	Seen                  *Block                 `protobuf:"bytes,30,opt,name=seen,proto3" json:"seen,omitempty"`
 	WasSpent              bool                   `protobuf:"varint,31,opt,name=was_spent,json=wasSpent,proto3" json:"was_spent,omitempty"`
+	OnChain               *OnChain               `protobuf:"bytes,32,opt,name=on_chain,json=onChain,proto3" json:"on_chain,omitempty"` // unset while there is nothing of it
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_recordspb_monitor_proto_msgTypes[33]
+	mi := &file_recordspb_monitor_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2759,7 +3416,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[33]
+	mi := &file_recordspb_monitor_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2772,7 +3429,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{33}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Channel) GetStatic() *Static {
@@ -2992,6 +3649,82 @@ func (x *Channel) GetWasSpent() bool {
 	return false
 }
 
+func (x *Channel) GetOnChain() *OnChain {
+	if x != nil {
+		return x.OnChain
+	}
+	return nil
+}
+
+// OnChain is facts.OnChain.
+type OnChain struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revoked       *RevokedCommitment     `protobuf:"bytes,1,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Spends        []*OutputSpent         `protobuf:"bytes,2,rep,name=spends,proto3" json:"spends,omitempty"`       // by txid and index
+	Claims        []*ClaimSigned         `protobuf:"bytes,3,rep,name=claims,proto3" json:"claims,omitempty"`       // by id
+	Spendable     []*OutPoint            `protobuf:"bytes,4,rep,name=spendable,proto3" json:"spendable,omitempty"` // by txid and index
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OnChain) Reset() {
+	*x = OnChain{}
+	mi := &file_recordspb_monitor_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OnChain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OnChain) ProtoMessage() {}
+
+func (x *OnChain) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OnChain.ProtoReflect.Descriptor instead.
+func (*OnChain) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *OnChain) GetRevoked() *RevokedCommitment {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
+}
+
+func (x *OnChain) GetSpends() []*OutputSpent {
+	if x != nil {
+		return x.Spends
+	}
+	return nil
+}
+
+func (x *OnChain) GetClaims() []*ClaimSigned {
+	if x != nil {
+		return x.Claims
+	}
+	return nil
+}
+
+func (x *OnChain) GetSpendable() []*OutPoint {
+	if x != nil {
+		return x.Spendable
+	}
+	return nil
+}
+
 type FeeUpdate struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FeePerKw      uint32                 `protobuf:"varint,1,opt,name=fee_per_kw,json=feePerKw,proto3" json:"fee_per_kw,omitempty"`
@@ -3002,7 +3735,7 @@ type FeeUpdate struct {
 
 func (x *FeeUpdate) Reset() {
 	*x = FeeUpdate{}
-	mi := &file_recordspb_monitor_proto_msgTypes[34]
+	mi := &file_recordspb_monitor_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3747,7 @@ func (x *FeeUpdate) String() string {
 func (*FeeUpdate) ProtoMessage() {}
 
 func (x *FeeUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[34]
+	mi := &file_recordspb_monitor_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3760,7 @@ func (x *FeeUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeeUpdate.ProtoReflect.Descriptor instead.
 func (*FeeUpdate) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{34}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FeeUpdate) GetFeePerKw() uint32 {
@@ -3073,7 +3806,7 @@ type Static struct {
 
 func (x *Static) Reset() {
 	*x = Static{}
-	mi := &file_recordspb_monitor_proto_msgTypes[35]
+	mi := &file_recordspb_monitor_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3085,7 +3818,7 @@ func (x *Static) String() string {
 func (*Static) ProtoMessage() {}
 
 func (x *Static) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[35]
+	mi := &file_recordspb_monitor_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3098,7 +3831,7 @@ func (x *Static) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Static.ProtoReflect.Descriptor instead.
 func (*Static) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{35}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Static) GetChannelId() []byte {
@@ -3257,7 +3990,7 @@ type Side struct {
 
 func (x *Side) Reset() {
 	*x = Side{}
-	mi := &file_recordspb_monitor_proto_msgTypes[36]
+	mi := &file_recordspb_monitor_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3269,7 +4002,7 @@ func (x *Side) String() string {
 func (*Side) ProtoMessage() {}
 
 func (x *Side) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[36]
+	mi := &file_recordspb_monitor_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3282,7 +4015,7 @@ func (x *Side) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Side.ProtoReflect.Descriptor instead.
 func (*Side) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{36}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Side) GetFundingKey() []byte {
@@ -3398,14 +4131,15 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x11RevokedCommitment\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x125\n" +
-	"\x05htlcs\x18\x03 \x03(\v2\x1f.lnactor.records.v1.RevokedHTLCR\x05htlcs\"}\n" +
+	"\x05htlcs\x18\x03 \x03(\v2\x1f.lnactor.records.v1.RevokedHTLCR\x05htlcs\"\x96\x01\n" +
 	"\vRevokedHTLC\x12\x18\n" +
 	"\aoffered\x18\x01 \x01(\bR\aoffered\x12\x1f\n" +
 	"\vamount_msat\x18\x02 \x01(\x04R\n" +
 	"amountMsat\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x1f\n" +
 	"\vcltv_expiry\x18\x04 \x01(\rR\n" +
-	"cltvExpiry\"\x86\x02\n" +
+	"cltvExpiry\x12\x17\n" +
+	"\ahtlc_id\x18\x05 \x01(\x04R\x06htlcId\"\x86\x02\n" +
 	"\n" +
 	"OutcomeRow\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1d\n" +
@@ -3429,8 +4163,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x1f\n" +
 	"\vamount_msat\x18\x05 \x01(\x04R\n" +
 	"amountMsat\x12\x1c\n" +
-	"\tfulfilled\x18\x06 \x01(\bR\tfulfilled\"\x9b\n" +
-	"\n" +
+	"\tfulfilled\x18\x06 \x01(\bR\tfulfilled\"\x99\x0e\n" +
 	"\x06Update\x124\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1a.lnactor.records.v1.OpenedH\x00R\x06opened\x12S\n" +
 	"\x11funding_confirmed\x18\x02 \x01(\v2$.lnactor.records.v1.FundingConfirmedH\x00R\x10fundingConfirmed\x12N\n" +
@@ -3454,7 +4187,17 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\n" +
 	"block_seen\x18\x11 \x01(\v2\x19.lnactor.records.v1.BlockH\x00R\tblockSeen\x12G\n" +
 	"\rfunding_spent\x18\x12 \x01(\v2 .lnactor.records.v1.FundingSpentH\x00R\ffundingSpent\x12F\n" +
-	"\x0ffunding_unspent\x18\x13 \x01(\v2\x1b.lnactor.records.v1.NothingH\x00R\x0efundingUnspentB\x06\n" +
+	"\x0ffunding_unspent\x18\x13 \x01(\v2\x1b.lnactor.records.v1.NothingH\x00R\x0efundingUnspent\x12J\n" +
+	"\frevoked_read\x18\x14 \x01(\v2%.lnactor.records.v1.RevokedCommitmentH\x00R\vrevokedRead\x12D\n" +
+	"\foutput_spent\x18\x15 \x01(\v2\x1f.lnactor.records.v1.OutputSpentH\x00R\voutputSpent\x12E\n" +
+	"\x0eoutput_unspent\x18\x16 \x01(\v2\x1c.lnactor.records.v1.OutPointH\x00R\routputUnspent\x12D\n" +
+	"\fclaim_signed\x18\x17 \x01(\v2\x1f.lnactor.records.v1.ClaimSignedH\x00R\vclaimSigned\x12!\n" +
+	"\vclaim_ended\x18\x18 \x01(\x04H\x00R\n" +
+	"claimEnded\x12>\n" +
+	"\n" +
+	"htlc_ended\x18\x19 \x01(\v2\x1d.lnactor.records.v1.HTLCEndedH\x00R\thtlcEnded\x12,\n" +
+	"\x11htlc_failed_early\x18\x1a \x01(\x04H\x00R\x0fhtlcFailedEarly\x12L\n" +
+	"\x11outputs_spendable\x18\x1b \x01(\v2\x1d.lnactor.records.v1.OutPointsH\x00R\x10outputsSpendableB\x06\n" +
 	"\x04kind\"\t\n" +
 	"\aNothing\"\xa7\x02\n" +
 	"\x06Opened\x122\n" +
@@ -3496,10 +4239,11 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"Revocation\x12\x16\n" +
 	"\x06secret\x18\x01 \x01(\fR\x06secret\x12\x1d\n" +
 	"\n" +
-	"next_point\x18\x02 \x01(\fR\tnextPoint\"F\n" +
+	"next_point\x18\x02 \x01(\fR\tnextPoint\"a\n" +
 	"\x0fPreimageLearned\x12\x17\n" +
 	"\ahtlc_id\x18\x01 \x01(\x04R\x06htlcId\x12\x1a\n" +
-	"\bpreimage\x18\x02 \x01(\fR\bpreimage\"b\n" +
+	"\bpreimage\x18\x02 \x01(\fR\bpreimage\x12\x19\n" +
+	"\bon_chain\x18\x03 \x01(\bR\aonChain\"b\n" +
 	"\aDecided\x12\x17\n" +
 	"\ahtlc_id\x18\x01 \x01(\x04R\x06htlcId\x12>\n" +
 	"\n" +
@@ -3510,11 +4254,36 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x06detail\x18\x02 \x01(\fR\x06detail\"3\n" +
 	"\x05Block\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\rR\x06height\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hash\"P\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"`\n" +
 	"\fFundingSpent\x12\x12\n" +
 	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x14\n" +
-	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xa8\x02\n" +
+	"\x05spend\x18\x03 \x01(\rR\x05spend\x12\x0e\n" +
+	"\x02tx\x18\x04 \x01(\fR\x02tx\"4\n" +
+	"\bOutPoint\x12\x12\n" +
+	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\"C\n" +
+	"\tOutPoints\x126\n" +
+	"\aoutputs\x18\x01 \x03(\v2\x1c.lnactor.records.v1.OutPointR\aoutputs\"\xb5\x01\n" +
+	"\vOutputSpent\x124\n" +
+	"\x06output\x18\x01 \x01(\v2\x1c.lnactor.records.v1.OutPointR\x06output\x12\x12\n" +
+	"\x04txid\x18\x02 \x01(\fR\x04txid\x12\x14\n" +
+	"\x05input\x18\x03 \x01(\rR\x05input\x12\x16\n" +
+	"\x06height\x18\x04 \x01(\rR\x06height\x12\x1a\n" +
+	"\bpreimage\x18\x05 \x01(\fR\bpreimage\x12\x12\n" +
+	"\x04ours\x18\x06 \x01(\bR\x04ours\"\x98\x01\n" +
+	"\vClaimSigned\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x0e\n" +
+	"\x02tx\x18\x02 \x01(\fR\x02tx\x12\x17\n" +
+	"\afee_sat\x18\x03 \x01(\x04R\x06feeSat\x12\x1c\n" +
+	"\n" +
+	"fee_per_kw\x18\x04 \x01(\rR\bfeePerKw\x12\x16\n" +
+	"\x06height\x18\x05 \x01(\rR\x06height\x12\x1a\n" +
+	"\bdeadline\x18\x06 \x01(\rR\bdeadline\"^\n" +
+	"\tHTLCEnded\x12\x1a\n" +
+	"\boutbound\x18\x01 \x01(\bR\boutbound\x12\x17\n" +
+	"\ahtlc_id\x18\x02 \x01(\x04R\x06htlcId\x12\x1c\n" +
+	"\tfulfilled\x18\x03 \x01(\bR\tfulfilled\"\xdf\x02\n" +
 	"\x04HTLC\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1f\n" +
 	"\vamount_msat\x18\x02 \x01(\x04R\n" +
@@ -3528,7 +4297,10 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\bpreimage\x18\b \x01(\fR\bpreimage\x12>\n" +
 	"\n" +
 	"resolution\x18\t \x01(\v2\x1e.lnactor.records.v1.ResolutionR\n" +
-	"resolution\"\xba\x01\n" +
+	"resolution\x12\x12\n" +
+	"\x04fate\x18\n" +
+	" \x01(\rR\x04fate\x12!\n" +
+	"\ffailed_early\x18\v \x01(\bR\vfailedEarly\"\xba\x01\n" +
 	"\n" +
 	"Resolution\x12\x1c\n" +
 	"\bpreimage\x18\x01 \x01(\fH\x00R\bpreimage\x12\x18\n" +
@@ -3555,12 +4327,14 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"sessionKey\x12\x12\n" +
 	"\x04path\x18\x04 \x03(\fR\x04path\x12\x1d\n" +
 	"\n" +
-	"total_msat\x18\x05 \x01(\x04R\ttotalMsat\"l\n" +
+	"total_msat\x18\x05 \x01(\x04R\ttotalMsat\"\x8d\x01\n" +
 	"\rForwardSource\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\fR\tchannelId\x12\x17\n" +
 	"\ahtlc_id\x18\x02 \x01(\x04R\x06htlcId\x12#\n" +
-	"\rshared_secret\x18\x03 \x01(\fR\fsharedSecret\"\x9d\x04\n" +
+	"\rshared_secret\x18\x03 \x01(\fR\fsharedSecret\x12\x1f\n" +
+	"\vcltv_expiry\x18\x04 \x01(\rR\n" +
+	"cltvExpiry\"\xf2\x04\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x127\n" +
 	"\aclaimed\x18\x02 \x01(\v2\x1b.lnactor.records.v1.ClaimedH\x00R\aclaimed\x124\n" +
@@ -3569,8 +4343,19 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x17commitment_tx_confirmed\x18\x05 \x01(\v2).lnactor.records.v1.CommitmentTxConfirmedH\x00R\x15commitmentTxConfirmed\x12Q\n" +
 	"\x13holder_force_closed\x18\x06 \x01(\v2\x1f.lnactor.records.v1.ForceClosedH\x00R\x11holderForceClosed\x12F\n" +
 	"\x0fchannel_pending\x18\a \x01(\v2\x1b.lnactor.records.v1.NothingH\x00R\x0echannelPending\x12B\n" +
-	"\rchannel_ready\x18\b \x01(\v2\x1b.lnactor.records.v1.NothingH\x00R\fchannelReadyB\x06\n" +
-	"\x04kind\"\xc2\x01\n" +
+	"\rchannel_ready\x18\b \x01(\v2\x1b.lnactor.records.v1.NothingH\x00R\fchannelReady\x12S\n" +
+	"\x11spendable_outputs\x18\t \x01(\v2$.lnactor.records.v1.SpendableOutputsH\x00R\x10spendableOutputsB\x06\n" +
+	"\x04kind\"Q\n" +
+	"\x10SpendableOutputs\x12=\n" +
+	"\aoutputs\x18\x01 \x03(\v2#.lnactor.records.v1.SpendableOutputR\aoutputs\"\xee\x01\n" +
+	"\x0fSpendableOutput\x124\n" +
+	"\x06output\x18\x01 \x01(\v2\x1c.lnactor.records.v1.OutPointR\x06output\x12\x1b\n" +
+	"\tvalue_sat\x18\x02 \x01(\x04R\bvalueSat\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\rR\x04kind\x12\x1b\n" +
+	"\tkey_index\x18\x04 \x01(\rR\bkeyIndex\x12%\n" +
+	"\x0ewitness_script\x18\x05 \x01(\fR\rwitnessScript\x12\x1a\n" +
+	"\bsequence\x18\x06 \x01(\rR\bsequence\x12\x14\n" +
+	"\x05point\x18\a \x01(\fR\x05point\"\xc2\x01\n" +
 	"\aClaimed\x12\x17\n" +
 	"\ahtlc_id\x18\x01 \x01(\x04R\x06htlcId\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x122\n" +
@@ -3600,8 +4385,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x15CommitmentTxConfirmed\x12\x12\n" +
 	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x14\n" +
-	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xfc\n" +
-	"\n" +
+	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xb4\v\n" +
 	"\aChannel\x122\n" +
 	"\x06static\x18\x01 \x01(\v2\x1a.lnactor.records.v1.StaticR\x06static\x12#\n" +
 	"\rholder_number\x18\x02 \x01(\x04R\fholderNumber\x12\x1d\n" +
@@ -3639,7 +4423,13 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\rproven_behind\x18\x1c \x01(\bR\fprovenBehind\x126\n" +
 	"\x05spent\x18\x1d \x01(\v2 .lnactor.records.v1.FundingSpentR\x05spent\x12-\n" +
 	"\x04seen\x18\x1e \x01(\v2\x19.lnactor.records.v1.BlockR\x04seen\x12\x1b\n" +
-	"\twas_spent\x18\x1f \x01(\bR\bwasSpent\"?\n" +
+	"\twas_spent\x18\x1f \x01(\bR\bwasSpent\x126\n" +
+	"\bon_chain\x18  \x01(\v2\x1b.lnactor.records.v1.OnChainR\aonChain\"\xf8\x01\n" +
+	"\aOnChain\x12?\n" +
+	"\arevoked\x18\x01 \x01(\v2%.lnactor.records.v1.RevokedCommitmentR\arevoked\x127\n" +
+	"\x06spends\x18\x02 \x03(\v2\x1f.lnactor.records.v1.OutputSpentR\x06spends\x127\n" +
+	"\x06claims\x18\x03 \x03(\v2\x1f.lnactor.records.v1.ClaimSignedR\x06claims\x12:\n" +
+	"\tspendable\x18\x04 \x03(\v2\x1c.lnactor.records.v1.OutPointR\tspendable\"?\n" +
 	"\tFeeUpdate\x12\x1c\n" +
 	"\n" +
 	"fee_per_kw\x18\x01 \x01(\rR\bfeePerKw\x12\x14\n" +
@@ -3696,7 +4486,7 @@ func file_recordspb_monitor_proto_rawDescGZIP() []byte {
 	return file_recordspb_monitor_proto_rawDescData
 }
 
-var file_recordspb_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_recordspb_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_recordspb_monitor_proto_goTypes = []any{
 	(*MonitorRecord)(nil),          // 0: lnactor.records.v1.MonitorRecord
 	(*MonitorSnapshot)(nil),        // 1: lnactor.records.v1.MonitorSnapshot
@@ -3719,30 +4509,38 @@ var file_recordspb_monitor_proto_goTypes = []any{
 	(*ForceClosed)(nil),            // 18: lnactor.records.v1.ForceClosed
 	(*Block)(nil),                  // 19: lnactor.records.v1.Block
 	(*FundingSpent)(nil),           // 20: lnactor.records.v1.FundingSpent
-	(*HTLC)(nil),                   // 21: lnactor.records.v1.HTLC
-	(*Resolution)(nil),             // 22: lnactor.records.v1.Resolution
-	(*Malformed)(nil),              // 23: lnactor.records.v1.Malformed
-	(*Part)(nil),                   // 24: lnactor.records.v1.Part
-	(*Source)(nil),                 // 25: lnactor.records.v1.Source
-	(*PaymentSource)(nil),          // 26: lnactor.records.v1.PaymentSource
-	(*ForwardSource)(nil),          // 27: lnactor.records.v1.ForwardSource
-	(*Event)(nil),                  // 28: lnactor.records.v1.Event
-	(*Claimed)(nil),                // 29: lnactor.records.v1.Claimed
-	(*Failed)(nil),                 // 30: lnactor.records.v1.Failed
-	(*HTLCAccepted)(nil),           // 31: lnactor.records.v1.HTLCAccepted
-	(*CommitmentTxConfirmed)(nil),  // 32: lnactor.records.v1.CommitmentTxConfirmed
-	(*Channel)(nil),                // 33: lnactor.records.v1.Channel
-	(*FeeUpdate)(nil),              // 34: lnactor.records.v1.FeeUpdate
-	(*Static)(nil),                 // 35: lnactor.records.v1.Static
-	(*Side)(nil),                   // 36: lnactor.records.v1.Side
+	(*OutPoint)(nil),               // 21: lnactor.records.v1.OutPoint
+	(*OutPoints)(nil),              // 22: lnactor.records.v1.OutPoints
+	(*OutputSpent)(nil),            // 23: lnactor.records.v1.OutputSpent
+	(*ClaimSigned)(nil),            // 24: lnactor.records.v1.ClaimSigned
+	(*HTLCEnded)(nil),              // 25: lnactor.records.v1.HTLCEnded
+	(*HTLC)(nil),                   // 26: lnactor.records.v1.HTLC
+	(*Resolution)(nil),             // 27: lnactor.records.v1.Resolution
+	(*Malformed)(nil),              // 28: lnactor.records.v1.Malformed
+	(*Part)(nil),                   // 29: lnactor.records.v1.Part
+	(*Source)(nil),                 // 30: lnactor.records.v1.Source
+	(*PaymentSource)(nil),          // 31: lnactor.records.v1.PaymentSource
+	(*ForwardSource)(nil),          // 32: lnactor.records.v1.ForwardSource
+	(*Event)(nil),                  // 33: lnactor.records.v1.Event
+	(*SpendableOutputs)(nil),       // 34: lnactor.records.v1.SpendableOutputs
+	(*SpendableOutput)(nil),        // 35: lnactor.records.v1.SpendableOutput
+	(*Claimed)(nil),                // 36: lnactor.records.v1.Claimed
+	(*Failed)(nil),                 // 37: lnactor.records.v1.Failed
+	(*HTLCAccepted)(nil),           // 38: lnactor.records.v1.HTLCAccepted
+	(*CommitmentTxConfirmed)(nil),  // 39: lnactor.records.v1.CommitmentTxConfirmed
+	(*Channel)(nil),                // 40: lnactor.records.v1.Channel
+	(*OnChain)(nil),                // 41: lnactor.records.v1.OnChain
+	(*FeeUpdate)(nil),              // 42: lnactor.records.v1.FeeUpdate
+	(*Static)(nil),                 // 43: lnactor.records.v1.Static
+	(*Side)(nil),                   // 44: lnactor.records.v1.Side
 }
 var file_recordspb_monitor_proto_depIdxs = []int32{
 	7,  // 0: lnactor.records.v1.MonitorRecord.updates:type_name -> lnactor.records.v1.Update
-	28, // 1: lnactor.records.v1.MonitorRecord.events:type_name -> lnactor.records.v1.Event
-	33, // 2: lnactor.records.v1.MonitorSnapshot.channel:type_name -> lnactor.records.v1.Channel
-	28, // 3: lnactor.records.v1.MonitorSnapshot.events:type_name -> lnactor.records.v1.Event
+	33, // 1: lnactor.records.v1.MonitorRecord.events:type_name -> lnactor.records.v1.Event
+	40, // 2: lnactor.records.v1.MonitorSnapshot.channel:type_name -> lnactor.records.v1.Channel
+	33, // 3: lnactor.records.v1.MonitorSnapshot.events:type_name -> lnactor.records.v1.Event
 	2,  // 4: lnactor.records.v1.MonitorSnapshot.gone:type_name -> lnactor.records.v1.GoneInbound
-	22, // 5: lnactor.records.v1.GoneInbound.resolution:type_name -> lnactor.records.v1.Resolution
+	27, // 5: lnactor.records.v1.GoneInbound.resolution:type_name -> lnactor.records.v1.Resolution
 	4,  // 6: lnactor.records.v1.RevokedCommitment.htlcs:type_name -> lnactor.records.v1.RevokedHTLC
 	9,  // 7: lnactor.records.v1.Update.opened:type_name -> lnactor.records.v1.Opened
 	10, // 8: lnactor.records.v1.Update.funding_confirmed:type_name -> lnactor.records.v1.FundingConfirmed
@@ -3759,44 +4557,60 @@ var file_recordspb_monitor_proto_depIdxs = []int32{
 	19, // 19: lnactor.records.v1.Update.block_seen:type_name -> lnactor.records.v1.Block
 	20, // 20: lnactor.records.v1.Update.funding_spent:type_name -> lnactor.records.v1.FundingSpent
 	8,  // 21: lnactor.records.v1.Update.funding_unspent:type_name -> lnactor.records.v1.Nothing
-	35, // 22: lnactor.records.v1.Opened.static:type_name -> lnactor.records.v1.Static
-	19, // 23: lnactor.records.v1.Opened.chain:type_name -> lnactor.records.v1.Block
-	21, // 24: lnactor.records.v1.CounterpartyCommitment.adds:type_name -> lnactor.records.v1.HTLC
-	21, // 25: lnactor.records.v1.HolderCommitment.adds:type_name -> lnactor.records.v1.HTLC
-	14, // 26: lnactor.records.v1.HolderCommitment.removes:type_name -> lnactor.records.v1.Removal
-	22, // 27: lnactor.records.v1.Removal.resolution:type_name -> lnactor.records.v1.Resolution
-	22, // 28: lnactor.records.v1.Decided.resolution:type_name -> lnactor.records.v1.Resolution
-	25, // 29: lnactor.records.v1.HTLC.source:type_name -> lnactor.records.v1.Source
-	22, // 30: lnactor.records.v1.HTLC.resolution:type_name -> lnactor.records.v1.Resolution
-	23, // 31: lnactor.records.v1.Resolution.malformed:type_name -> lnactor.records.v1.Malformed
-	24, // 32: lnactor.records.v1.Resolution.parts:type_name -> lnactor.records.v1.Part
-	26, // 33: lnactor.records.v1.Source.payment:type_name -> lnactor.records.v1.PaymentSource
-	27, // 34: lnactor.records.v1.Source.forward:type_name -> lnactor.records.v1.ForwardSource
-	29, // 35: lnactor.records.v1.Event.claimed:type_name -> lnactor.records.v1.Claimed
-	30, // 36: lnactor.records.v1.Event.failed:type_name -> lnactor.records.v1.Failed
-	31, // 37: lnactor.records.v1.Event.htlc_accepted:type_name -> lnactor.records.v1.HTLCAccepted
-	32, // 38: lnactor.records.v1.Event.commitment_tx_confirmed:type_name -> lnactor.records.v1.CommitmentTxConfirmed
-	18, // 39: lnactor.records.v1.Event.holder_force_closed:type_name -> lnactor.records.v1.ForceClosed
-	8,  // 40: lnactor.records.v1.Event.channel_pending:type_name -> lnactor.records.v1.Nothing
-	8,  // 41: lnactor.records.v1.Event.channel_ready:type_name -> lnactor.records.v1.Nothing
-	25, // 42: lnactor.records.v1.Claimed.source:type_name -> lnactor.records.v1.Source
-	25, // 43: lnactor.records.v1.Failed.source:type_name -> lnactor.records.v1.Source
-	22, // 44: lnactor.records.v1.Failed.resolution:type_name -> lnactor.records.v1.Resolution
-	35, // 45: lnactor.records.v1.Channel.static:type_name -> lnactor.records.v1.Static
-	34, // 46: lnactor.records.v1.Channel.fee_updates:type_name -> lnactor.records.v1.FeeUpdate
-	21, // 47: lnactor.records.v1.Channel.outbound:type_name -> lnactor.records.v1.HTLC
-	21, // 48: lnactor.records.v1.Channel.inbound:type_name -> lnactor.records.v1.HTLC
-	10, // 49: lnactor.records.v1.Channel.funding:type_name -> lnactor.records.v1.FundingConfirmed
-	18, // 50: lnactor.records.v1.Channel.force_close:type_name -> lnactor.records.v1.ForceClosed
-	20, // 51: lnactor.records.v1.Channel.spent:type_name -> lnactor.records.v1.FundingSpent
-	19, // 52: lnactor.records.v1.Channel.seen:type_name -> lnactor.records.v1.Block
-	36, // 53: lnactor.records.v1.Static.holder:type_name -> lnactor.records.v1.Side
-	36, // 54: lnactor.records.v1.Static.counterparty:type_name -> lnactor.records.v1.Side
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	3,  // 22: lnactor.records.v1.Update.revoked_read:type_name -> lnactor.records.v1.RevokedCommitment
+	23, // 23: lnactor.records.v1.Update.output_spent:type_name -> lnactor.records.v1.OutputSpent
+	21, // 24: lnactor.records.v1.Update.output_unspent:type_name -> lnactor.records.v1.OutPoint
+	24, // 25: lnactor.records.v1.Update.claim_signed:type_name -> lnactor.records.v1.ClaimSigned
+	25, // 26: lnactor.records.v1.Update.htlc_ended:type_name -> lnactor.records.v1.HTLCEnded
+	22, // 27: lnactor.records.v1.Update.outputs_spendable:type_name -> lnactor.records.v1.OutPoints
+	43, // 28: lnactor.records.v1.Opened.static:type_name -> lnactor.records.v1.Static
+	19, // 29: lnactor.records.v1.Opened.chain:type_name -> lnactor.records.v1.Block
+	26, // 30: lnactor.records.v1.CounterpartyCommitment.adds:type_name -> lnactor.records.v1.HTLC
+	26, // 31: lnactor.records.v1.HolderCommitment.adds:type_name -> lnactor.records.v1.HTLC
+	14, // 32: lnactor.records.v1.HolderCommitment.removes:type_name -> lnactor.records.v1.Removal
+	27, // 33: lnactor.records.v1.Removal.resolution:type_name -> lnactor.records.v1.Resolution
+	27, // 34: lnactor.records.v1.Decided.resolution:type_name -> lnactor.records.v1.Resolution
+	21, // 35: lnactor.records.v1.OutPoints.outputs:type_name -> lnactor.records.v1.OutPoint
+	21, // 36: lnactor.records.v1.OutputSpent.output:type_name -> lnactor.records.v1.OutPoint
+	30, // 37: lnactor.records.v1.HTLC.source:type_name -> lnactor.records.v1.Source
+	27, // 38: lnactor.records.v1.HTLC.resolution:type_name -> lnactor.records.v1.Resolution
+	28, // 39: lnactor.records.v1.Resolution.malformed:type_name -> lnactor.records.v1.Malformed
+	29, // 40: lnactor.records.v1.Resolution.parts:type_name -> lnactor.records.v1.Part
+	31, // 41: lnactor.records.v1.Source.payment:type_name -> lnactor.records.v1.PaymentSource
+	32, // 42: lnactor.records.v1.Source.forward:type_name -> lnactor.records.v1.ForwardSource
+	36, // 43: lnactor.records.v1.Event.claimed:type_name -> lnactor.records.v1.Claimed
+	37, // 44: lnactor.records.v1.Event.failed:type_name -> lnactor.records.v1.Failed
+	38, // 45: lnactor.records.v1.Event.htlc_accepted:type_name -> lnactor.records.v1.HTLCAccepted
+	39, // 46: lnactor.records.v1.Event.commitment_tx_confirmed:type_name -> lnactor.records.v1.CommitmentTxConfirmed
+	18, // 47: lnactor.records.v1.Event.holder_force_closed:type_name -> lnactor.records.v1.ForceClosed
+	8,  // 48: lnactor.records.v1.Event.channel_pending:type_name -> lnactor.records.v1.Nothing
+	8,  // 49: lnactor.records.v1.Event.channel_ready:type_name -> lnactor.records.v1.Nothing
+	34, // 50: lnactor.records.v1.Event.spendable_outputs:type_name -> lnactor.records.v1.SpendableOutputs
+	35, // 51: lnactor.records.v1.SpendableOutputs.outputs:type_name -> lnactor.records.v1.SpendableOutput
+	21, // 52: lnactor.records.v1.SpendableOutput.output:type_name -> lnactor.records.v1.OutPoint
+	30, // 53: lnactor.records.v1.Claimed.source:type_name -> lnactor.records.v1.Source
+	30, // 54: lnactor.records.v1.Failed.source:type_name -> lnactor.records.v1.Source
+	27, // 55: lnactor.records.v1.Failed.resolution:type_name -> lnactor.records.v1.Resolution
+	43, // 56: lnactor.records.v1.Channel.static:type_name -> lnactor.records.v1.Static
+	42, // 57: lnactor.records.v1.Channel.fee_updates:type_name -> lnactor.records.v1.FeeUpdate
+	26, // 58: lnactor.records.v1.Channel.outbound:type_name -> lnactor.records.v1.HTLC
+	26, // 59: lnactor.records.v1.Channel.inbound:type_name -> lnactor.records.v1.HTLC
+	10, // 60: lnactor.records.v1.Channel.funding:type_name -> lnactor.records.v1.FundingConfirmed
+	18, // 61: lnactor.records.v1.Channel.force_close:type_name -> lnactor.records.v1.ForceClosed
+	20, // 62: lnactor.records.v1.Channel.spent:type_name -> lnactor.records.v1.FundingSpent
+	19, // 63: lnactor.records.v1.Channel.seen:type_name -> lnactor.records.v1.Block
+	41, // 64: lnactor.records.v1.Channel.on_chain:type_name -> lnactor.records.v1.OnChain
+	3,  // 65: lnactor.records.v1.OnChain.revoked:type_name -> lnactor.records.v1.RevokedCommitment
+	23, // 66: lnactor.records.v1.OnChain.spends:type_name -> lnactor.records.v1.OutputSpent
+	24, // 67: lnactor.records.v1.OnChain.claims:type_name -> lnactor.records.v1.ClaimSigned
+	21, // 68: lnactor.records.v1.OnChain.spendable:type_name -> lnactor.records.v1.OutPoint
+	44, // 69: lnactor.records.v1.Static.holder:type_name -> lnactor.records.v1.Side
+	44, // 70: lnactor.records.v1.Static.counterparty:type_name -> lnactor.records.v1.Side
+	71, // [71:71] is the sub-list for method output_type
+	71, // [71:71] is the sub-list for method input_type
+	71, // [71:71] is the sub-list for extension type_name
+	71, // [71:71] is the sub-list for extension extendee
+	0,  // [0:71] is the sub-list for field type_name
 }
 
 func init() { file_recordspb_monitor_proto_init() }
@@ -3824,17 +4638,25 @@ func file_recordspb_monitor_proto_init() {
 		(*Update_BlockSeen)(nil),
 		(*Update_FundingSpent)(nil),
 		(*Update_FundingUnspent)(nil),
+		(*Update_RevokedRead)(nil),
+		(*Update_OutputSpent)(nil),
+		(*Update_OutputUnspent)(nil),
+		(*Update_ClaimSigned)(nil),
+		(*Update_ClaimEnded)(nil),
+		(*Update_HtlcEnded)(nil),
+		(*Update_HtlcFailedEarly)(nil),
+		(*Update_OutputsSpendable)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[22].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[27].OneofWrappers = []any{
 		(*Resolution_Preimage)(nil),
 		(*Resolution_Reason)(nil),
 		(*Resolution_Malformed)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[25].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[30].OneofWrappers = []any{
 		(*Source_Payment)(nil),
 		(*Source_Forward)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[28].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[33].OneofWrappers = []any{
 		(*Event_Claimed)(nil),
 		(*Event_Failed)(nil),
 		(*Event_HtlcAccepted)(nil),
@@ -3842,6 +4664,7 @@ func file_recordspb_monitor_proto_init() {
 		(*Event_HolderForceClosed)(nil),
 		(*Event_ChannelPending)(nil),
 		(*Event_ChannelReady)(nil),
+		(*Event_SpendableOutputs)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3849,7 +4672,7 @@ func file_recordspb_monitor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_recordspb_monitor_proto_rawDesc), len(file_recordspb_monitor_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -117,11 +117,8 @@ func WriteRow(r Row) messages.Row {
 			Version: version, ChannelId: r.Channel[:], HtlcId: r.HTLCID, Hash: r.Hash[:], AmountMsat: r.AmountMsat, Fulfilled: r.Fulfilled,
 		})}
 	case *Revoked:
-		p := &pb.RevokedCommitment{Version: version, Number: r.Commitment.Number}
-		for i := range r.Commitment.HTLCs {
-			h := &r.Commitment.HTLCs[i]
-			p.Htlcs = append(p.Htlcs, &pb.RevokedHTLC{Offered: h.Offered, AmountMsat: h.AmountMsat, Hash: h.Hash[:], CltvExpiry: h.CLTVExpiry})
-		}
+		p := state.Revoked(&r.Commitment)
+		p.Version = version
 		return messages.Row{Bucket: messages.BucketRevoked, Key: channelKey(r.Channel, r.Commitment.Number), Value: marshal(p)}
 	}
 	panic(fmt.Sprintf("record: %T is no row", r))
@@ -157,16 +154,11 @@ func ReadRow(m messages.Row) (Row, error) {
 		if err := unmarshal(m.Value, &p); err != nil {
 			return nil, err
 		}
-		r := &Revoked{Commitment: facts.Revoked{Number: p.Number}}
+		r := &Revoked{Commitment: state.ReadRevoked(&in, &p)}
 		if len(m.Key) != 40 {
 			in.Fail("key of %d bytes, want 40", len(m.Key))
 		} else {
 			r.Channel = ln.ChannelID(m.Key[:32])
-		}
-		for _, h := range p.Htlcs {
-			r.Commitment.HTLCs = append(r.Commitment.HTLCs, facts.RevokedHTLC{
-				Offered: h.Offered, AmountMsat: h.AmountMsat, Hash: in.B32("hash", h.Hash), CLTVExpiry: h.CltvExpiry,
-			})
 		}
 		return r, corrupt(&p, in.Err())
 	}

@@ -38,7 +38,7 @@ func Write(u facts.Update) *pb.Update {
 	case facts.Revocation:
 		p.Kind = &pb.Update_Revocation{Revocation: &pb.Revocation{Secret: u.Secret[:], NextPoint: u.NextPoint[:]}}
 	case facts.PreimageLearned:
-		p.Kind = &pb.Update_PreimageLearned{PreimageLearned: &pb.PreimageLearned{HtlcId: u.HTLCID, Preimage: u.Preimage[:]}}
+		p.Kind = &pb.Update_PreimageLearned{PreimageLearned: &pb.PreimageLearned{HtlcId: u.HTLCID, Preimage: u.Preimage[:], OnChain: u.OnChain}}
 	case facts.Decided:
 		p.Kind = &pb.Update_Decided{Decided: &pb.Decided{HtlcId: u.HTLCID, Resolution: state.Resolution(&u.Resolution)}}
 	case facts.HolderShutdown:
@@ -59,6 +59,22 @@ func Write(u facts.Update) *pb.Update {
 		p.Kind = &pb.Update_FundingSpent{FundingSpent: state.FundingSpent(&u)}
 	case facts.FundingUnspent:
 		p.Kind = &pb.Update_FundingUnspent{FundingUnspent: &pb.Nothing{}}
+	case facts.RevokedRead:
+		p.Kind = &pb.Update_RevokedRead{RevokedRead: state.Revoked(&u.Revoked)}
+	case facts.OutputSpent:
+		p.Kind = &pb.Update_OutputSpent{OutputSpent: state.OutputSpent(&u)}
+	case facts.OutputUnspent:
+		p.Kind = &pb.Update_OutputUnspent{OutputUnspent: state.OutPoint(u.Output)}
+	case facts.ClaimSigned:
+		p.Kind = &pb.Update_ClaimSigned{ClaimSigned: state.ClaimSigned(&u)}
+	case facts.ClaimEnded:
+		p.Kind = &pb.Update_ClaimEnded{ClaimEnded: u.ID}
+	case facts.HTLCEnded:
+		p.Kind = &pb.Update_HtlcEnded{HtlcEnded: state.HTLCEnded(&u)}
+	case facts.HTLCFailedEarly:
+		p.Kind = &pb.Update_HtlcFailedEarly{HtlcFailedEarly: u.HTLCID}
+	case facts.OutputsSpendable:
+		p.Kind = &pb.Update_OutputsSpendable{OutputsSpendable: state.OutPoints(u.Outputs)}
 	default:
 		panic(fmt.Sprintf("change: %T has no record", u))
 	}
@@ -98,7 +114,7 @@ func Read(r *take.Reader, p *pb.Update) facts.Update {
 	case *pb.Update_Revocation:
 		return facts.Revocation{Secret: r.B32("secret", k.Revocation.GetSecret()), NextPoint: r.B33("next_point", k.Revocation.GetNextPoint())}
 	case *pb.Update_PreimageLearned:
-		return facts.PreimageLearned{HTLCID: k.PreimageLearned.GetHtlcId(), Preimage: r.B32("preimage", k.PreimageLearned.GetPreimage())}
+		return facts.PreimageLearned{HTLCID: k.PreimageLearned.GetHtlcId(), Preimage: r.B32("preimage", k.PreimageLearned.GetPreimage()), OnChain: k.PreimageLearned.GetOnChain()}
 	case *pb.Update_Decided:
 		return facts.Decided{HTLCID: k.Decided.GetHtlcId(), Resolution: resolution(r, k.Decided.GetResolution())}
 	case *pb.Update_HolderShutdown:
@@ -121,6 +137,22 @@ func Read(r *take.Reader, p *pb.Update) facts.Update {
 		return state.ReadFundingSpent(r, k.FundingSpent)
 	case *pb.Update_FundingUnspent:
 		return facts.FundingUnspent{}
+	case *pb.Update_RevokedRead:
+		return facts.RevokedRead{Revoked: state.ReadRevoked(r, k.RevokedRead)}
+	case *pb.Update_OutputSpent:
+		return state.ReadOutputSpent(r, k.OutputSpent)
+	case *pb.Update_OutputUnspent:
+		return facts.OutputUnspent{Output: state.ReadOutPoint(r, k.OutputUnspent)}
+	case *pb.Update_ClaimSigned:
+		return state.ReadClaimSigned(r, k.ClaimSigned)
+	case *pb.Update_ClaimEnded:
+		return facts.ClaimEnded{ID: k.ClaimEnded}
+	case *pb.Update_HtlcEnded:
+		return facts.HTLCEnded{Outbound: k.HtlcEnded.GetOutbound(), HTLCID: k.HtlcEnded.GetHtlcId(), Fulfilled: k.HtlcEnded.GetFulfilled()}
+	case *pb.Update_HtlcFailedEarly:
+		return facts.HTLCFailedEarly{HTLCID: k.HtlcFailedEarly}
+	case *pb.Update_OutputsSpendable:
+		return facts.OutputsSpendable{Outputs: state.ReadOutPoints(r, k.OutputsSpendable)}
 	}
 	r.Fail("an update of no known kind")
 	return nil

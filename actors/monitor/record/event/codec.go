@@ -34,6 +34,8 @@ func Write(e facts.Event) *pb.Event {
 		}}
 	case facts.HolderForceClosed:
 		p.Kind = &pb.Event_HolderForceClosed{HolderForceClosed: state.ForceClosed(k.Reason, k.Detail)}
+	case facts.SpendableOutputs:
+		p.Kind = &pb.Event_SpendableOutputs{SpendableOutputs: spendable(k.Outputs)}
 	case facts.ChannelPending:
 		p.Kind = &pb.Event_ChannelPending{ChannelPending: &pb.Nothing{}}
 	case facts.ChannelReady:
@@ -58,7 +60,7 @@ func Read(r *take.Reader, p *pb.Event) facts.Event {
 		f := k.Failed
 		v := facts.Failed{
 			HTLCID: f.GetHtlcId(), Hash: r.B32("hash", f.GetHash()), Source: source(r, f.GetSource()), AmountMsat: f.GetAmountMsat(),
-			Local: facts.FailCode(r.U8("local", f.GetLocal(), uint32(facts.OnChainTimeout))),
+			Local: facts.FailCode(r.U8("local", f.GetLocal(), uint32(facts.InboundExpiring))),
 		}
 		if res := state.ReadResolution(r, f.GetResolution()); res != nil {
 			v.Resolution = *res
@@ -80,6 +82,8 @@ func Read(r *take.Reader, p *pb.Event) facts.Event {
 		}
 	case *pb.Event_HolderForceClosed:
 		e.Kind = facts.HolderForceClosed(state.ReadForceClosed(r, k.HolderForceClosed))
+	case *pb.Event_SpendableOutputs:
+		e.Kind = facts.SpendableOutputs{Outputs: readSpendable(r, k.SpendableOutputs.GetOutputs())}
 	case *pb.Event_ChannelPending:
 		e.Kind = facts.ChannelPending{}
 	case *pb.Event_ChannelReady:
@@ -97,4 +101,35 @@ func source(r *take.Reader, p *pb.Source) ln.Source {
 		return ln.Source{}
 	}
 	return *s
+}
+
+func spendable(outs []facts.SpendableOutput) *pb.SpendableOutputs {
+	p := &pb.SpendableOutputs{}
+	for i := range outs {
+		o := &outs[i]
+		q := &pb.SpendableOutput{
+			Output: state.OutPoint(o.Output), ValueSat: o.ValueSat, Kind: uint32(o.Kind), KeyIndex: o.KeyIndex,
+			WitnessScript: o.WitnessScript, Sequence: o.Sequence,
+		}
+		if o.Point != [33]byte{} {
+			q.Point = o.Point[:]
+		}
+		p.Outputs = append(p.Outputs, q)
+	}
+	return p
+}
+
+func readSpendable(r *take.Reader, from []*pb.SpendableOutput) (outs []facts.SpendableOutput) {
+	for _, p := range from {
+		o := facts.SpendableOutput{
+			Output: state.ReadOutPoint(r, p.GetOutput()), ValueSat: p.GetValueSat(), KeyIndex: p.GetKeyIndex(),
+			Kind:          facts.SpendableKind(r.U8("kind", p.GetKind(), uint32(facts.SpendableAnchor))),
+			WitnessScript: p.GetWitnessScript(), Sequence: p.GetSequence(),
+		}
+		if len(p.GetPoint()) > 0 {
+			o.Point = r.B33("point", p.GetPoint())
+		}
+		outs = append(outs, o)
+	}
+	return outs
 }

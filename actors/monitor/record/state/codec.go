@@ -26,6 +26,7 @@ func Channel(c *facts.Channel) *pb.Channel {
 		HolderReady: c.HolderReady, CounterpartyReady: c.CounterpartyReady, CounterpartyAlias: c.CounterpartyAlias,
 		HolderShutdown: c.HolderShutdown, CounterpartyShutdown: c.CounterpartyShutdown, ClosingFeeSat: c.ClosingFeeSat,
 		MutualClose: take.TxBytes(c.MutualClose), ProvenBehind: c.ProvenBehind, WasSpent: c.WasSpent, Seen: Block(c.Height, c.BlockHash),
+		OnChain: onChain(&c.OnChain),
 	}
 	if c.CounterpartyNextPoint != [33]byte{} {
 		p.CounterpartyNextPoint = take.Slice(c.CounterpartyNextPoint[:])
@@ -68,6 +69,7 @@ func ReadChannel(r *take.Reader, p *pb.Channel) *facts.Channel {
 		HolderReady: p.HolderReady, CounterpartyReady: p.CounterpartyReady, CounterpartyAlias: p.CounterpartyAlias,
 		HolderShutdown: optional(p.HolderShutdown), CounterpartyShutdown: optional(p.CounterpartyShutdown), ClosingFeeSat: p.ClosingFeeSat,
 		MutualClose: r.Tx("mutual_close", p.MutualClose), ProvenBehind: p.ProvenBehind, WasSpent: p.WasSpent,
+		OnChain: readOnChain(r, p.OnChain),
 	}
 	c.Height, c.BlockHash = ReadBlock(r, p.Seen)
 	if len(p.CounterpartyNextPoint) > 0 {
@@ -190,7 +192,7 @@ func readSide(r *take.Reader, p *pb.Side) (b commitment.Basepoints, q facts.Para
 func HTLC(h *facts.HTLC) *pb.HTLC {
 	p := &pb.HTLC{
 		Id: h.ID, AmountMsat: h.AmountMsat, Hash: take.Slice(h.Hash[:]), CltvExpiry: h.CLTVExpiry, State: uint32(h.State), Onion: h.Onion,
-		Source: Source(h.Source), Resolution: Resolution(h.Resolution),
+		Source: Source(h.Source), Resolution: Resolution(h.Resolution), Fate: uint32(h.Fate), FailedEarly: h.FailedEarly,
 	}
 	if h.Preimage != nil {
 		p.Preimage = h.Preimage[:]
@@ -204,6 +206,7 @@ func ReadHTLC(r *take.Reader, p *pb.HTLC) facts.HTLC {
 		ID: p.GetId(), AmountMsat: p.GetAmountMsat(), Hash: r.B32("hash", p.GetHash()), CLTVExpiry: p.GetCltvExpiry(),
 		State: readState(r, p.GetState()), Onion: optional(p.GetOnion()), Source: ReadSource(r, p.GetSource()),
 		Preimage: (*ln.Preimage)(r.Optional32("preimage", p.GetPreimage())), Resolution: ReadResolution(r, p.GetResolution()),
+		Fate: facts.Fate(r.U8("fate", p.GetFate(), uint32(facts.FateFailed))), FailedEarly: p.GetFailedEarly(),
 	}
 }
 
@@ -279,6 +282,7 @@ func Source(s *ln.Source) *pb.Source {
 	case s.Forward != nil:
 		return &pb.Source{Of: &pb.Source_Forward{Forward: &pb.ForwardSource{
 			ChannelId: s.Forward.Channel[:], HtlcId: s.Forward.HTLCID, SharedSecret: s.Forward.SharedSecret[:],
+			CltvExpiry: s.Forward.CLTVExpiry,
 		}}}
 	}
 	return &pb.Source{}
@@ -307,6 +311,7 @@ func ReadSource(r *take.Reader, p *pb.Source) *ln.Source {
 		q := of.Forward
 		return &ln.Source{Forward: &ln.ForwardSource{
 			Channel: r.B32("channel_id", q.GetChannelId()), HTLCID: q.GetHtlcId(), SharedSecret: r.B32("shared_secret", q.GetSharedSecret()),
+			CLTVExpiry: q.GetCltvExpiry(),
 		}}
 	}
 	r.Fail("a source of no known kind")
@@ -335,14 +340,19 @@ func ReadForceClosed(r *take.Reader, p *pb.ForceClosed) facts.ForceClosed {
 
 // FundingSpent writes who spent the funding output.
 func FundingSpent(s *facts.FundingSpent) *pb.FundingSpent {
-	return &pb.FundingSpent{Txid: take.Slice(s.Txid[:]), Height: s.Height, Spend: uint32(s.Spend)}
+	return &pb.FundingSpent{Txid: take.Slice(s.Txid[:]), Height: s.Height, Spend: uint32(s.Spend), Tx: take.TxBytes(s.Tx)}
 }
 
 // ReadFundingSpent is the inverse of FundingSpent.
 func ReadFundingSpent(r *take.Reader, p *pb.FundingSpent) facts.FundingSpent {
-	return facts.FundingSpent{
+	s := facts.FundingSpent{
 		Txid: r.B32("txid", p.GetTxid()), Height: p.GetHeight(), Spend: facts.SpendKind(r.U8("spend", p.GetSpend(), uint32(facts.SpendMutualClose))),
+		Tx: r.Tx("tx", p.GetTx()),
 	}
+	if s.Tx == nil {
+		r.Fail("the transaction that spends the funding output is missing")
+	}
+	return s
 }
 
 // Sig writes a signature.
