@@ -71,6 +71,10 @@ func (m *monitors) receive(s *Supervisor, ctx actor.Context) {
 		case len(m.unknown) < maxUnknown:
 			m.unknown = append(m.unknown, msg)
 		}
+	case messages.ChannelArchived:
+		// The monitor tells it again for as long as it runs, so a child that is not there is no error.
+		_ = s.Stop(messages.ChannelAddr(msg.Channel))
+		_ = s.Stop(messages.MonitorAddr(msg.Channel))
 	case messages.PeersReattach:
 		for _, id := range m.sorted() {
 			m.env.Tell(messages.ChannelAddr(id), msg)

@@ -20,6 +20,10 @@ type Config struct {
 	// the last one are as large, so that snapshots never cost more than the records.
 	SnapshotEvery int
 
+	// ArchiveDepth is how many confirmations the last transaction of a closed channel needs before its log is given up (rule 23); [ArchiveDepth] if
+	// zero, at least 6.
+	ArchiveDepth uint32
+
 	// CheckWrites reads back everything that is written (S10). For tests and simulations.
 	CheckWrites bool
 }
@@ -44,6 +48,9 @@ func Producer(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config,
 	if cfg.SnapshotEvery <= 0 {
 		cfg.SnapshotEvery = 32
 	}
+	if cfg.ArchiveDepth == 0 {
+		cfg.ArchiveDepth = ArchiveDepth
+	}
 	return func() actor.Actor {
 		return &shell{env: env, signer: signer, id: id, cfg: cfg, create: create}
 	}
@@ -58,6 +65,7 @@ type shell struct {
 
 	incarnation uint64
 	session     *Session // nil while loading
+	over        bool     // the channel is archived
 	armed       bool     // a flush is in the mailbox
 
 	// While loading.
@@ -83,6 +91,14 @@ func (s *shell) Receive(ctx actor.Context) {
 		if m.Incarnation == s.incarnation && s.session == nil {
 			s.loaded(m)
 		}
+	case messages.GotRows:
+		switch {
+		case m.Incarnation != s.incarnation || s.over:
+		case s.session == nil:
+			s.absent(m)
+		default:
+			s.append(s.session.Handle(m))
+		}
 	case messages.LoadFailed:
 		if m.Incarnation == s.incarnation {
 			s.quarantine(m.Err)
@@ -98,6 +114,9 @@ func (s *shell) Receive(ctx actor.Context) {
 			s.append(s.session.Flush(), nil)
 		}
 	default:
+		if s.over {
+			return
+		}
 		if s.session == nil {
 			s.whileLoading(m)
 			return
@@ -130,10 +149,35 @@ func (s *shell) whileLoading(msg any) {
 
 func (s *shell) loaded(m messages.Loaded) {
 	if m.Snapshot == nil && len(m.Records) == 0 {
-		s.created()
-	} else {
-		s.restored(m)
+		// A new channel, or one that was archived a moment ago.
+		s.env.Tell(messages.PersisterAddr, messages.GetRows{
+			Bucket: messages.BucketClosed, Key: s.id[:], Incarnation: s.incarnation, ReplyTo: messages.MonitorAddr(s.id),
+		})
+		return
 	}
+	s.restored(m)
+	s.begin()
+}
+
+// absent goes on when there is no log. The log of an archived channel must not begin anew, whatever the funding output is named for.
+func (s *shell) absent(m messages.GotRows) {
+	switch {
+	case m.Err != nil:
+		panic(fmt.Errorf("monitor %s: %w", s.id, m.Err))
+	case len(m.Rows) > 0:
+		s.over = true
+		var o Output
+		o.tell(messages.ManagerAddr, messages.ChannelArchived{Channel: s.id})
+		o.tell(messages.MonitorsAddr, messages.ChannelArchived{Channel: s.id})
+		s.append(o, nil)
+	default:
+		s.created()
+		s.begin()
+	}
+}
+
+// begin takes up what came while loading.
+func (s *shell) begin() {
 	// In the order in which they would have come to a monitor that loads in no time.
 	if s.manager.Incarnation != 0 {
 		s.append(s.session.Handle(s.manager))
@@ -158,6 +202,7 @@ func (s *shell) created() {
 	if err != nil {
 		s.quarantine(err)
 	}
+	m.ArchiveAfter(s.cfg.ArchiveDepth)
 	s.session = NewSession(m, s.incarnation)
 	s.append(s.session.Created(step, s.create.Then))
 }
@@ -185,6 +230,7 @@ func (s *shell) restored(m messages.Loaded) {
 	if mon.facts.ID != s.id {
 		s.quarantine(fmt.Errorf("the records are of channel %s", mon.facts.ID))
 	}
+	mon.ArchiveAfter(s.cfg.ArchiveDepth)
 	s.session = NewSession(mon, s.incarnation)
 	s.append(s.session.Start())
 }
@@ -197,11 +243,15 @@ func (s *shell) append(o Output, err error) {
 	if o.Refused != nil {
 		s.env.Log.Warn("refused", slog.String("channel_id", s.id.String()), slog.Uint64("incarnation", s.incarnation), slog.Any("why", o.Refused))
 	}
+	if o.Alarm != "" {
+		s.env.Log.Error("a reorganisation deeper than anything may rest on", slog.String("channel_id", s.id.String()), slog.String("what", o.Alarm))
+	}
 	if o.Nothing() {
 		return
 	}
 	a := messages.Append{
 		Owner: messages.Owner(s.id[:]), Incarnation: s.incarnation, Then: o.Then, ReplyTo: messages.MonitorAddr(s.id),
+		Rows: o.Delete, Forget: o.Forget,
 	}
 	if o.Record != nil {
 		b := o.Record.Write()

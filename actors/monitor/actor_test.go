@@ -284,6 +284,7 @@ func TestActorKeepsWhatComesWhileLoading(t *testing.T) {
 			t.Fatalf("one request too many should be refused, got %+v", sent)
 		}
 		env.Tell(load.ReplyTo, messages.Loaded{Owner: load.Owner, Incarnation: load.Incarnation})
+		env.Tell(load.ReplyTo, messages.GotRows{Incarnation: load.Incarnation}) // it is not archived
 		synctest.Wait()
 		var then []any
 		for _, a := range sent[1:] {

@@ -6,6 +6,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/lnactor/lnactor/actors/monitor/claim"
 	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
@@ -13,25 +14,28 @@ import (
 
 // Block takes in a block that chainwatch told of. Height and events are one record (rule 20).
 func (m *Monitor) Block(b messages.ChainBlock) (Step, error) {
-	var updates []facts.Update
+	var s Step
 	for i := range b.Matches {
-		found, err := m.match(&b.Matches[i])
-		if err != nil {
-			return Step{}, err
+		// One at a time: what a spend of an output means follows from the transaction that made it, which may be the one before.
+		for _, what := range []func(*messages.ChainMatch) ([]facts.Update, error){m.match, m.matchOutputs} {
+			found, err := what(&b.Matches[i])
+			if err != nil {
+				return Step{}, err
+			}
+			if err := m.extend(&s, found...); err != nil {
+				return Step{}, err
+			}
 		}
-		updates = append(updates, found...)
 	}
 	if b.Height > m.facts.Height {
-		updates = append(updates, facts.BlockSeen{Height: b.Height, Hash: b.Hash})
-	}
-	var s Step
-	if len(updates) > 0 {
-		var err error
-		if s, err = m.record(0, updates...); err != nil {
+		if err := m.extend(&s, facts.BlockSeen{Height: b.Height, Hash: b.Hash}); err != nil {
 			return Step{}, err
 		}
 	}
-	return s, m.decide(&s)
+	if err := m.decide(&s); err != nil {
+		return Step{}, err
+	}
+	return s, m.resolve(&s)
 }
 
 // decide adds to a step what the new height makes due, in the same record.
@@ -46,23 +50,18 @@ func (m *Monitor) decide(s *Step) error {
 	if u == nil {
 		return nil
 	}
-	t, err := m.record(0, u)
-	if err != nil {
-		return err
-	}
-	s.join(m, &t)
-	return nil
+	return m.extend(s, u)
 }
 
 // join makes one record of two that follow each other.
 func (s *Step) join(m *Monitor, t *Step) {
 	if s.Record == nil {
-		*s = *t
-		return
+		s.Record = t.Record
+	} else {
+		m.index--
+		s.Record.Updates = append(s.Record.Updates, t.Record.Updates...)
+		s.Record.Events = append(s.Record.Events, t.Record.Events...)
 	}
-	m.index--
-	s.Record.Updates = append(s.Record.Updates, t.Record.Updates...)
-	s.Record.Events = append(s.Record.Events, t.Record.Events...)
 	s.Rows = append(s.Rows, t.Rows...)
 	s.Events = append(s.Events, t.Events...)
 	s.Resolved = append(s.Resolved, t.Resolved...)
@@ -117,7 +116,7 @@ func (m *Monitor) fundingScript() []byte {
 
 // Disconnect takes back what was above the fork point. It never makes an event: what was told stays told, and what takes its place is told anew.
 func (m *Monitor) Disconnect(height uint32, hash chainhash.Hash) (Step, error) {
-	var updates []facts.Update
+	updates := claim.Disconnected(m.facts, height)
 	if f := m.facts.Funding; f != nil && f.Height > height {
 		updates = append(updates, facts.FundingUnconfirmed{})
 	}
@@ -127,8 +126,9 @@ func (m *Monitor) Disconnect(height uint32, hash chainhash.Hash) (Step, error) {
 	if m.facts.Height > height {
 		updates = append(updates, facts.BlockSeen{Height: height, Hash: hash})
 	}
-	if len(updates) == 0 {
-		return Step{}, nil
+	s := Step{Alarm: m.alarm(height)}
+	if err := m.extend(&s, updates...); err != nil {
+		return Step{}, err
 	}
-	return m.record(0, updates...)
+	return s, m.plan(&s)
 }

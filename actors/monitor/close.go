@@ -26,7 +26,11 @@ func (m *Monitor) ForceClose(reason facts.CloseReason, detail string) (Step, err
 	case m.facts.ForceClose != nil || m.facts.Spent != nil:
 		return Step{}, nil
 	}
-	return m.record(0, facts.ForceClosed{Reason: reason, Detail: detail})
+	s, err := m.record(0, facts.ForceClosed{Reason: reason, Detail: detail})
+	if err != nil {
+		return Step{}, err
+	}
+	return s, m.plan(&s)
 }
 
 // Broadcasts is what the chain should have and does not: handed over when it is decided, and again at every start until it confirms.
@@ -170,4 +174,9 @@ func (m *Monitor) theirs(w facts.Which, txid chainhash.Hash) (facts.SpendKind, e
 		return facts.SpendUnknown, nil
 	}
 	return facts.SpendCounterparty, nil
+}
+
+// spentNumber is the number of the commitment that spent the funding output.
+func (m *Monitor) spentNumber() (uint64, error) {
+	return commitment.NumberOf(m.facts.Spent.Tx, &m.facts.Tx)
 }

@@ -71,10 +71,18 @@ func (m *Monitor) readyHeight() uint32 {
 
 // wakeHeight is the lowest height above the one seen last at which something has to be decided, 0 for none.
 func (m *Monitor) wakeHeight() uint32 {
-	if m.over() {
-		return 0
-	}
 	var s Step
+	if m.closing() {
+		if r, err := m.resolution(); err == nil {
+			s.wake(m.above(r.WakeAt()))
+			if at, ok := r.ResolvedAt(); ok {
+				s.wake(m.above(plus(at, m.archiveDepth-1)))
+			}
+		}
+	}
+	if m.over() {
+		return s.Wake
+	}
 	s.wake(m.readyHeight())
 	for _, h := range m.facts.Outbound {
 		s.wake(m.deadline(h, true))

@@ -9,6 +9,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/lnactor/lnactor/actors/monitor/claim"
 	"github.com/lnactor/lnactor/actors/monitor/record"
 	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/internal/facts"
@@ -26,7 +27,13 @@ type Monitor struct {
 	accepted map[uint64]uint64            // inbound HTLC -> seq of its unacknowledged HTLCAccepted
 	gone     map[uint64]*facts.Resolution // inbound HTLCs resolved while HTLCAccepted is unacknowledged
 	spender  *chainhash.Hash              // txid of the last CommitmentTxConfirmed
+
+	resolved     *claim.Resolution // follows from the facts; nil when they changed since
+	archiveDepth uint32
 }
+
+// ArchiveAfter sets how deep everything must be before the log is given up.
+func (m *Monitor) ArchiveAfter(depth uint32) { m.archiveDepth = max(depth, irrevocable) }
 
 // Step is what one input to a Monitor leads to. What follows its record may happen only once the record and the rows are durable.
 type Step struct {
@@ -39,8 +46,11 @@ type Step struct {
 	Decided   *facts.Resolution // a new decision, for the channel to propose
 	Broadcast []Broadcast
 	Withdraw  []chainhash.Hash
-	Wake      uint32 // a height that the monitor must be told of, 0 for none
-	Dropped   bool   // the update, and all that it wanted to say, must not happen
+	Wake      uint32   // a height that the monitor must be told of, 0 for none
+	Dropped   bool     // the update, and all that it wanted to say, must not happen
+	Released  []uint64 // claims that are over: their coins are free
+	Chain     *Chain   // what is asked of the chain and the wallet now; nil if that is as before
+	Alarm     string   // what must not happen and did
 }
 
 // Resolved is an inbound HTLC that was irrevocably removed.
@@ -57,7 +67,7 @@ type Broadcast struct {
 
 // Create makes the monitor of a new channel. Its first record is Opened with the event ChannelPending.
 func Create(signer chankeys.Signer, o facts.Opened) (*Monitor, Step, error) {
-	m := &Monitor{signer: signer}
+	m := &Monitor{signer: signer, archiveDepth: ArchiveDepth}
 	if err := m.open(o); err != nil {
 		return nil, Step{}, err
 	}
@@ -82,7 +92,7 @@ func (m *Monitor) open(o facts.Opened) error {
 
 // Restore rebuilds a monitor from what is durable: the newest snapshot, nil if there is none, and the records after it.
 func Restore(signer chankeys.Signer, s *record.Snapshot, records []*record.Record) (*Monitor, error) {
-	m := &Monitor{signer: signer}
+	m := &Monitor{signer: signer, archiveDepth: ArchiveDepth}
 	if s != nil {
 		m.restore(s)
 	}

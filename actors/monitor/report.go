@@ -11,9 +11,12 @@ import (
 func (m *Monitor) report(manager, fence, incarnation uint64) messages.MonitorReport {
 	r := messages.MonitorReport{
 		ManagerIncarnation: manager, Fence: fence, Channel: m.facts.ID, Incarnation: incarnation,
-		Summary: m.Summary(), Events: m.events.all(),
+		Summary: m.Summary(), Events: m.events.all(), Swept: m.swept(),
 	}
 	for _, h := range facts.Sorted(m.facts.Outbound) {
+		if h.Fate != facts.FateOpen || h.FailedEarly {
+			continue // its outcome was told
+		}
 		r.Own = append(r.Own, messages.OwnHTLC{
 			HTLCID: h.ID, Hash: h.Hash, AmountMsat: h.AmountMsat, Source: *h.Source, Preimage: h.Preimage,
 		})
@@ -21,7 +24,7 @@ func (m *Monitor) report(manager, fence, incarnation uint64) messages.MonitorRep
 	for _, h := range facts.Sorted(m.facts.Inbound) {
 		r.Inbound = append(r.Inbound, messages.InboundHTLC{
 			HTLCID: h.ID, Hash: h.Hash, AmountMsat: h.AmountMsat, CLTVExpiry: h.CLTVExpiry,
-			Resolution: h.Resolution, Resolved: h.State >= facts.RcvdRemoveRevocation,
+			Resolution: h.Resolution, Resolved: h.State >= facts.RcvdRemoveRevocation || h.Fate != facts.FateOpen,
 		})
 	}
 	for id, resolution := range m.gone {
@@ -58,6 +61,7 @@ func (m *Monitor) Summary() messages.ChannelSummary {
 			MaxAcceptedHTLCs: f.Counterparty.MaxAcceptedHTLCs,
 		},
 	}
+	s.Balance = m.balance()
 	s.HolderMsat, s.CounterpartyMsat = f.Balances(facts.Holder)
 	for _, h := range f.Outbound {
 		s.OutboundMsat += h.AmountMsat

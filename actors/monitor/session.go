@@ -30,6 +30,10 @@ type Session struct {
 	hello    bool   // the manager was told of this incarnation, and of the channel's, since the last fence
 	wake     uint32 // what chainwatch was asked for, 0 for nothing
 	changed  bool   // the summary may differ from the one that the manager has
+
+	asked     asked
+	archiving bool // rows are being deleted
+	over      bool // the log is gone
 }
 
 // Output is what one message leads to. Record, Rows and Then go into one Append (rule 1).
@@ -37,15 +41,20 @@ type Output struct {
 	Record  *record.Record
 	Rows    []record.Row
 	Then    []messages.Delivery
-	Refused error // why something was not done, for the log
+	Delete  []messages.Row // rows that are not needed any more
+	Forget  bool           // the log ends here
+	Refused error          // why something was not done, for the log
+	Alarm   string         // what must not happen and did, for the log
 }
 
 // Nothing tells whether there is nothing to append.
-func (o *Output) Nothing() bool { return o.Record == nil && len(o.Rows) == 0 && len(o.Then) == 0 }
+func (o *Output) Nothing() bool {
+	return o.Record == nil && len(o.Rows) == 0 && len(o.Delete) == 0 && !o.Forget && len(o.Then) == 0
+}
 
 // NewSession starts an incarnation. What it has to say first is Start's.
 func NewSession(m *Monitor, incarnation uint64) *Session {
-	return &Session{m: m, incarnation: incarnation, id: m.facts.ID}
+	return &Session{m: m, incarnation: incarnation, id: m.facts.ID, asked: newAsked()}
 }
 
 // Created records a new channel and then starts: funding_signed, or the broadcast of the funding transaction, leave behind the first record
@@ -91,12 +100,34 @@ func (s *Session) register(o *Output, broadcast bool) error {
 		return nil // whoever makes a channel hands its funding transaction over
 	}
 	casts, err := s.m.Broadcasts()
+	if err != nil {
+		return err
+	}
 	s.broadcast(o, casts)
-	return err
+	s.asked = newAsked() // the chain watcher knows nothing else of ours (rule 3)
+	step, err := s.m.Replan()
+	if err != nil {
+		return err
+	}
+	rest := s.output(step)
+	o.Record, o.Rows = rest.Record, rest.Rows
+	o.Then = append(o.Then, rest.Then...)
+	return nil
 }
 
 // Handle takes a message. An error means that the incarnation is over; a *QuarantineError, the monitor.
 func (s *Session) Handle(msg any) (Output, error) {
+	if s.over {
+		return Output{}, nil
+	}
+	o, err := s.handle(msg)
+	if err == nil {
+		s.archive(&o)
+	}
+	return o, err
+}
+
+func (s *Session) handle(msg any) (Output, error) {
 	switch m := msg.(type) {
 	case messages.MonitorUpdate:
 		return s.update(m)
@@ -116,6 +147,10 @@ func (s *Session) Handle(msg any) (Output, error) {
 		return s.decide(m)
 	case messages.ForceCloseChannel:
 		return s.forceClose(m)
+	case messages.ClaimBuilt:
+		return s.built(m)
+	case messages.GotRows:
+		return s.rows(m)
 	case messages.ChainBlock:
 		if m.Incarnation == s.incarnation {
 			return s.block(m)
@@ -273,7 +308,7 @@ func (s *Session) disconnected(m messages.ChainDisconnected) (Output, error) {
 
 // output turns a step into deliveries.
 func (s *Session) output(step Step) Output {
-	o := Output{Record: step.Record, Rows: step.Rows}
+	o := Output{Record: step.Record, Rows: step.Rows, Alarm: step.Alarm}
 	if s.channel != 0 {
 		for _, u := range step.Facts {
 			o.tell(messages.ChannelAddr(s.id), messages.MonitorFact{Update: u})
@@ -283,6 +318,7 @@ func (s *Session) output(step Step) Output {
 		o.tell(messages.ChainWatchAddr, messages.Withdraw{Txid: txid})
 	}
 	s.broadcast(&o, step.Broadcast)
+	s.chain(&o, &step)
 	if step.Wake != 0 && (s.wake == 0 || step.Wake < s.wake) {
 		s.wake = step.Wake
 		o.tell(messages.ChainWatchAddr, messages.ChainWatch{

@@ -21,6 +21,12 @@ func (m *Monitor) Update(id uint64, u facts.Update) (Step, error) {
 		case facts.CounterpartyCommitment, facts.HolderCommitment:
 			m.updateID = id
 			return Step{Dropped: true}, nil
+		case facts.Revocation:
+			if m.facts.WasSpent {
+				// The commitment that confirmed must stay the one that it was when it did.
+				m.updateID = id
+				return Step{Dropped: true}, nil
+			}
 		}
 	}
 	s, err := m.record(id, u)
@@ -33,7 +39,7 @@ func (m *Monitor) Update(id uint64, u facts.Update) (Step, error) {
 		return Step{}, err
 	}
 	m.updateID = id
-	return s, nil
+	return s, m.resolve(&s)
 }
 
 // Decide records what happens to an inbound HTLC (rules 12, 13). The first decision stands; a preimage that comes after it is kept, since it
@@ -56,8 +62,11 @@ func (m *Monitor) Decide(htlcID uint64, r facts.Resolution) (s Step, stands *fac
 		if first {
 			s.Facts, s.Decided = nil, h.Resolution
 		}
+		if err = m.resolve(&s); err != nil {
+			return Step{}, nil, false, err
+		}
 	}
-	return s, h.Resolution, h.State >= facts.RcvdRemoveRevocation, nil
+	return s, h.Resolution, h.State >= facts.RcvdRemoveRevocation || h.Fate != facts.FateOpen, nil
 }
 
 // Ack deletes events whose effect is durable (rule 24). What is not in the queue is no error: the ack was there before, or the event never was.
@@ -96,7 +105,7 @@ func (m *Monitor) record(id uint64, updates ...facts.Update) (Step, error) {
 	m.index++
 	s.Record = &record.Record{Index: m.index, UpdateID: id, Updates: updates, Events: m.pack(s.Events)}
 	if id == 0 {
-		s.Facts = updates
+		s.Facts = forChannel(updates)
 	}
 	return s, nil
 }
@@ -104,10 +113,18 @@ func (m *Monitor) record(id uint64, updates ...facts.Update) (Step, error) {
 // apply changes the facts by one update and notes what follows from it.
 func (m *Monitor) apply(s *Step, u facts.Update) error {
 	ready, forced := m.ready(), m.facts.ForceClose != nil
+	if out, ok := u.(facts.OutputsSpendable); ok {
+		k, err := m.handOver(out)
+		if err != nil {
+			return err
+		}
+		m.emit(s, k)
+	}
 	ch, err := m.facts.Apply(u)
 	if err != nil {
 		return err
 	}
+	m.resolved = nil
 	for _, h := range ch.Claimed {
 		m.emit(s, facts.Claimed{HTLCID: h.ID, Hash: h.Hash, Source: *h.Source, AmountMsat: h.AmountMsat, Preimage: *h.Preimage, OnChain: onChain(u)})
 		m.outcome(s, h)
@@ -190,4 +207,21 @@ func localReason(u facts.Update, h *facts.HTLC) facts.FailCode {
 		}
 	}
 	return facts.FailedByPeer
+}
+
+// forChannel leaves out what a channel makes nothing of: what the chain did to the outputs of a closed one.
+func forChannel(updates []facts.Update) (out []facts.Update) {
+	for _, u := range updates {
+		switch u := u.(type) {
+		case facts.RevokedRead, facts.OutputSpent, facts.OutputUnspent, facts.ClaimSigned, facts.ClaimEnded, facts.HTLCEnded, facts.HTLCFailedEarly,
+			facts.OutputsSpendable:
+		case facts.PreimageLearned:
+			if !u.OnChain {
+				out = append(out, u)
+			}
+		default:
+			out = append(out, u)
+		}
+	}
+	return out
 }

@@ -605,6 +605,140 @@ func (x *FateRow) GetFulfilled() bool {
 	return false
 }
 
+// ClosedRow is the row of bucket "closed": what is kept of an archived channel.
+// Authoritative: its log is gone. Amounts are in satoshi.
+type ClosedRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // 1
+	ChannelId     []byte                 `protobuf:"bytes,2,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	Peer          []byte                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
+	KeyIndex      uint32                 `protobuf:"varint,4,opt,name=key_index,json=keyIndex,proto3" json:"key_index,omitempty"`
+	Funding       *OutPoint              `protobuf:"bytes,5,opt,name=funding,proto3" json:"funding,omitempty"`
+	CapacitySat   uint64                 `protobuf:"varint,6,opt,name=capacity_sat,json=capacitySat,proto3" json:"capacity_sat,omitempty"`
+	ClosingTxid   []byte                 `protobuf:"bytes,7,opt,name=closing_txid,json=closingTxid,proto3" json:"closing_txid,omitempty"`
+	Spend         uint32                 `protobuf:"varint,8,opt,name=spend,proto3" json:"spend,omitempty"`   // facts.SpendKind
+	Height        uint32                 `protobuf:"varint,9,opt,name=height,proto3" json:"height,omitempty"` // of the closing transaction
+	SweptSat      uint64                 `protobuf:"varint,10,opt,name=swept_sat,json=sweptSat,proto3" json:"swept_sat,omitempty"`
+	LostSat       uint64                 `protobuf:"varint,11,opt,name=lost_sat,json=lostSat,proto3" json:"lost_sat,omitempty"`
+	FeesSat       uint64                 `protobuf:"varint,12,opt,name=fees_sat,json=feesSat,proto3" json:"fees_sat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClosedRow) Reset() {
+	*x = ClosedRow{}
+	mi := &file_recordspb_monitor_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClosedRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClosedRow) ProtoMessage() {}
+
+func (x *ClosedRow) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClosedRow.ProtoReflect.Descriptor instead.
+func (*ClosedRow) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ClosedRow) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ClosedRow) GetChannelId() []byte {
+	if x != nil {
+		return x.ChannelId
+	}
+	return nil
+}
+
+func (x *ClosedRow) GetPeer() []byte {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *ClosedRow) GetKeyIndex() uint32 {
+	if x != nil {
+		return x.KeyIndex
+	}
+	return 0
+}
+
+func (x *ClosedRow) GetFunding() *OutPoint {
+	if x != nil {
+		return x.Funding
+	}
+	return nil
+}
+
+func (x *ClosedRow) GetCapacitySat() uint64 {
+	if x != nil {
+		return x.CapacitySat
+	}
+	return 0
+}
+
+func (x *ClosedRow) GetClosingTxid() []byte {
+	if x != nil {
+		return x.ClosingTxid
+	}
+	return nil
+}
+
+func (x *ClosedRow) GetSpend() uint32 {
+	if x != nil {
+		return x.Spend
+	}
+	return 0
+}
+
+func (x *ClosedRow) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *ClosedRow) GetSweptSat() uint64 {
+	if x != nil {
+		return x.SweptSat
+	}
+	return 0
+}
+
+func (x *ClosedRow) GetLostSat() uint64 {
+	if x != nil {
+		return x.LostSat
+	}
+	return 0
+}
+
+func (x *ClosedRow) GetFeesSat() uint64 {
+	if x != nil {
+		return x.FeesSat
+	}
+	return 0
+}
+
 // Update is one of facts.Update.
 type Update struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -644,7 +778,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_recordspb_monitor_proto_msgTypes[7]
+	mi := &file_recordspb_monitor_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +790,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[7]
+	mi := &file_recordspb_monitor_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +803,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{7}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Update) GetKind() isUpdate_Kind {
@@ -1097,7 +1231,7 @@ type Nothing struct {
 
 func (x *Nothing) Reset() {
 	*x = Nothing{}
-	mi := &file_recordspb_monitor_proto_msgTypes[8]
+	mi := &file_recordspb_monitor_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1243,7 @@ func (x *Nothing) String() string {
 func (*Nothing) ProtoMessage() {}
 
 func (x *Nothing) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[8]
+	mi := &file_recordspb_monitor_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1256,7 @@ func (x *Nothing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nothing.ProtoReflect.Descriptor instead.
 func (*Nothing) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{8}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{9}
 }
 
 type Opened struct {
@@ -1140,7 +1274,7 @@ type Opened struct {
 
 func (x *Opened) Reset() {
 	*x = Opened{}
-	mi := &file_recordspb_monitor_proto_msgTypes[9]
+	mi := &file_recordspb_monitor_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1286,7 @@ func (x *Opened) String() string {
 func (*Opened) ProtoMessage() {}
 
 func (x *Opened) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[9]
+	mi := &file_recordspb_monitor_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1299,7 @@ func (x *Opened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Opened.ProtoReflect.Descriptor instead.
 func (*Opened) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{9}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Opened) GetStatic() *Static {
@@ -1227,7 +1361,7 @@ type FundingConfirmed struct {
 
 func (x *FundingConfirmed) Reset() {
 	*x = FundingConfirmed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[10]
+	mi := &file_recordspb_monitor_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1239,7 +1373,7 @@ func (x *FundingConfirmed) String() string {
 func (*FundingConfirmed) ProtoMessage() {}
 
 func (x *FundingConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[10]
+	mi := &file_recordspb_monitor_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1252,7 +1386,7 @@ func (x *FundingConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FundingConfirmed.ProtoReflect.Descriptor instead.
 func (*FundingConfirmed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{10}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FundingConfirmed) GetHeight() uint32 {
@@ -1279,7 +1413,7 @@ type CounterpartyReady struct {
 
 func (x *CounterpartyReady) Reset() {
 	*x = CounterpartyReady{}
-	mi := &file_recordspb_monitor_proto_msgTypes[11]
+	mi := &file_recordspb_monitor_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1425,7 @@ func (x *CounterpartyReady) String() string {
 func (*CounterpartyReady) ProtoMessage() {}
 
 func (x *CounterpartyReady) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[11]
+	mi := &file_recordspb_monitor_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1438,7 @@ func (x *CounterpartyReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CounterpartyReady.ProtoReflect.Descriptor instead.
 func (*CounterpartyReady) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{11}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CounterpartyReady) GetNextPoint() []byte {
@@ -1332,7 +1466,7 @@ type CounterpartyCommitment struct {
 
 func (x *CounterpartyCommitment) Reset() {
 	*x = CounterpartyCommitment{}
-	mi := &file_recordspb_monitor_proto_msgTypes[12]
+	mi := &file_recordspb_monitor_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1478,7 @@ func (x *CounterpartyCommitment) String() string {
 func (*CounterpartyCommitment) ProtoMessage() {}
 
 func (x *CounterpartyCommitment) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[12]
+	mi := &file_recordspb_monitor_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1491,7 @@ func (x *CounterpartyCommitment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CounterpartyCommitment.ProtoReflect.Descriptor instead.
 func (*CounterpartyCommitment) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{12}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CounterpartyCommitment) GetAdds() []*HTLC {
@@ -1394,7 +1528,7 @@ type HolderCommitment struct {
 
 func (x *HolderCommitment) Reset() {
 	*x = HolderCommitment{}
-	mi := &file_recordspb_monitor_proto_msgTypes[13]
+	mi := &file_recordspb_monitor_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1406,7 +1540,7 @@ func (x *HolderCommitment) String() string {
 func (*HolderCommitment) ProtoMessage() {}
 
 func (x *HolderCommitment) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[13]
+	mi := &file_recordspb_monitor_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1419,7 +1553,7 @@ func (x *HolderCommitment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HolderCommitment.ProtoReflect.Descriptor instead.
 func (*HolderCommitment) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{13}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HolderCommitment) GetSig() []byte {
@@ -1467,7 +1601,7 @@ type Removal struct {
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_recordspb_monitor_proto_msgTypes[14]
+	mi := &file_recordspb_monitor_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1613,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[14]
+	mi := &file_recordspb_monitor_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1626,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{14}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Removal) GetHtlcId() uint64 {
@@ -1519,7 +1653,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_recordspb_monitor_proto_msgTypes[15]
+	mi := &file_recordspb_monitor_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1665,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[15]
+	mi := &file_recordspb_monitor_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1678,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{15}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Revocation) GetSecret() []byte {
@@ -1572,7 +1706,7 @@ type PreimageLearned struct {
 
 func (x *PreimageLearned) Reset() {
 	*x = PreimageLearned{}
-	mi := &file_recordspb_monitor_proto_msgTypes[16]
+	mi := &file_recordspb_monitor_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1718,7 @@ func (x *PreimageLearned) String() string {
 func (*PreimageLearned) ProtoMessage() {}
 
 func (x *PreimageLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[16]
+	mi := &file_recordspb_monitor_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1731,7 @@ func (x *PreimageLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreimageLearned.ProtoReflect.Descriptor instead.
 func (*PreimageLearned) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{16}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PreimageLearned) GetHtlcId() uint64 {
@@ -1631,7 +1765,7 @@ type Decided struct {
 
 func (x *Decided) Reset() {
 	*x = Decided{}
-	mi := &file_recordspb_monitor_proto_msgTypes[17]
+	mi := &file_recordspb_monitor_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1777,7 @@ func (x *Decided) String() string {
 func (*Decided) ProtoMessage() {}
 
 func (x *Decided) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[17]
+	mi := &file_recordspb_monitor_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1790,7 @@ func (x *Decided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decided.ProtoReflect.Descriptor instead.
 func (*Decided) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{17}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Decided) GetHtlcId() uint64 {
@@ -1683,7 +1817,7 @@ type ForceClosed struct {
 
 func (x *ForceClosed) Reset() {
 	*x = ForceClosed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[18]
+	mi := &file_recordspb_monitor_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1829,7 @@ func (x *ForceClosed) String() string {
 func (*ForceClosed) ProtoMessage() {}
 
 func (x *ForceClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[18]
+	mi := &file_recordspb_monitor_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1842,7 @@ func (x *ForceClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForceClosed.ProtoReflect.Descriptor instead.
 func (*ForceClosed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{18}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ForceClosed) GetReason() uint32 {
@@ -1735,7 +1869,7 @@ type Block struct {
 
 func (x *Block) Reset() {
 	*x = Block{}
-	mi := &file_recordspb_monitor_proto_msgTypes[19]
+	mi := &file_recordspb_monitor_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1881,7 @@ func (x *Block) String() string {
 func (*Block) ProtoMessage() {}
 
 func (x *Block) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[19]
+	mi := &file_recordspb_monitor_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1894,7 @@ func (x *Block) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Block.ProtoReflect.Descriptor instead.
 func (*Block) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{19}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Block) GetHeight() uint32 {
@@ -1789,7 +1923,7 @@ type FundingSpent struct {
 
 func (x *FundingSpent) Reset() {
 	*x = FundingSpent{}
-	mi := &file_recordspb_monitor_proto_msgTypes[20]
+	mi := &file_recordspb_monitor_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1935,7 @@ func (x *FundingSpent) String() string {
 func (*FundingSpent) ProtoMessage() {}
 
 func (x *FundingSpent) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[20]
+	mi := &file_recordspb_monitor_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1948,7 @@ func (x *FundingSpent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FundingSpent.ProtoReflect.Descriptor instead.
 func (*FundingSpent) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{20}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FundingSpent) GetTxid() []byte {
@@ -1855,7 +1989,7 @@ type OutPoint struct {
 
 func (x *OutPoint) Reset() {
 	*x = OutPoint{}
-	mi := &file_recordspb_monitor_proto_msgTypes[21]
+	mi := &file_recordspb_monitor_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1867,7 +2001,7 @@ func (x *OutPoint) String() string {
 func (*OutPoint) ProtoMessage() {}
 
 func (x *OutPoint) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[21]
+	mi := &file_recordspb_monitor_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1880,7 +2014,7 @@ func (x *OutPoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutPoint.ProtoReflect.Descriptor instead.
 func (*OutPoint) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{21}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OutPoint) GetTxid() []byte {
@@ -1906,7 +2040,7 @@ type OutPoints struct {
 
 func (x *OutPoints) Reset() {
 	*x = OutPoints{}
-	mi := &file_recordspb_monitor_proto_msgTypes[22]
+	mi := &file_recordspb_monitor_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1918,7 +2052,7 @@ func (x *OutPoints) String() string {
 func (*OutPoints) ProtoMessage() {}
 
 func (x *OutPoints) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[22]
+	mi := &file_recordspb_monitor_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1931,7 +2065,7 @@ func (x *OutPoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutPoints.ProtoReflect.Descriptor instead.
 func (*OutPoints) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{22}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OutPoints) GetOutputs() []*OutPoint {
@@ -1956,7 +2090,7 @@ type OutputSpent struct {
 
 func (x *OutputSpent) Reset() {
 	*x = OutputSpent{}
-	mi := &file_recordspb_monitor_proto_msgTypes[23]
+	mi := &file_recordspb_monitor_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2102,7 @@ func (x *OutputSpent) String() string {
 func (*OutputSpent) ProtoMessage() {}
 
 func (x *OutputSpent) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[23]
+	mi := &file_recordspb_monitor_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2115,7 @@ func (x *OutputSpent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputSpent.ProtoReflect.Descriptor instead.
 func (*OutputSpent) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{23}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OutputSpent) GetOutput() *OutPoint {
@@ -2041,7 +2175,7 @@ type ClaimSigned struct {
 
 func (x *ClaimSigned) Reset() {
 	*x = ClaimSigned{}
-	mi := &file_recordspb_monitor_proto_msgTypes[24]
+	mi := &file_recordspb_monitor_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2053,7 +2187,7 @@ func (x *ClaimSigned) String() string {
 func (*ClaimSigned) ProtoMessage() {}
 
 func (x *ClaimSigned) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[24]
+	mi := &file_recordspb_monitor_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2066,7 +2200,7 @@ func (x *ClaimSigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimSigned.ProtoReflect.Descriptor instead.
 func (*ClaimSigned) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{24}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ClaimSigned) GetId() uint64 {
@@ -2122,7 +2256,7 @@ type HTLCEnded struct {
 
 func (x *HTLCEnded) Reset() {
 	*x = HTLCEnded{}
-	mi := &file_recordspb_monitor_proto_msgTypes[25]
+	mi := &file_recordspb_monitor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2134,7 +2268,7 @@ func (x *HTLCEnded) String() string {
 func (*HTLCEnded) ProtoMessage() {}
 
 func (x *HTLCEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[25]
+	mi := &file_recordspb_monitor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2147,7 +2281,7 @@ func (x *HTLCEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTLCEnded.ProtoReflect.Descriptor instead.
 func (*HTLCEnded) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{25}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HTLCEnded) GetOutbound() bool {
@@ -2190,7 +2324,7 @@ type HTLC struct {
 
 func (x *HTLC) Reset() {
 	*x = HTLC{}
-	mi := &file_recordspb_monitor_proto_msgTypes[26]
+	mi := &file_recordspb_monitor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2202,7 +2336,7 @@ func (x *HTLC) String() string {
 func (*HTLC) ProtoMessage() {}
 
 func (x *HTLC) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[26]
+	mi := &file_recordspb_monitor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2215,7 +2349,7 @@ func (x *HTLC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTLC.ProtoReflect.Descriptor instead.
 func (*HTLC) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{26}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HTLC) GetId() uint64 {
@@ -2311,7 +2445,7 @@ type Resolution struct {
 
 func (x *Resolution) Reset() {
 	*x = Resolution{}
-	mi := &file_recordspb_monitor_proto_msgTypes[27]
+	mi := &file_recordspb_monitor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2457,7 @@ func (x *Resolution) String() string {
 func (*Resolution) ProtoMessage() {}
 
 func (x *Resolution) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[27]
+	mi := &file_recordspb_monitor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2470,7 @@ func (x *Resolution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolution.ProtoReflect.Descriptor instead.
 func (*Resolution) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{27}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Resolution) GetHow() isResolution_How {
@@ -2412,7 +2546,7 @@ type Malformed struct {
 
 func (x *Malformed) Reset() {
 	*x = Malformed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[28]
+	mi := &file_recordspb_monitor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +2558,7 @@ func (x *Malformed) String() string {
 func (*Malformed) ProtoMessage() {}
 
 func (x *Malformed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[28]
+	mi := &file_recordspb_monitor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +2571,7 @@ func (x *Malformed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Malformed.ProtoReflect.Descriptor instead.
 func (*Malformed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{28}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Malformed) GetOnionSha256() []byte {
@@ -2464,7 +2598,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_recordspb_monitor_proto_msgTypes[29]
+	mi := &file_recordspb_monitor_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2476,7 +2610,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[29]
+	mi := &file_recordspb_monitor_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2489,7 +2623,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{29}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Part) GetChannelId() []byte {
@@ -2520,7 +2654,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_recordspb_monitor_proto_msgTypes[30]
+	mi := &file_recordspb_monitor_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2532,7 +2666,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[30]
+	mi := &file_recordspb_monitor_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2545,7 +2679,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{30}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Source) GetOf() isSource_Of {
@@ -2602,7 +2736,7 @@ type PaymentSource struct {
 
 func (x *PaymentSource) Reset() {
 	*x = PaymentSource{}
-	mi := &file_recordspb_monitor_proto_msgTypes[31]
+	mi := &file_recordspb_monitor_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2614,7 +2748,7 @@ func (x *PaymentSource) String() string {
 func (*PaymentSource) ProtoMessage() {}
 
 func (x *PaymentSource) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[31]
+	mi := &file_recordspb_monitor_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2627,7 +2761,7 @@ func (x *PaymentSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentSource.ProtoReflect.Descriptor instead.
 func (*PaymentSource) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{31}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PaymentSource) GetPaymentId() []byte {
@@ -2677,7 +2811,7 @@ type ForwardSource struct {
 
 func (x *ForwardSource) Reset() {
 	*x = ForwardSource{}
-	mi := &file_recordspb_monitor_proto_msgTypes[32]
+	mi := &file_recordspb_monitor_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2689,7 +2823,7 @@ func (x *ForwardSource) String() string {
 func (*ForwardSource) ProtoMessage() {}
 
 func (x *ForwardSource) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[32]
+	mi := &file_recordspb_monitor_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2702,7 +2836,7 @@ func (x *ForwardSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardSource.ProtoReflect.Descriptor instead.
 func (*ForwardSource) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{32}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ForwardSource) GetChannelId() []byte {
@@ -2754,7 +2888,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_recordspb_monitor_proto_msgTypes[33]
+	mi := &file_recordspb_monitor_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2766,7 +2900,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[33]
+	mi := &file_recordspb_monitor_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2779,7 +2913,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{33}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -2929,7 +3063,7 @@ type SpendableOutputs struct {
 
 func (x *SpendableOutputs) Reset() {
 	*x = SpendableOutputs{}
-	mi := &file_recordspb_monitor_proto_msgTypes[34]
+	mi := &file_recordspb_monitor_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3075,7 @@ func (x *SpendableOutputs) String() string {
 func (*SpendableOutputs) ProtoMessage() {}
 
 func (x *SpendableOutputs) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[34]
+	mi := &file_recordspb_monitor_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3088,7 @@ func (x *SpendableOutputs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpendableOutputs.ProtoReflect.Descriptor instead.
 func (*SpendableOutputs) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{34}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SpendableOutputs) GetOutputs() []*SpendableOutput {
@@ -2981,7 +3115,7 @@ type SpendableOutput struct {
 
 func (x *SpendableOutput) Reset() {
 	*x = SpendableOutput{}
-	mi := &file_recordspb_monitor_proto_msgTypes[35]
+	mi := &file_recordspb_monitor_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2993,7 +3127,7 @@ func (x *SpendableOutput) String() string {
 func (*SpendableOutput) ProtoMessage() {}
 
 func (x *SpendableOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[35]
+	mi := &file_recordspb_monitor_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3006,7 +3140,7 @@ func (x *SpendableOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpendableOutput.ProtoReflect.Descriptor instead.
 func (*SpendableOutput) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{35}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SpendableOutput) GetOutput() *OutPoint {
@@ -3072,7 +3206,7 @@ type Claimed struct {
 
 func (x *Claimed) Reset() {
 	*x = Claimed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[36]
+	mi := &file_recordspb_monitor_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +3218,7 @@ func (x *Claimed) String() string {
 func (*Claimed) ProtoMessage() {}
 
 func (x *Claimed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[36]
+	mi := &file_recordspb_monitor_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +3231,7 @@ func (x *Claimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claimed.ProtoReflect.Descriptor instead.
 func (*Claimed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{36}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Claimed) GetHtlcId() uint64 {
@@ -3156,7 +3290,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[37]
+	mi := &file_recordspb_monitor_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3168,7 +3302,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[37]
+	mi := &file_recordspb_monitor_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3181,7 +3315,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{37}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Failed) GetHtlcId() uint64 {
@@ -3240,7 +3374,7 @@ type HTLCAccepted struct {
 
 func (x *HTLCAccepted) Reset() {
 	*x = HTLCAccepted{}
-	mi := &file_recordspb_monitor_proto_msgTypes[38]
+	mi := &file_recordspb_monitor_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3252,7 +3386,7 @@ func (x *HTLCAccepted) String() string {
 func (*HTLCAccepted) ProtoMessage() {}
 
 func (x *HTLCAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[38]
+	mi := &file_recordspb_monitor_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3265,7 +3399,7 @@ func (x *HTLCAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTLCAccepted.ProtoReflect.Descriptor instead.
 func (*HTLCAccepted) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{38}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *HTLCAccepted) GetHtlcId() uint64 {
@@ -3314,7 +3448,7 @@ type CommitmentTxConfirmed struct {
 
 func (x *CommitmentTxConfirmed) Reset() {
 	*x = CommitmentTxConfirmed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[39]
+	mi := &file_recordspb_monitor_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3326,7 +3460,7 @@ func (x *CommitmentTxConfirmed) String() string {
 func (*CommitmentTxConfirmed) ProtoMessage() {}
 
 func (x *CommitmentTxConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[39]
+	mi := &file_recordspb_monitor_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3339,7 +3473,7 @@ func (x *CommitmentTxConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitmentTxConfirmed.ProtoReflect.Descriptor instead.
 func (*CommitmentTxConfirmed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{39}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CommitmentTxConfirmed) GetTxid() []byte {
@@ -3404,7 +3538,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_recordspb_monitor_proto_msgTypes[40]
+	mi := &file_recordspb_monitor_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3416,7 +3550,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[40]
+	mi := &file_recordspb_monitor_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3429,7 +3563,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{40}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Channel) GetStatic() *Static {
@@ -3669,7 +3803,7 @@ type OnChain struct {
 
 func (x *OnChain) Reset() {
 	*x = OnChain{}
-	mi := &file_recordspb_monitor_proto_msgTypes[41]
+	mi := &file_recordspb_monitor_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3681,7 +3815,7 @@ func (x *OnChain) String() string {
 func (*OnChain) ProtoMessage() {}
 
 func (x *OnChain) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[41]
+	mi := &file_recordspb_monitor_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3694,7 +3828,7 @@ func (x *OnChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OnChain.ProtoReflect.Descriptor instead.
 func (*OnChain) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{41}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *OnChain) GetRevoked() *RevokedCommitment {
@@ -3735,7 +3869,7 @@ type FeeUpdate struct {
 
 func (x *FeeUpdate) Reset() {
 	*x = FeeUpdate{}
-	mi := &file_recordspb_monitor_proto_msgTypes[42]
+	mi := &file_recordspb_monitor_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3747,7 +3881,7 @@ func (x *FeeUpdate) String() string {
 func (*FeeUpdate) ProtoMessage() {}
 
 func (x *FeeUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[42]
+	mi := &file_recordspb_monitor_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3760,7 +3894,7 @@ func (x *FeeUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeeUpdate.ProtoReflect.Descriptor instead.
 func (*FeeUpdate) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{42}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FeeUpdate) GetFeePerKw() uint32 {
@@ -3806,7 +3940,7 @@ type Static struct {
 
 func (x *Static) Reset() {
 	*x = Static{}
-	mi := &file_recordspb_monitor_proto_msgTypes[43]
+	mi := &file_recordspb_monitor_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3818,7 +3952,7 @@ func (x *Static) String() string {
 func (*Static) ProtoMessage() {}
 
 func (x *Static) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[43]
+	mi := &file_recordspb_monitor_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3831,7 +3965,7 @@ func (x *Static) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Static.ProtoReflect.Descriptor instead.
 func (*Static) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{43}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Static) GetChannelId() []byte {
@@ -3990,7 +4124,7 @@ type Side struct {
 
 func (x *Side) Reset() {
 	*x = Side{}
-	mi := &file_recordspb_monitor_proto_msgTypes[44]
+	mi := &file_recordspb_monitor_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4002,7 +4136,7 @@ func (x *Side) String() string {
 func (*Side) ProtoMessage() {}
 
 func (x *Side) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[44]
+	mi := &file_recordspb_monitor_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4015,7 +4149,7 @@ func (x *Side) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Side.ProtoReflect.Descriptor instead.
 func (*Side) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{44}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Side) GetFundingKey() []byte {
@@ -4163,7 +4297,22 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x1f\n" +
 	"\vamount_msat\x18\x05 \x01(\x04R\n" +
 	"amountMsat\x12\x1c\n" +
-	"\tfulfilled\x18\x06 \x01(\bR\tfulfilled\"\x99\x0e\n" +
+	"\tfulfilled\x18\x06 \x01(\bR\tfulfilled\"\xf4\x02\n" +
+	"\tClosedRow\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x02 \x01(\fR\tchannelId\x12\x12\n" +
+	"\x04peer\x18\x03 \x01(\fR\x04peer\x12\x1b\n" +
+	"\tkey_index\x18\x04 \x01(\rR\bkeyIndex\x126\n" +
+	"\afunding\x18\x05 \x01(\v2\x1c.lnactor.records.v1.OutPointR\afunding\x12!\n" +
+	"\fcapacity_sat\x18\x06 \x01(\x04R\vcapacitySat\x12!\n" +
+	"\fclosing_txid\x18\a \x01(\fR\vclosingTxid\x12\x14\n" +
+	"\x05spend\x18\b \x01(\rR\x05spend\x12\x16\n" +
+	"\x06height\x18\t \x01(\rR\x06height\x12\x1b\n" +
+	"\tswept_sat\x18\n" +
+	" \x01(\x04R\bsweptSat\x12\x19\n" +
+	"\blost_sat\x18\v \x01(\x04R\alostSat\x12\x19\n" +
+	"\bfees_sat\x18\f \x01(\x04R\afeesSat\"\x99\x0e\n" +
 	"\x06Update\x124\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1a.lnactor.records.v1.OpenedH\x00R\x06opened\x12S\n" +
 	"\x11funding_confirmed\x18\x02 \x01(\v2$.lnactor.records.v1.FundingConfirmedH\x00R\x10fundingConfirmed\x12N\n" +
@@ -4486,7 +4635,7 @@ func file_recordspb_monitor_proto_rawDescGZIP() []byte {
 	return file_recordspb_monitor_proto_rawDescData
 }
 
-var file_recordspb_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_recordspb_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_recordspb_monitor_proto_goTypes = []any{
 	(*MonitorRecord)(nil),          // 0: lnactor.records.v1.MonitorRecord
 	(*MonitorSnapshot)(nil),        // 1: lnactor.records.v1.MonitorSnapshot
@@ -4495,122 +4644,124 @@ var file_recordspb_monitor_proto_goTypes = []any{
 	(*RevokedHTLC)(nil),            // 4: lnactor.records.v1.RevokedHTLC
 	(*OutcomeRow)(nil),             // 5: lnactor.records.v1.OutcomeRow
 	(*FateRow)(nil),                // 6: lnactor.records.v1.FateRow
-	(*Update)(nil),                 // 7: lnactor.records.v1.Update
-	(*Nothing)(nil),                // 8: lnactor.records.v1.Nothing
-	(*Opened)(nil),                 // 9: lnactor.records.v1.Opened
-	(*FundingConfirmed)(nil),       // 10: lnactor.records.v1.FundingConfirmed
-	(*CounterpartyReady)(nil),      // 11: lnactor.records.v1.CounterpartyReady
-	(*CounterpartyCommitment)(nil), // 12: lnactor.records.v1.CounterpartyCommitment
-	(*HolderCommitment)(nil),       // 13: lnactor.records.v1.HolderCommitment
-	(*Removal)(nil),                // 14: lnactor.records.v1.Removal
-	(*Revocation)(nil),             // 15: lnactor.records.v1.Revocation
-	(*PreimageLearned)(nil),        // 16: lnactor.records.v1.PreimageLearned
-	(*Decided)(nil),                // 17: lnactor.records.v1.Decided
-	(*ForceClosed)(nil),            // 18: lnactor.records.v1.ForceClosed
-	(*Block)(nil),                  // 19: lnactor.records.v1.Block
-	(*FundingSpent)(nil),           // 20: lnactor.records.v1.FundingSpent
-	(*OutPoint)(nil),               // 21: lnactor.records.v1.OutPoint
-	(*OutPoints)(nil),              // 22: lnactor.records.v1.OutPoints
-	(*OutputSpent)(nil),            // 23: lnactor.records.v1.OutputSpent
-	(*ClaimSigned)(nil),            // 24: lnactor.records.v1.ClaimSigned
-	(*HTLCEnded)(nil),              // 25: lnactor.records.v1.HTLCEnded
-	(*HTLC)(nil),                   // 26: lnactor.records.v1.HTLC
-	(*Resolution)(nil),             // 27: lnactor.records.v1.Resolution
-	(*Malformed)(nil),              // 28: lnactor.records.v1.Malformed
-	(*Part)(nil),                   // 29: lnactor.records.v1.Part
-	(*Source)(nil),                 // 30: lnactor.records.v1.Source
-	(*PaymentSource)(nil),          // 31: lnactor.records.v1.PaymentSource
-	(*ForwardSource)(nil),          // 32: lnactor.records.v1.ForwardSource
-	(*Event)(nil),                  // 33: lnactor.records.v1.Event
-	(*SpendableOutputs)(nil),       // 34: lnactor.records.v1.SpendableOutputs
-	(*SpendableOutput)(nil),        // 35: lnactor.records.v1.SpendableOutput
-	(*Claimed)(nil),                // 36: lnactor.records.v1.Claimed
-	(*Failed)(nil),                 // 37: lnactor.records.v1.Failed
-	(*HTLCAccepted)(nil),           // 38: lnactor.records.v1.HTLCAccepted
-	(*CommitmentTxConfirmed)(nil),  // 39: lnactor.records.v1.CommitmentTxConfirmed
-	(*Channel)(nil),                // 40: lnactor.records.v1.Channel
-	(*OnChain)(nil),                // 41: lnactor.records.v1.OnChain
-	(*FeeUpdate)(nil),              // 42: lnactor.records.v1.FeeUpdate
-	(*Static)(nil),                 // 43: lnactor.records.v1.Static
-	(*Side)(nil),                   // 44: lnactor.records.v1.Side
+	(*ClosedRow)(nil),              // 7: lnactor.records.v1.ClosedRow
+	(*Update)(nil),                 // 8: lnactor.records.v1.Update
+	(*Nothing)(nil),                // 9: lnactor.records.v1.Nothing
+	(*Opened)(nil),                 // 10: lnactor.records.v1.Opened
+	(*FundingConfirmed)(nil),       // 11: lnactor.records.v1.FundingConfirmed
+	(*CounterpartyReady)(nil),      // 12: lnactor.records.v1.CounterpartyReady
+	(*CounterpartyCommitment)(nil), // 13: lnactor.records.v1.CounterpartyCommitment
+	(*HolderCommitment)(nil),       // 14: lnactor.records.v1.HolderCommitment
+	(*Removal)(nil),                // 15: lnactor.records.v1.Removal
+	(*Revocation)(nil),             // 16: lnactor.records.v1.Revocation
+	(*PreimageLearned)(nil),        // 17: lnactor.records.v1.PreimageLearned
+	(*Decided)(nil),                // 18: lnactor.records.v1.Decided
+	(*ForceClosed)(nil),            // 19: lnactor.records.v1.ForceClosed
+	(*Block)(nil),                  // 20: lnactor.records.v1.Block
+	(*FundingSpent)(nil),           // 21: lnactor.records.v1.FundingSpent
+	(*OutPoint)(nil),               // 22: lnactor.records.v1.OutPoint
+	(*OutPoints)(nil),              // 23: lnactor.records.v1.OutPoints
+	(*OutputSpent)(nil),            // 24: lnactor.records.v1.OutputSpent
+	(*ClaimSigned)(nil),            // 25: lnactor.records.v1.ClaimSigned
+	(*HTLCEnded)(nil),              // 26: lnactor.records.v1.HTLCEnded
+	(*HTLC)(nil),                   // 27: lnactor.records.v1.HTLC
+	(*Resolution)(nil),             // 28: lnactor.records.v1.Resolution
+	(*Malformed)(nil),              // 29: lnactor.records.v1.Malformed
+	(*Part)(nil),                   // 30: lnactor.records.v1.Part
+	(*Source)(nil),                 // 31: lnactor.records.v1.Source
+	(*PaymentSource)(nil),          // 32: lnactor.records.v1.PaymentSource
+	(*ForwardSource)(nil),          // 33: lnactor.records.v1.ForwardSource
+	(*Event)(nil),                  // 34: lnactor.records.v1.Event
+	(*SpendableOutputs)(nil),       // 35: lnactor.records.v1.SpendableOutputs
+	(*SpendableOutput)(nil),        // 36: lnactor.records.v1.SpendableOutput
+	(*Claimed)(nil),                // 37: lnactor.records.v1.Claimed
+	(*Failed)(nil),                 // 38: lnactor.records.v1.Failed
+	(*HTLCAccepted)(nil),           // 39: lnactor.records.v1.HTLCAccepted
+	(*CommitmentTxConfirmed)(nil),  // 40: lnactor.records.v1.CommitmentTxConfirmed
+	(*Channel)(nil),                // 41: lnactor.records.v1.Channel
+	(*OnChain)(nil),                // 42: lnactor.records.v1.OnChain
+	(*FeeUpdate)(nil),              // 43: lnactor.records.v1.FeeUpdate
+	(*Static)(nil),                 // 44: lnactor.records.v1.Static
+	(*Side)(nil),                   // 45: lnactor.records.v1.Side
 }
 var file_recordspb_monitor_proto_depIdxs = []int32{
-	7,  // 0: lnactor.records.v1.MonitorRecord.updates:type_name -> lnactor.records.v1.Update
-	33, // 1: lnactor.records.v1.MonitorRecord.events:type_name -> lnactor.records.v1.Event
-	40, // 2: lnactor.records.v1.MonitorSnapshot.channel:type_name -> lnactor.records.v1.Channel
-	33, // 3: lnactor.records.v1.MonitorSnapshot.events:type_name -> lnactor.records.v1.Event
+	8,  // 0: lnactor.records.v1.MonitorRecord.updates:type_name -> lnactor.records.v1.Update
+	34, // 1: lnactor.records.v1.MonitorRecord.events:type_name -> lnactor.records.v1.Event
+	41, // 2: lnactor.records.v1.MonitorSnapshot.channel:type_name -> lnactor.records.v1.Channel
+	34, // 3: lnactor.records.v1.MonitorSnapshot.events:type_name -> lnactor.records.v1.Event
 	2,  // 4: lnactor.records.v1.MonitorSnapshot.gone:type_name -> lnactor.records.v1.GoneInbound
-	27, // 5: lnactor.records.v1.GoneInbound.resolution:type_name -> lnactor.records.v1.Resolution
+	28, // 5: lnactor.records.v1.GoneInbound.resolution:type_name -> lnactor.records.v1.Resolution
 	4,  // 6: lnactor.records.v1.RevokedCommitment.htlcs:type_name -> lnactor.records.v1.RevokedHTLC
-	9,  // 7: lnactor.records.v1.Update.opened:type_name -> lnactor.records.v1.Opened
-	10, // 8: lnactor.records.v1.Update.funding_confirmed:type_name -> lnactor.records.v1.FundingConfirmed
-	8,  // 9: lnactor.records.v1.Update.funding_unconfirmed:type_name -> lnactor.records.v1.Nothing
-	8,  // 10: lnactor.records.v1.Update.holder_ready:type_name -> lnactor.records.v1.Nothing
-	11, // 11: lnactor.records.v1.Update.counterparty_ready:type_name -> lnactor.records.v1.CounterpartyReady
-	12, // 12: lnactor.records.v1.Update.counterparty_commitment:type_name -> lnactor.records.v1.CounterpartyCommitment
-	13, // 13: lnactor.records.v1.Update.holder_commitment:type_name -> lnactor.records.v1.HolderCommitment
-	15, // 14: lnactor.records.v1.Update.revocation:type_name -> lnactor.records.v1.Revocation
-	16, // 15: lnactor.records.v1.Update.preimage_learned:type_name -> lnactor.records.v1.PreimageLearned
-	17, // 16: lnactor.records.v1.Update.decided:type_name -> lnactor.records.v1.Decided
-	18, // 17: lnactor.records.v1.Update.force_closed:type_name -> lnactor.records.v1.ForceClosed
-	8,  // 18: lnactor.records.v1.Update.proven_behind:type_name -> lnactor.records.v1.Nothing
-	19, // 19: lnactor.records.v1.Update.block_seen:type_name -> lnactor.records.v1.Block
-	20, // 20: lnactor.records.v1.Update.funding_spent:type_name -> lnactor.records.v1.FundingSpent
-	8,  // 21: lnactor.records.v1.Update.funding_unspent:type_name -> lnactor.records.v1.Nothing
-	3,  // 22: lnactor.records.v1.Update.revoked_read:type_name -> lnactor.records.v1.RevokedCommitment
-	23, // 23: lnactor.records.v1.Update.output_spent:type_name -> lnactor.records.v1.OutputSpent
-	21, // 24: lnactor.records.v1.Update.output_unspent:type_name -> lnactor.records.v1.OutPoint
-	24, // 25: lnactor.records.v1.Update.claim_signed:type_name -> lnactor.records.v1.ClaimSigned
-	25, // 26: lnactor.records.v1.Update.htlc_ended:type_name -> lnactor.records.v1.HTLCEnded
-	22, // 27: lnactor.records.v1.Update.outputs_spendable:type_name -> lnactor.records.v1.OutPoints
-	43, // 28: lnactor.records.v1.Opened.static:type_name -> lnactor.records.v1.Static
-	19, // 29: lnactor.records.v1.Opened.chain:type_name -> lnactor.records.v1.Block
-	26, // 30: lnactor.records.v1.CounterpartyCommitment.adds:type_name -> lnactor.records.v1.HTLC
-	26, // 31: lnactor.records.v1.HolderCommitment.adds:type_name -> lnactor.records.v1.HTLC
-	14, // 32: lnactor.records.v1.HolderCommitment.removes:type_name -> lnactor.records.v1.Removal
-	27, // 33: lnactor.records.v1.Removal.resolution:type_name -> lnactor.records.v1.Resolution
-	27, // 34: lnactor.records.v1.Decided.resolution:type_name -> lnactor.records.v1.Resolution
-	21, // 35: lnactor.records.v1.OutPoints.outputs:type_name -> lnactor.records.v1.OutPoint
-	21, // 36: lnactor.records.v1.OutputSpent.output:type_name -> lnactor.records.v1.OutPoint
-	30, // 37: lnactor.records.v1.HTLC.source:type_name -> lnactor.records.v1.Source
-	27, // 38: lnactor.records.v1.HTLC.resolution:type_name -> lnactor.records.v1.Resolution
-	28, // 39: lnactor.records.v1.Resolution.malformed:type_name -> lnactor.records.v1.Malformed
-	29, // 40: lnactor.records.v1.Resolution.parts:type_name -> lnactor.records.v1.Part
-	31, // 41: lnactor.records.v1.Source.payment:type_name -> lnactor.records.v1.PaymentSource
-	32, // 42: lnactor.records.v1.Source.forward:type_name -> lnactor.records.v1.ForwardSource
-	36, // 43: lnactor.records.v1.Event.claimed:type_name -> lnactor.records.v1.Claimed
-	37, // 44: lnactor.records.v1.Event.failed:type_name -> lnactor.records.v1.Failed
-	38, // 45: lnactor.records.v1.Event.htlc_accepted:type_name -> lnactor.records.v1.HTLCAccepted
-	39, // 46: lnactor.records.v1.Event.commitment_tx_confirmed:type_name -> lnactor.records.v1.CommitmentTxConfirmed
-	18, // 47: lnactor.records.v1.Event.holder_force_closed:type_name -> lnactor.records.v1.ForceClosed
-	8,  // 48: lnactor.records.v1.Event.channel_pending:type_name -> lnactor.records.v1.Nothing
-	8,  // 49: lnactor.records.v1.Event.channel_ready:type_name -> lnactor.records.v1.Nothing
-	34, // 50: lnactor.records.v1.Event.spendable_outputs:type_name -> lnactor.records.v1.SpendableOutputs
-	35, // 51: lnactor.records.v1.SpendableOutputs.outputs:type_name -> lnactor.records.v1.SpendableOutput
-	21, // 52: lnactor.records.v1.SpendableOutput.output:type_name -> lnactor.records.v1.OutPoint
-	30, // 53: lnactor.records.v1.Claimed.source:type_name -> lnactor.records.v1.Source
-	30, // 54: lnactor.records.v1.Failed.source:type_name -> lnactor.records.v1.Source
-	27, // 55: lnactor.records.v1.Failed.resolution:type_name -> lnactor.records.v1.Resolution
-	43, // 56: lnactor.records.v1.Channel.static:type_name -> lnactor.records.v1.Static
-	42, // 57: lnactor.records.v1.Channel.fee_updates:type_name -> lnactor.records.v1.FeeUpdate
-	26, // 58: lnactor.records.v1.Channel.outbound:type_name -> lnactor.records.v1.HTLC
-	26, // 59: lnactor.records.v1.Channel.inbound:type_name -> lnactor.records.v1.HTLC
-	10, // 60: lnactor.records.v1.Channel.funding:type_name -> lnactor.records.v1.FundingConfirmed
-	18, // 61: lnactor.records.v1.Channel.force_close:type_name -> lnactor.records.v1.ForceClosed
-	20, // 62: lnactor.records.v1.Channel.spent:type_name -> lnactor.records.v1.FundingSpent
-	19, // 63: lnactor.records.v1.Channel.seen:type_name -> lnactor.records.v1.Block
-	41, // 64: lnactor.records.v1.Channel.on_chain:type_name -> lnactor.records.v1.OnChain
-	3,  // 65: lnactor.records.v1.OnChain.revoked:type_name -> lnactor.records.v1.RevokedCommitment
-	23, // 66: lnactor.records.v1.OnChain.spends:type_name -> lnactor.records.v1.OutputSpent
-	24, // 67: lnactor.records.v1.OnChain.claims:type_name -> lnactor.records.v1.ClaimSigned
-	21, // 68: lnactor.records.v1.OnChain.spendable:type_name -> lnactor.records.v1.OutPoint
-	44, // 69: lnactor.records.v1.Static.holder:type_name -> lnactor.records.v1.Side
-	44, // 70: lnactor.records.v1.Static.counterparty:type_name -> lnactor.records.v1.Side
-	71, // [71:71] is the sub-list for method output_type
-	71, // [71:71] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	22, // 7: lnactor.records.v1.ClosedRow.funding:type_name -> lnactor.records.v1.OutPoint
+	10, // 8: lnactor.records.v1.Update.opened:type_name -> lnactor.records.v1.Opened
+	11, // 9: lnactor.records.v1.Update.funding_confirmed:type_name -> lnactor.records.v1.FundingConfirmed
+	9,  // 10: lnactor.records.v1.Update.funding_unconfirmed:type_name -> lnactor.records.v1.Nothing
+	9,  // 11: lnactor.records.v1.Update.holder_ready:type_name -> lnactor.records.v1.Nothing
+	12, // 12: lnactor.records.v1.Update.counterparty_ready:type_name -> lnactor.records.v1.CounterpartyReady
+	13, // 13: lnactor.records.v1.Update.counterparty_commitment:type_name -> lnactor.records.v1.CounterpartyCommitment
+	14, // 14: lnactor.records.v1.Update.holder_commitment:type_name -> lnactor.records.v1.HolderCommitment
+	16, // 15: lnactor.records.v1.Update.revocation:type_name -> lnactor.records.v1.Revocation
+	17, // 16: lnactor.records.v1.Update.preimage_learned:type_name -> lnactor.records.v1.PreimageLearned
+	18, // 17: lnactor.records.v1.Update.decided:type_name -> lnactor.records.v1.Decided
+	19, // 18: lnactor.records.v1.Update.force_closed:type_name -> lnactor.records.v1.ForceClosed
+	9,  // 19: lnactor.records.v1.Update.proven_behind:type_name -> lnactor.records.v1.Nothing
+	20, // 20: lnactor.records.v1.Update.block_seen:type_name -> lnactor.records.v1.Block
+	21, // 21: lnactor.records.v1.Update.funding_spent:type_name -> lnactor.records.v1.FundingSpent
+	9,  // 22: lnactor.records.v1.Update.funding_unspent:type_name -> lnactor.records.v1.Nothing
+	3,  // 23: lnactor.records.v1.Update.revoked_read:type_name -> lnactor.records.v1.RevokedCommitment
+	24, // 24: lnactor.records.v1.Update.output_spent:type_name -> lnactor.records.v1.OutputSpent
+	22, // 25: lnactor.records.v1.Update.output_unspent:type_name -> lnactor.records.v1.OutPoint
+	25, // 26: lnactor.records.v1.Update.claim_signed:type_name -> lnactor.records.v1.ClaimSigned
+	26, // 27: lnactor.records.v1.Update.htlc_ended:type_name -> lnactor.records.v1.HTLCEnded
+	23, // 28: lnactor.records.v1.Update.outputs_spendable:type_name -> lnactor.records.v1.OutPoints
+	44, // 29: lnactor.records.v1.Opened.static:type_name -> lnactor.records.v1.Static
+	20, // 30: lnactor.records.v1.Opened.chain:type_name -> lnactor.records.v1.Block
+	27, // 31: lnactor.records.v1.CounterpartyCommitment.adds:type_name -> lnactor.records.v1.HTLC
+	27, // 32: lnactor.records.v1.HolderCommitment.adds:type_name -> lnactor.records.v1.HTLC
+	15, // 33: lnactor.records.v1.HolderCommitment.removes:type_name -> lnactor.records.v1.Removal
+	28, // 34: lnactor.records.v1.Removal.resolution:type_name -> lnactor.records.v1.Resolution
+	28, // 35: lnactor.records.v1.Decided.resolution:type_name -> lnactor.records.v1.Resolution
+	22, // 36: lnactor.records.v1.OutPoints.outputs:type_name -> lnactor.records.v1.OutPoint
+	22, // 37: lnactor.records.v1.OutputSpent.output:type_name -> lnactor.records.v1.OutPoint
+	31, // 38: lnactor.records.v1.HTLC.source:type_name -> lnactor.records.v1.Source
+	28, // 39: lnactor.records.v1.HTLC.resolution:type_name -> lnactor.records.v1.Resolution
+	29, // 40: lnactor.records.v1.Resolution.malformed:type_name -> lnactor.records.v1.Malformed
+	30, // 41: lnactor.records.v1.Resolution.parts:type_name -> lnactor.records.v1.Part
+	32, // 42: lnactor.records.v1.Source.payment:type_name -> lnactor.records.v1.PaymentSource
+	33, // 43: lnactor.records.v1.Source.forward:type_name -> lnactor.records.v1.ForwardSource
+	37, // 44: lnactor.records.v1.Event.claimed:type_name -> lnactor.records.v1.Claimed
+	38, // 45: lnactor.records.v1.Event.failed:type_name -> lnactor.records.v1.Failed
+	39, // 46: lnactor.records.v1.Event.htlc_accepted:type_name -> lnactor.records.v1.HTLCAccepted
+	40, // 47: lnactor.records.v1.Event.commitment_tx_confirmed:type_name -> lnactor.records.v1.CommitmentTxConfirmed
+	19, // 48: lnactor.records.v1.Event.holder_force_closed:type_name -> lnactor.records.v1.ForceClosed
+	9,  // 49: lnactor.records.v1.Event.channel_pending:type_name -> lnactor.records.v1.Nothing
+	9,  // 50: lnactor.records.v1.Event.channel_ready:type_name -> lnactor.records.v1.Nothing
+	35, // 51: lnactor.records.v1.Event.spendable_outputs:type_name -> lnactor.records.v1.SpendableOutputs
+	36, // 52: lnactor.records.v1.SpendableOutputs.outputs:type_name -> lnactor.records.v1.SpendableOutput
+	22, // 53: lnactor.records.v1.SpendableOutput.output:type_name -> lnactor.records.v1.OutPoint
+	31, // 54: lnactor.records.v1.Claimed.source:type_name -> lnactor.records.v1.Source
+	31, // 55: lnactor.records.v1.Failed.source:type_name -> lnactor.records.v1.Source
+	28, // 56: lnactor.records.v1.Failed.resolution:type_name -> lnactor.records.v1.Resolution
+	44, // 57: lnactor.records.v1.Channel.static:type_name -> lnactor.records.v1.Static
+	43, // 58: lnactor.records.v1.Channel.fee_updates:type_name -> lnactor.records.v1.FeeUpdate
+	27, // 59: lnactor.records.v1.Channel.outbound:type_name -> lnactor.records.v1.HTLC
+	27, // 60: lnactor.records.v1.Channel.inbound:type_name -> lnactor.records.v1.HTLC
+	11, // 61: lnactor.records.v1.Channel.funding:type_name -> lnactor.records.v1.FundingConfirmed
+	19, // 62: lnactor.records.v1.Channel.force_close:type_name -> lnactor.records.v1.ForceClosed
+	21, // 63: lnactor.records.v1.Channel.spent:type_name -> lnactor.records.v1.FundingSpent
+	20, // 64: lnactor.records.v1.Channel.seen:type_name -> lnactor.records.v1.Block
+	42, // 65: lnactor.records.v1.Channel.on_chain:type_name -> lnactor.records.v1.OnChain
+	3,  // 66: lnactor.records.v1.OnChain.revoked:type_name -> lnactor.records.v1.RevokedCommitment
+	24, // 67: lnactor.records.v1.OnChain.spends:type_name -> lnactor.records.v1.OutputSpent
+	25, // 68: lnactor.records.v1.OnChain.claims:type_name -> lnactor.records.v1.ClaimSigned
+	22, // 69: lnactor.records.v1.OnChain.spendable:type_name -> lnactor.records.v1.OutPoint
+	45, // 70: lnactor.records.v1.Static.holder:type_name -> lnactor.records.v1.Side
+	45, // 71: lnactor.records.v1.Static.counterparty:type_name -> lnactor.records.v1.Side
+	72, // [72:72] is the sub-list for method output_type
+	72, // [72:72] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_recordspb_monitor_proto_init() }
@@ -4618,7 +4769,7 @@ func file_recordspb_monitor_proto_init() {
 	if File_recordspb_monitor_proto != nil {
 		return
 	}
-	file_recordspb_monitor_proto_msgTypes[7].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[8].OneofWrappers = []any{
 		(*Update_Opened)(nil),
 		(*Update_FundingConfirmed)(nil),
 		(*Update_FundingUnconfirmed)(nil),
@@ -4647,16 +4798,16 @@ func file_recordspb_monitor_proto_init() {
 		(*Update_HtlcFailedEarly)(nil),
 		(*Update_OutputsSpendable)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[27].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[28].OneofWrappers = []any{
 		(*Resolution_Preimage)(nil),
 		(*Resolution_Reason)(nil),
 		(*Resolution_Malformed)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[30].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[31].OneofWrappers = []any{
 		(*Source_Payment)(nil),
 		(*Source_Forward)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[33].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[34].OneofWrappers = []any{
 		(*Event_Claimed)(nil),
 		(*Event_Failed)(nil),
 		(*Event_HtlcAccepted)(nil),
@@ -4672,7 +4823,7 @@ func file_recordspb_monitor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_recordspb_monitor_proto_rawDesc), len(file_recordspb_monitor_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

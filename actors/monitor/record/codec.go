@@ -120,6 +120,12 @@ func WriteRow(r Row) messages.Row {
 		p := state.Revoked(&r.Commitment)
 		p.Version = version
 		return messages.Row{Bucket: messages.BucketRevoked, Key: channelKey(r.Channel, r.Commitment.Number), Value: marshal(p)}
+	case *Closed:
+		return messages.Row{Bucket: messages.BucketClosed, Key: r.Channel[:], Value: marshal(&pb.ClosedRow{
+			Version: version, ChannelId: r.Channel[:], Peer: r.Peer[:], KeyIndex: r.KeyIndex, Funding: state.OutPoint(r.Funding),
+			CapacitySat: r.CapacitySat, ClosingTxid: r.ClosingTxid[:], Spend: uint32(r.Spend), Height: r.Height,
+			SweptSat: r.SweptSat, LostSat: r.LostSat, FeesSat: r.FeesSat,
+		})}
 	}
 	panic(fmt.Sprintf("record: %T is no row", r))
 }
@@ -161,9 +167,24 @@ func ReadRow(m messages.Row) (Row, error) {
 			r.Channel = ln.ChannelID(m.Key[:32])
 		}
 		return r, corrupt(&p, in.Err())
+	case messages.BucketClosed:
+		var p pb.ClosedRow
+		if err := unmarshal(m.Value, &p); err != nil {
+			return nil, err
+		}
+		r := &Closed{
+			Channel: in.B32("channel_id", p.ChannelId), Peer: in.B33("peer", p.Peer), KeyIndex: p.KeyIndex, Funding: state.ReadOutPoint(&in, p.Funding),
+			CapacitySat: p.CapacitySat, ClosingTxid: in.B32("closing_txid", p.ClosingTxid),
+			Spend: facts.SpendKind(in.U8("spend", p.Spend, uint32(facts.SpendMutualClose))), Height: p.Height,
+			SweptSat: p.SweptSat, LostSat: p.LostSat, FeesSat: p.FeesSat,
+		}
+		return r, corrupt(&p, in.Err())
 	}
 	return nil, &CorruptError{Kind: "row of bucket " + m.Bucket, Err: errors.New("no row of a monitor")}
 }
+
+// RevokedKey is the key of a revoked commitment's row.
+func RevokedKey(id ln.ChannelID, number uint64) []byte { return channelKey(id, number) }
 
 func channelKey(id ln.ChannelID, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 40), id[:]...), number)

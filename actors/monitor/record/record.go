@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
@@ -35,7 +36,7 @@ type Gone struct {
 	Resolution *facts.Resolution
 }
 
-// Row is a keyed row that belongs to a record: *Outcome, *Fate or *Revoked.
+// Row is a keyed row that belongs to a record: *Outcome, *Fate, *Revoked or *Closed.
 type Row interface{ row() }
 
 // Outcome is how an own HTLC ended. Authoritative.
@@ -65,9 +66,23 @@ type Revoked struct {
 	Commitment facts.Revoked
 }
 
+// Closed is what is kept of an archived channel. Amounts are in satoshi. Authoritative.
+type Closed struct {
+	Channel                    ln.ChannelID
+	Peer                       ln.NodeID
+	KeyIndex                   uint32
+	Funding                    wire.OutPoint
+	CapacitySat                uint64
+	ClosingTxid                chainhash.Hash
+	Spend                      facts.SpendKind
+	Height                     uint32 // of the closing transaction
+	SweptSat, LostSat, FeesSat uint64
+}
+
 func (*Outcome) row() {}
 func (*Fate) row()    {}
 func (*Revoked) row() {}
+func (*Closed) row()  {}
 
 // CorruptError says that bytes are no record of the kind they should be.
 type CorruptError struct {

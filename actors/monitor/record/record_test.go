@@ -427,6 +427,13 @@ var rows = rapid.Custom(func(t *rapid.T) Row {
 	case 1:
 		return &Fate{Channel: b32.Draw(t, "channel"), HTLCID: u64.Draw(t, "htlc"), Hash: b32.Draw(t, "hash"), AmountMsat: u64.Draw(t, "msat"), Fulfilled: yes.Draw(t, "how")}
 	}
+	if yes.Draw(t, "closed") {
+		return &Closed{
+			Channel: b32.Draw(t, "channel"), Peer: b33.Draw(t, "peer"), KeyIndex: u32.Draw(t, "key"), Funding: outpoint.Draw(t, "funding"),
+			CapacitySat: u64.Draw(t, "capacity"), ClosingTxid: b32.Draw(t, "txid"), Spend: facts.SpendKind(rapid.Uint8Range(0, 4).Draw(t, "spend")),
+			Height: u32.Draw(t, "height"), SweptSat: u64.Draw(t, "swept"), LostSat: u64.Draw(t, "lost"), FeesSat: u64.Draw(t, "fees"),
+		}
+	}
 	return &Revoked{Channel: b32.Draw(t, "channel"), Commitment: revoked.Draw(t, "revoked")}
 })
 
@@ -509,7 +516,7 @@ func FuzzRead(f *testing.F) {
 		if typed(err); err == nil {
 			s.Write()
 		}
-		for _, bucket := range []string{messages.BucketOutcomes, messages.BucketFates, messages.BucketRevoked, "other"} {
+		for _, bucket := range []string{messages.BucketOutcomes, messages.BucketFates, messages.BucketRevoked, messages.BucketClosed, "other"} {
 			row, err := ReadRow(messages.Row{Bucket: bucket, Key: make([]byte, 40), Value: b})
 			if typed(err); err == nil {
 				WriteRow(row)

@@ -1,0 +1,185 @@
+package monitor
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+
+	"github.com/lnactor/lnactor/actors/monitor/claim"
+	"github.com/lnactor/lnactor/actors/monitor/record"
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Tokens of questions to the store.
+const (
+	tokenRevoked = iota + 1
+	tokenArchive
+)
+
+// asked is what this incarnation asked the chain and the wallet for. A new one asks for all of it again (rule 3).
+type asked struct {
+	watched map[wire.OutPoint]uint32  // from this height on
+	cast    map[uint64]chainhash.Hash // claim -> its transaction that was broadcast
+	build   map[uint64]*claim.Request // claim -> question to the wallet that is not answered
+	swept   map[uint64]bool           // events whose sweep was announced
+}
+
+func newAsked() asked {
+	return asked{
+		watched: map[wire.OutPoint]uint32{}, cast: map[uint64]chainhash.Hash{}, build: map[uint64]*claim.Request{}, swept: map[uint64]bool{},
+	}
+}
+
+// chain asks for what a step makes necessary, behind its record.
+func (s *Session) chain(o *Output, step *Step) {
+	for _, id := range step.Released {
+		delete(s.asked.build, id)
+		o.tell(messages.FundsAddr, messages.ReleaseClaim{Channel: s.id, Claim: id})
+	}
+	c := step.Chain
+	if c == nil {
+		return
+	}
+	s.watch(o, c.Watch)
+	s.cast(o, c.Keep)
+	for i := range c.Build {
+		s.build(o, &c.Build[i])
+	}
+	if c.Revoked != nil {
+		o.tell(messages.PersisterAddr, messages.GetRows{
+			Bucket: messages.BucketRevoked, Key: record.RevokedKey(s.id, *c.Revoked), Incarnation: s.incarnation, Token: tokenRevoked,
+			ReplyTo: messages.MonitorAddr(s.id),
+		})
+	}
+	if s.reported {
+		for _, seq := range s.m.swept() {
+			if !s.asked.swept[seq] {
+				s.asked.swept[seq] = true
+				o.tell(messages.ManagerAddr, messages.OutputsSwept{Channel: s.id, Seq: seq})
+			}
+		}
+	}
+}
+
+// watch has new outputs watched from the block on that made them, the lowest first. Every ChainWatch has one height.
+func (s *Session) watch(o *Output, watches []claim.Watch) {
+	byHeight := map[uint32][]wire.OutPoint{}
+	var heights []uint32
+	for _, w := range watches {
+		if from, ok := s.asked.watched[w.Output]; ok && from <= w.FromHeight {
+			continue
+		}
+		s.asked.watched[w.Output] = w.FromHeight
+		if byHeight[w.FromHeight] == nil {
+			heights = append(heights, w.FromHeight)
+		}
+		byHeight[w.FromHeight] = append(byHeight[w.FromHeight], w.Output)
+	}
+	slices.Sort(heights)
+	for _, h := range heights {
+		o.tell(messages.ChainWatchAddr, messages.ChainWatch{
+			Channel: s.id, Incarnation: s.incarnation, FromHeight: h, Outpoints: byHeight[h],
+		})
+	}
+}
+
+// cast hands claims to the chain, and takes back those that are over. The wallet hears of each first, so that nothing else spends its coins.
+func (s *Session) cast(o *Output, keep []facts.ClaimSigned) {
+	kept := map[uint64]bool{}
+	for i := range keep {
+		c := &keep[i]
+		kept[c.ID] = true
+		txid := c.Tx.TxHash()
+		before, ok := s.asked.cast[c.ID]
+		if ok && before == txid {
+			continue
+		}
+		if ok {
+			o.tell(messages.ChainWatchAddr, messages.Withdraw{Txid: before})
+		}
+		s.asked.cast[c.ID] = txid
+		o.tell(messages.FundsAddr, messages.WalletSpends{Channel: s.id, Claim: c.ID, Tx: c.Tx})
+		o.tell(messages.ChainWatchAddr, messages.Broadcast{Tx: c.Tx, Label: "claim", Channel: s.id})
+	}
+	var gone []uint64
+	for id := range s.asked.cast {
+		if !kept[id] {
+			gone = append(gone, id)
+		}
+	}
+	slices.Sort(gone)
+	for _, id := range gone {
+		o.tell(messages.ChainWatchAddr, messages.Withdraw{Txid: s.asked.cast[id]})
+		delete(s.asked.cast, id)
+	}
+}
+
+// build asks the wallet. An answer may be lost, so the question is repeated for as long as it stands.
+func (s *Session) build(o *Output, q *claim.Request) {
+	s.asked.build[q.ID] = q
+	m := q.Build
+	m.Channel, m.Incarnation, m.Claim, m.ReplyTo = s.id, s.incarnation, q.ID, messages.MonitorAddr(s.id)
+	o.tell(messages.FundsAddr, m)
+}
+
+// built takes the wallet's answer. It must be to what is asked for now: the chain may have moved on.
+func (s *Session) built(m messages.ClaimBuilt) (Output, error) {
+	q := s.asked.build[m.Claim]
+	if q == nil || m.Incarnation != s.incarnation {
+		return Output{}, nil
+	}
+	delete(s.asked.build, m.Claim)
+	if m.Err != nil {
+		var e *messages.ClaimError
+		if errors.As(m.Err, &e) && e.Code == messages.ClaimUnneeded {
+			return Output{}, nil
+		}
+		return Output{Refused: fmt.Errorf("claim %x can't be made now: %w", m.Claim, m.Err)}, nil
+	}
+	step, err := s.m.Claim(q, m)
+	if err != nil {
+		// Nothing was recorded. The claim is planned anew with the next block.
+		return Output{Refused: fmt.Errorf("claim %x: %w", m.Claim, err)}, nil
+	}
+	return s.output(step), nil
+}
+
+// rows takes an answer of the store.
+func (s *Session) rows(m messages.GotRows) (Output, error) {
+	switch {
+	case m.Incarnation != s.incarnation:
+		return Output{}, nil
+	case m.Token == tokenArchive:
+		return s.page(m), nil
+	case m.Token != tokenRevoked || s.m.facts.Spent == nil:
+		return Output{}, nil
+	case m.Err != nil:
+		return Output{Refused: m.Err}, nil // asked again with the next block
+	}
+	number, err := s.m.spentNumber()
+	if err != nil {
+		return Output{}, err
+	}
+	data := facts.Revoked{Number: number} // no row: no HTLC had an output
+	var unread error
+	if len(m.Rows) > 0 {
+		row, err := record.ReadRow(m.Rows[0])
+		if r, ok := row.(*record.Revoked); err == nil && ok && r.Commitment.Number == number {
+			data = r.Commitment
+		} else {
+			// What can be punished without it is punished.
+			unread = fmt.Errorf("HTLCs of the revoked commitment %d can't be read, their outputs are lost: %w", number, err)
+		}
+	}
+	step, err := s.m.RevokedRead(data)
+	if err != nil {
+		return Output{}, s.fatal(err)
+	}
+	o := s.output(step)
+	o.Refused = unread
+	return o, nil
+}
