@@ -123,7 +123,7 @@ func (p Parts) pair(env *kit.Env, id ln.ChannelID, create *messages.CreateChanne
 	return []ChildSpec{
 		{
 			Name: messages.MonitorAddr(id), Group: group, Producer: monitor.Producer(env, p.Signer, id, p.Monitor, create),
-			Backoff: p.Backoff, Limit: p.MonitorLimit, GiveUp: Quarantine,
+			Backoff: p.Backoff, Limit: p.MonitorLimit, GiveUp: Quarantine, StandIn: monitor.Watcher(env, p.Signer, id),
 		},
 		{
 			Name: messages.ChannelAddr(id), Group: group, Producer: channel.Producer(env, p.Signer, id, p.Channel),

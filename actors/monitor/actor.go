@@ -56,6 +56,11 @@ func Producer(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config,
 	}
 }
 
+// Watcher is what takes a monitor's place in quarantine (see watcher.go).
+func Watcher(env *kit.Env, signer chankeys.Signer, id ln.ChannelID) actor.Producer {
+	return func() actor.Actor { return &shell{env: env, signer: signer, id: id, watcher: true} }
+}
+
 type shell struct {
 	env    *kit.Env
 	signer chankeys.Signer
@@ -63,6 +68,7 @@ type shell struct {
 	cfg    Config
 	create *messages.CreateChannel
 
+	watcher     bool
 	incarnation uint64
 	session     *Session // nil while loading
 	over        bool     // the channel is archived
@@ -100,7 +106,11 @@ func (s *shell) Receive(ctx actor.Context) {
 			s.append(s.session.Handle(m))
 		}
 	case messages.LoadFailed:
-		if m.Incarnation == s.incarnation {
+		switch {
+		case m.Incarnation != s.incarnation:
+		case s.watcher:
+			s.blind(m.Err)
+		default:
 			s.quarantine(m.Err)
 		}
 	case messages.Refused:
@@ -129,6 +139,9 @@ func (s *shell) Receive(ctx actor.Context) {
 // has loaded: the manager then acknowledges and decides anew from the report, the channel reloads, chainwatch is asked anew (rule 3). So what
 // is kept is bounded however long loading takes.
 func (s *shell) whileLoading(msg any) {
+	if s.watcher {
+		return
+	}
 	switch m := msg.(type) {
 	case messages.ChannelLoad:
 		s.load = &m
@@ -155,8 +168,31 @@ func (s *shell) loaded(m messages.Loaded) {
 		})
 		return
 	}
+	if s.watcher {
+		s.watch(m)
+		return
+	}
 	s.restored(m)
 	s.begin()
+}
+
+// watch begins a watcher.
+func (s *shell) watch(m messages.Loaded) {
+	mon, err := RestoreWatcher(s.signer, m.Snapshot, m.Records)
+	if mon == nil {
+		s.blind(err)
+		return
+	}
+	s.env.Log.Warn("quarantined channel is watched", slog.String("channel_id", s.id.String()), slog.Any("unread", err))
+	s.session = NewSession(mon, s.incarnation)
+	s.append(s.session.Start())
+}
+
+// blind is a watcher that can't read anything.
+func (s *shell) blind(err error) {
+	s.over = true
+	s.env.Log.Error("quarantined channel can't be watched: restore its records from a copy, or watch its funding output by other means",
+		slog.String("channel_id", s.id.String()), slog.Any("error", err))
 }
 
 // absent goes on when there is no log. The log of an archived channel must not begin anew, whatever the funding output is named for.
@@ -164,6 +200,8 @@ func (s *shell) absent(m messages.GotRows) {
 	switch {
 	case m.Err != nil:
 		panic(fmt.Errorf("monitor %s: %w", s.id, m.Err))
+	case s.watcher:
+		s.blind(ErrNoChannel)
 	case len(m.Rows) > 0:
 		s.over = true
 		var o Output

@@ -40,6 +40,9 @@ func (m *Monitor) Block(b messages.ChainBlock) (Step, error) {
 
 // decide adds to a step what the new height makes due, in the same record.
 func (m *Monitor) decide(s *Step) error {
+	if m.frozen {
+		return nil
+	}
 	var u facts.Update
 	if h := m.readyHeight(); h != 0 && h <= m.facts.Height {
 		u = facts.HolderReady{} // the watch on the funding output is older than this record (rule 4)

@@ -36,7 +36,7 @@ func (m *Monitor) ForceClose(reason facts.CloseReason, detail string) (Step, err
 // Broadcasts is what the chain should have and does not: handed over when it is decided, and again at every start until it confirms.
 func (m *Monitor) Broadcasts() ([]Broadcast, error) {
 	f := m.facts
-	if f.Spent != nil || f.ProvenBehind {
+	if f.Spent != nil || f.ProvenBehind || m.frozen {
 		return nil, nil
 	}
 	var out []Broadcast

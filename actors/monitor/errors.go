@@ -12,6 +12,9 @@ var (
 	// has to close.
 	ErrBehind = errors.New("proven to be behind the peer: it has to close the channel, ours would be a revoked state")
 
+	// ErrQuarantined refuses what a quarantined channel can't do: the commitment to broadcast may be an old one.
+	ErrQuarantined = errors.New("the channel is quarantined: its records are damaged, and broadcasting an old commitment would forfeit it")
+
 	// ErrBusy refuses a request of a monitor that still loads: ask again.
 	ErrBusy = errors.New("the channel's monitor still loads: ask again")
 

@@ -30,6 +30,7 @@ type Monitor struct {
 
 	resolved     *claim.Resolution // follows from the facts; nil when they changed since
 	archiveDepth uint32
+	frozen       bool // the records are not to be relied on: see watcher.go
 }
 
 // ArchiveAfter sets how deep everything must be before the log is given up.

@@ -24,7 +24,9 @@ type Chain struct {
 }
 
 // closing tells whether there may be something to do on chain.
-func (m *Monitor) closing() bool { return m.facts.ForceClose != nil || m.facts.Spent != nil }
+func (m *Monitor) closing() bool {
+	return m.facts.Spent != nil || m.facts.ForceClose != nil && !m.frozen
+}
 
 // resolution is what became of the channel on chain.
 func (m *Monitor) resolution() (*claim.Resolution, error) {

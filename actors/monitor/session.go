@@ -69,7 +69,13 @@ func (s *Session) Created(step Step, then []messages.Delivery) (Output, error) {
 
 // Start tells the neighbours of the incarnation: the manager draws its fence, chainwatch watches from the height that the records have reached,
 // and what should be in the chain is handed over again.
-func (s *Session) Start() (Output, error) { return s.start(true) }
+func (s *Session) Start() (Output, error) {
+	o, err := s.start(true)
+	if s.m.frozen {
+		o = o.watched(s.id)
+	}
+	return o, err
+}
 
 func (s *Session) start(broadcast bool) (Output, error) {
 	var o Output
@@ -119,6 +125,9 @@ func (s *Session) register(o *Output, broadcast bool) error {
 func (s *Session) Handle(msg any) (Output, error) {
 	if s.over {
 		return Output{}, nil
+	}
+	if s.m.frozen {
+		return s.watchOnly(msg)
 	}
 	o, err := s.handle(msg)
 	if err == nil {
