@@ -35,7 +35,7 @@ type PaymentSent struct {
 	AmountMsat uint64
 }
 
-// PaymentFailed: a payment of ours can never be claimed any more. Final.
+// PaymentFailed: a payment of ours can never be claimed any more. Final. What a reorganisation deeper than 6 blocks may make of that is PaymentLost.
 type PaymentFailed struct {
 	PaymentID  ln.PaymentID
 	Hash       ln.Hash
@@ -51,8 +51,29 @@ type PaymentClaimable struct {
 	Deadline   uint32
 }
 
-// PaymentClaimed: a payment to us is ours for good: its preimage is durable.
+// PaymentLost: a payment that PaymentFailed was told of was claimed by the payee on chain after all. That takes a reorganisation deeper than 6 blocks.
+// The payment stays failed, for whoever acted on that, but the money is gone. Once a payment.
+type PaymentLost struct {
+	PaymentID  ln.PaymentID
+	Hash       ln.Hash
+	Preimage   ln.Preimage // the proof of payment
+	AmountMsat uint64      // of the HTLC
+	Channel    ln.ChannelID
+	HTLCID     uint64
+}
+
+// PaymentClaimed: a payment to us is ours: its preimage is durable, and the HTLC is claimed with it from the peer, or on chain if the channel is
+// closed. Should that fail, ClaimLost follows.
 type PaymentClaimed struct {
+	Hash       ln.Hash
+	AmountMsat uint64
+	Channel    ln.ChannelID
+	HTLCID     uint64
+}
+
+// ClaimLost: a payment that PaymentClaimed told of did not come in: its channel was closed and the HTLC ended without our preimage, because it
+// timed out first, was too small for an output, or was in no commitment that confirmed. The payer has the money back, and may have the preimage.
+type ClaimLost struct {
 	Hash       ln.Hash
 	AmountMsat uint64
 	Channel    ln.ChannelID
@@ -73,14 +94,19 @@ type ChannelReady struct {
 	Peer    ln.NodeID
 }
 
-// ChannelClosed: a channel has ended or is about to: we decided to broadcast, or the funding output was spent. Once a channel.
+// ChannelClosed: a channel has ended or is about to: we decided to broadcast, or the funding output was spent. Once a channel, with the cause known
+// first: that the counterparty's commitment confirmed instead of ours, or that a reorganisation put another transaction in, is in
+// ChannelSummary.Spent and in the end in ChannelResolved.
 type ChannelClosed struct {
 	Channel ln.ChannelID
 	Peer    ln.NodeID
 	Cause   ClosedBy
-	Force   *facts.ForceClosed // when Cause is ClosedByUs
+	Force   *facts.ForceClosed // when Cause is ClosedByUs: why
 	Txid    [32]byte           // of the confirmed spend, zero while there is none
 }
+
+// ChannelResolved: all money of a closed channel went where it belongs, deep in the chain, and the channel is archived.
+type ChannelResolved struct{ Closed ClosedChannel }
 
 // ClosedBy says how a channel ended.
 type ClosedBy uint8
@@ -98,6 +124,9 @@ func (PaymentSent) userEvent()      {}
 func (PaymentFailed) userEvent()    {}
 func (PaymentClaimable) userEvent() {}
 func (PaymentClaimed) userEvent()   {}
+func (PaymentLost) userEvent()      {}
+func (ClaimLost) userEvent()        {}
 func (ChannelPending) userEvent()   {}
 func (ChannelReady) userEvent()     {}
 func (ChannelClosed) userEvent()    {}
+func (ChannelResolved) userEvent()  {}

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 )
 
@@ -56,8 +57,9 @@ type PaymentInfo struct {
 	AmountMsat uint64
 	Payee      ln.NodeID
 	Status     PaymentStatus
-	Preimage   ln.Preimage // when sent
+	Preimage   ln.Preimage // when sent, or lost
 	Reason     string      // when failed
+	Lost       bool        // failed, and claimed by the payee all the same: see PaymentLost
 }
 
 // PaymentStatus is where a payment stands.
@@ -89,6 +91,33 @@ type ChannelList struct {
 	Channels    []ChannelSummary
 	Loading     int
 	Quarantined []ln.ChannelID
+}
+
+// ListClosed asks for archived channels, the first Limit (0: 100) by channel id. The answer is ClosedList.
+type ListClosed struct {
+	Limit   int
+	ReplyTo Addr
+}
+
+// ClosedList answers ListClosed.
+type ClosedList struct {
+	Channels []ClosedChannel
+	Err      error
+}
+
+// ClosedChannel is what is kept of an archived channel: all of its money went where it belongs, deep in the chain.
+type ClosedChannel struct {
+	Channel      ln.ChannelID
+	Peer         ln.NodeID
+	FundingTxid  [32]byte
+	FundingIndex uint32
+	CapacitySat  uint64
+	ClosingTxid  [32]byte
+	Spend        facts.SpendKind // whose transaction that is
+	Height       uint32          // of its block
+	SweptSat     uint64          // what came back to the wallet, before the fees of the sweeping transactions
+	LostSat      uint64          // what the counterparty took: paid HTLCs, and what it was faster with
+	FeesSat      uint64          // of the commitment if we were the funder, and what was too small to claim
 }
 
 // RequestOpen asks the manager to open a channel. The answer is OpenReply.
@@ -138,3 +167,6 @@ type MonitorsStarted struct{ Incarnation uint64 }
 // EventsStarted goes from a new incarnation of the actor at EventsAddr to the manager, which tells it again all that is not handled: what was in
 // the hands of the dead one may be lost.
 type EventsStarted struct{ Incarnation uint64 }
+
+// FundsStarted goes from a new incarnation of the actor at FundsAddr to the manager, which hands it all outputs again that are not swept.
+type FundsStarted struct{ Incarnation uint64 }

@@ -143,6 +143,7 @@ type InboundHTLC struct {
 	CLTVExpiry uint32
 	Resolution *facts.Resolution // the decision, nil if none
 	Resolved   bool              // irrevocably removed (InboundResolved)
+	Fulfilled  bool              // when Resolved: with its preimage, so the money is ours
 }
 
 // EmitEvents carries new events, durable and in order.

@@ -32,6 +32,7 @@ type ManagerRecord struct {
 	//	*ManagerRecord_PaymentOutcome
 	//	*ManagerRecord_PaymentHandled
 	//	*ManagerRecord_ClosedHandled
+	//	*ManagerRecord_ResolvedHandled
 	Kind          isManagerRecord_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -117,6 +118,15 @@ func (x *ManagerRecord) GetClosedHandled() []byte {
 	return nil
 }
 
+func (x *ManagerRecord) GetResolvedHandled() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*ManagerRecord_ResolvedHandled); ok {
+			return x.ResolvedHandled
+		}
+	}
+	return nil
+}
+
 type isManagerRecord_Kind interface {
 	isManagerRecord_Kind()
 }
@@ -137,6 +147,10 @@ type ManagerRecord_ClosedHandled struct {
 	ClosedHandled []byte `protobuf:"bytes,5,opt,name=closed_handled,json=closedHandled,proto3,oneof"` // channel id
 }
 
+type ManagerRecord_ResolvedHandled struct {
+	ResolvedHandled []byte `protobuf:"bytes,6,opt,name=resolved_handled,json=resolvedHandled,proto3,oneof"` // channel id; ends what closed_handled began
+}
+
 func (*ManagerRecord_PaymentStarted) isManagerRecord_Kind() {}
 
 func (*ManagerRecord_PaymentOutcome) isManagerRecord_Kind() {}
@@ -145,12 +159,14 @@ func (*ManagerRecord_PaymentHandled) isManagerRecord_Kind() {}
 
 func (*ManagerRecord_ClosedHandled) isManagerRecord_Kind() {}
 
+func (*ManagerRecord_ResolvedHandled) isManagerRecord_Kind() {}
+
 // ManagerSnapshot stands for the manager's log so far. Reconstructible.
 type ManagerSnapshot struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`  // 1
 	Payments      []*PaymentRecord       `protobuf:"bytes,2,rep,name=payments,proto3" json:"payments,omitempty"` // not handled, by id
-	Closed        [][]byte               `protobuf:"bytes,3,rep,name=closed,proto3" json:"closed,omitempty"`     // channel ids
+	Closed        [][]byte               `protobuf:"bytes,3,rep,name=closed,proto3" json:"closed,omitempty"`     // channel ids whose ChannelClosed, not ChannelResolved, was handled
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -419,6 +435,7 @@ type PaymentResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Preimage      []byte                 `protobuf:"bytes,1,opt,name=preimage,proto3" json:"preimage,omitempty"` // empty: failed
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Lost          []byte                 `protobuf:"bytes,3,opt,name=lost,proto3" json:"lost,omitempty"` // preimage of a claim that came after the failure was told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +482,13 @@ func (x *PaymentResult) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *PaymentResult) GetLost() []byte {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
 }
 
 // InvoiceRow is the row of bucket "invoices": the invoice is paid by this HTLC, or
@@ -550,13 +574,14 @@ var File_recordspb_manager_proto protoreflect.FileDescriptor
 
 const file_recordspb_manager_proto_rawDesc = "" +
 	"\n" +
-	"\x17recordspb/manager.proto\x12\x12lnactor.records.v1\"\xa2\x02\n" +
+	"\x17recordspb/manager.proto\x12\x12lnactor.records.v1\"\xcf\x02\n" +
 	"\rManagerRecord\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12L\n" +
 	"\x0fpayment_started\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentRecordH\x00R\x0epaymentStarted\x12M\n" +
 	"\x0fpayment_outcome\x18\x03 \x01(\v2\".lnactor.records.v1.PaymentOutcomeH\x00R\x0epaymentOutcome\x12)\n" +
 	"\x0fpayment_handled\x18\x04 \x01(\fH\x00R\x0epaymentHandled\x12'\n" +
-	"\x0eclosed_handled\x18\x05 \x01(\fH\x00R\rclosedHandledB\x06\n" +
+	"\x0eclosed_handled\x18\x05 \x01(\fH\x00R\rclosedHandled\x12+\n" +
+	"\x10resolved_handled\x18\x06 \x01(\fH\x00R\x0fresolvedHandledB\x06\n" +
 	"\x04kind\"\x82\x01\n" +
 	"\x0fManagerSnapshot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12=\n" +
@@ -578,10 +603,11 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"channel_id\x18\x02 \x01(\fR\tchannelId\"[\n" +
 	"\x0ePaymentOutcome\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x129\n" +
-	"\x06result\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentResultR\x06result\"C\n" +
+	"\x06result\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentResultR\x06result\"W\n" +
 	"\rPaymentResult\x12\x1a\n" +
 	"\bpreimage\x18\x01 \x01(\fR\bpreimage\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x93\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04lost\x18\x03 \x01(\fR\x04lost\"\x93\x01\n" +
 	"\n" +
 	"InvoiceRow\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
@@ -638,6 +664,7 @@ func file_recordspb_manager_proto_init() {
 		(*ManagerRecord_PaymentOutcome)(nil),
 		(*ManagerRecord_PaymentHandled)(nil),
 		(*ManagerRecord_ClosedHandled)(nil),
+		(*ManagerRecord_ResolvedHandled)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
