@@ -12,20 +12,38 @@ import (
 
 // notify checks that each subscriber is told, and none after it cancelled.
 func (s *suite) notify(t *testing.T) {
-	var kept, cancelled atomic.Int64
-	defer s.src.Subscribe(func() { kept.Add(1) })()
-	cancel := s.src.Subscribe(func() { cancelled.Add(1) })
-	s.mine(t, 1)
+	var afterwards atomic.Int64
+	cancel := s.src.Subscribe(func() { afterwards.Add(1) })
+	s.hear(t)
 	cancel()
 	cancel() // twice does no harm
-	before, told := kept.Load(), cancelled.Load()
-	s.mine(t, 1)
-	s.mine(t, 1)
-	if kept.Load() == before {
-		t.Error("the first subscriber was not told of a block")
-	}
-	if cancelled.Load() != told {
+	told := afterwards.Load()
+	s.hear(t)
+	if afterwards.Load() != told {
 		t.Error("a subscriber was told of a block after it cancelled")
+	}
+}
+
+// hear adds blocks, one after the other, and waits until a subscriber was told
+// of each. The first time may be about an earlier change.
+func (s *suite) hear(t *testing.T) {
+	t.Helper()
+	told := make(chan struct{}, 1)
+	defer s.src.Subscribe(func() {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	})()
+	ctx, cancel := context.WithTimeout(t.Context(), s.wait())
+	defer cancel()
+	for range 3 {
+		s.mine(t, 1)
+		select {
+		case <-told:
+		case <-ctx.Done():
+			t.Fatal("a subscriber was not told of a block")
+		}
 	}
 }
 
@@ -128,6 +146,7 @@ func (s *suite) outage(t *testing.T) {
 		t.Errorf("after the outage: %d blocks left and %d joined, want 0 and 2", len(f.Disconnected), len(f.Connected))
 	}
 	s.checkCopy(t, f)
+	s.hear(t) // a look succeeds as soon as the backend is back; so must notifications
 }
 
 // reorganisedMeanwhile lets the source come back to another best chain.
