@@ -69,6 +69,12 @@ func (l *ledger) spendable(change bool) []*coin {
 			coins = append(coins, c)
 		}
 	}
+	sortCoins(coins)
+	return coins
+}
+
+// sortCoins puts the largest first, and coins of equal value by outpoint.
+func sortCoins(coins []*coin) {
 	sort.Slice(coins, func(i, j int) bool {
 		a, b := coins[i], coins[j]
 		if a.value != b.value {
@@ -79,7 +85,6 @@ func (l *ledger) spendable(change bool) []*coin {
 		}
 		return a.op.Index < b.op.Index
 	})
-	return coins
 }
 
 func (l *ledger) ownChange(c *coin) bool {

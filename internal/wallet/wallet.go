@@ -51,6 +51,11 @@ type Wallet interface {
 
 	// IsOurs says whether an output script pays to this wallet.
 	IsOurs(pkScript []byte) bool
+
+	// BuildClaim, ReserveClaim and ReleaseClaim are for transactions that spend outputs of channels; see HD.
+	BuildClaim(c *ClaimSpec) (*BuiltClaim, error)
+	ReserveClaim(lock LockID, tx *wire.MsgTx) error
+	ReleaseClaim(lock LockID)
 }
 
 var _ Wallet = (*HD)(nil)
@@ -91,6 +96,9 @@ type HD struct {
 
 	mu     sync.Mutex
 	ledger *ledger
+
+	// claimScripts are where claims pay to, so that a replacement uses up no other address.
+	claimScripts map[LockID][]byte
 }
 
 // New is an empty wallet. It learns its coins from the blocks connected.
@@ -105,7 +113,7 @@ func New(cfg Config) (*HD, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &HD{cfg: cfg, ledger: newLedger(s, UndoDepth)}, nil
+	return &HD{cfg: cfg, ledger: newLedger(s, UndoDepth), claimScripts: make(map[LockID][]byte)}, nil
 }
 
 // Funded is a signed transaction of ours.
@@ -262,13 +270,20 @@ func verify(tx *wire.MsgTx, prevOuts []*wire.TxOut) error {
 	}
 	hashes := txscript.NewTxSigHashes(tx, fetcher)
 	for i, out := range prevOuts {
-		engine, err := txscript.NewEngine(out.PkScript, tx, i, txscript.StandardVerifyFlags, nil, hashes, out.Value, fetcher)
-		if err == nil {
-			err = engine.Execute()
+		if err := runScript(tx, i, out, hashes, fetcher); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("wallet: input %d does not verify: %w", i, err)
-		}
+	}
+	return nil
+}
+
+func runScript(tx *wire.MsgTx, i int, out *wire.TxOut, hashes *txscript.TxSigHashes, fetcher txscript.PrevOutputFetcher) error {
+	engine, err := txscript.NewEngine(out.PkScript, tx, i, txscript.StandardVerifyFlags, nil, hashes, out.Value, fetcher)
+	if err == nil {
+		err = engine.Execute()
+	}
+	if err != nil {
+		return fmt.Errorf("wallet: input %d does not verify: %w", i, err)
 	}
 	return nil
 }
