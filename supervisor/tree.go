@@ -34,7 +34,8 @@ type Parts struct {
 	Chain      chain.Source
 	Signer     chankeys.Signer
 	Wallet     wallet.Wallet
-	WalletFrom uint32 // first block that can concern the wallet
+	WalletFrom uint32       // first block that can concern the wallet
+	Funds      funds.Config // but for what comes from Wallet, WalletFrom and Chain
 	Alias      func(ln.ChannelID) uint64
 
 	Manager manager.Config
@@ -81,7 +82,7 @@ func StartNode(env *kit.Env, p Parts) (*actor.PID, error) {
 			p.forever(messages.EventsAddr, p.Events),
 			p.forever(messages.ChainWatchAddr, chainwatch.Producer(env, p.Chain,
 				chainwatch.WithGenesis(p.Opening.Chain), chainwatch.WithAnnounce(messages.FundsAddr))),
-			p.forever(messages.FundsAddr, funds.Producer(env, p.Wallet, blocksOf(p.Chain), p.WalletFrom)),
+			p.forever(messages.FundsAddr, funds.Producer(env, p.funds())),
 			p.forever(messages.ManagerAddr, manager.Producer(env, p.Manager)),
 			{Name: messages.MonitorsAddr, Producer: newMonitors(env, p), Drains: true, Backoff: p.Backoff, GiveUp: Escalate, Limit: 10},
 			p.forever(messages.PeersAddr, p.Peers),
@@ -115,6 +116,12 @@ func (p Parts) observe(env *kit.Env) func(Event) {
 		log(e)
 		p.Observe(e)
 	}
+}
+
+func (p Parts) funds() funds.Config {
+	cfg := p.Funds
+	cfg.Wallet, cfg.From, cfg.Blocks, cfg.Fees = p.Wallet, p.WalletFrom, blocksOf(p.Chain), feesOf(p.Chain)
+	return cfg
 }
 
 // pair is the monitor and the channel of one channel. The monitor's restart restarts the channel, whose memory may be ahead of the log.

@@ -2,6 +2,7 @@ package funds
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -10,16 +11,9 @@ import (
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor/actors/kit"
-	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/wallet"
 	"github.com/lnactor/lnactor/messages"
 )
-
-// Blocks is what the wallet needs of a chain source.
-type Blocks interface {
-	// At returns the best chain's block at a height, or ok false above the tip.
-	At(ctx context.Context, height uint32) (hash chainhash.Hash, block func() (*wire.MsgBlock, error), ok bool, err error)
-}
 
 // batch bounds the blocks read in one turn.
 const batch = 64
@@ -29,35 +23,106 @@ const (
 	queryTimeout = 30 * time.Second
 )
 
-type more struct{}
+// What the shell tells itself. The incarnation drops what was meant for a dead one (rule 4).
+type (
+	more struct{}
 
-// Producer makes the actor. from is the first block that can concern the wallet.
-func Producer(env *kit.Env, w wallet.Wallet, blocks Blocks, from uint32) actor.Producer {
-	return func() actor.Actor { return &shell{env: env, wallet: w, blocks: blocks, from: from} }
+	// gotBlocks and gotFees are the answers of sources that are not Local.
+	gotBlocks struct {
+		incarnation uint64
+		steps       []step
+		more        bool
+		err         error
+	}
+	gotFees struct {
+		incarnation uint64
+		answers     []estimate
+	}
+)
+
+// Producer makes the actor.
+func Producer(env *kit.Env, cfg Config) actor.Producer {
+	return func() actor.Actor { return &shell{env: env, cfg: cfg} }
 }
 
 type shell struct {
-	env    *kit.Env
-	wallet wallet.Wallet
-	blocks Blocks
-	from   uint32
-	armed  bool
+	env  *kit.Env
+	cfg  Config
+	core *core
+
+	incarnation uint64
+	armed       bool // a look at the chain is under way, or will be
+	changed     bool // the chain changed while it was
+	asking      bool // a question for fee rates is under way
+	ctx         context.Context
+	cancel      context.CancelFunc
 }
 
 func (s *shell) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		s.env.Tell(messages.ChainWatchAddr, messages.ChainSubscribe{To: messages.FundsAddr})
-		s.arm(ctx)
+		s.start(ctx)
+	case *actor.Stopping, *actor.Restarting:
+		if s.cancel != nil {
+			s.cancel()
+		}
 	case messages.ChainStarted:
 		s.env.Tell(messages.ChainWatchAddr, messages.ChainSubscribe{To: messages.FundsAddr})
 	case messages.ChainTip:
+		s.changed = true
 		s.arm(ctx)
+		s.askFees()
 	case more:
-		s.armed = false
 		s.follow(ctx)
+	case gotBlocks:
+		if m.incarnation == s.incarnation {
+			s.apply(ctx, m.steps, m.more, m.err)
+		}
+	case gotFees:
+		if m.incarnation == s.incarnation {
+			s.asking = false
+			s.core.feesLearned(m.answers)
+		}
 	case messages.WalletSpends:
-		s.spends(m)
+		s.core.spends(m)
+	case messages.BuildClaim:
+		s.core.buildClaim(m)
+	case messages.ReleaseClaim:
+		s.core.releaseClaim(m)
+	}
+	if s.core != nil {
+		s.env.Deliver(s.core.flush())
+	}
+}
+
+func (s *shell) start(ctx actor.Context) {
+	s.core = newCore(s.cfg, s.env.Log)
+	s.incarnation = s.env.NextIncarnation()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.env.Tell(messages.ChainWatchAddr, messages.ChainSubscribe{To: messages.FundsAddr})
+	s.changed = true
+	s.arm(ctx)
+	s.askFees()
+}
+
+// askFees has the rates asked for anew, unless a slow source is still busy with that.
+func (s *shell) askFees() {
+	switch {
+	case s.cfg.Fees == nil:
+		s.core.feesLearned(nil)
+	case s.cfg.Fees.Local():
+		s.core.feesLearned(ask(s.ctx, s.cfg.Fees))
+	case !s.asking:
+		s.asking = true
+		env, inc, parent, fees := s.env, s.incarnation, s.ctx, s.cfg.Fees
+		go func() {
+			ctx, cancel := context.WithTimeout(parent, queryTimeout)
+			defer cancel()
+			answers := ask(ctx, fees)
+			if parent.Err() == nil {
+				env.Tell(messages.FundsAddr, gotFees{inc, answers})
+			}
+		}()
 	}
 }
 
@@ -70,57 +135,76 @@ func (s *shell) arm(ctx actor.Context) {
 
 // follow takes the wallet a number of blocks towards the tip of the best chain.
 func (s *shell) follow(ctx actor.Context) {
-	call, cancel := context.WithTimeout(context.Background(), queryTimeout)
-	defer cancel()
-	for range batch {
-		again, err := s.step(call)
-		if err != nil {
-			s.env.Log.Warn("wallet can't follow the chain; trying again", slog.Any("error", err))
-			s.env.Clock.After(retryAfter, ctx.Self(), more{})
-			return
-		}
-		if !again {
-			return
-		}
+	s.changed = false
+	tip := s.tip()
+	if s.cfg.Blocks.Local() {
+		steps, more, err := read(s.ctx, s.cfg.Blocks, tip, batch)
+		s.apply(ctx, steps, more, err)
+		return
 	}
-	s.arm(ctx)
+	env, inc, parent, blocks := s.env, s.incarnation, s.ctx, s.cfg.Blocks
+	go func() {
+		ctx, cancel := context.WithTimeout(parent, queryTimeout)
+		defer cancel()
+		steps, more, err := read(ctx, blocks, tip, batch)
+		if parent.Err() == nil {
+			env.Tell(messages.FundsAddr, gotBlocks{inc, steps, more, err})
+		}
+	}()
 }
 
-func (s *shell) step(ctx context.Context) (again bool, err error) {
-	height, hash, ok := s.wallet.Tip()
-	if ok {
-		best, _, there, err := s.blocks.At(ctx, height)
-		if err != nil {
-			return false, err
-		}
-		if !there || best != hash {
-			return true, s.wallet.DisconnectBlock(height, hash)
-		}
-	}
-	next := s.from
-	if ok {
-		next = height + 1
-	}
-	best, read, there, err := s.blocks.At(ctx, next)
-	if err != nil || !there {
-		return false, err
-	}
-	block, err := read()
-	if err != nil {
-		return false, err
-	}
-	return true, s.wallet.ConnectBlock(next, best, block)
+// tip is where the wallet stands.
+func (s *shell) tip() position {
+	height, hash, ok := s.cfg.Wallet.Tip()
+	return position{height: height, hash: hash, known: ok, from: s.cfg.From}
 }
 
-// spends takes the inputs out of the wallet's hands before the opening's own reservation ends, so that nothing can take them in between.
-func (s *shell) spends(m messages.WalletSpends) {
-	if err := s.wallet.AddUnconfirmed(m.Tx); err != nil {
-		s.env.Log.Warn("wallet refuses a transaction", slog.String("txid", m.Tx.TxHash().String()), slog.Any("error", err))
+// apply feeds what was read to the wallet, and goes on if that was not all.
+func (s *shell) apply(ctx actor.Context, steps []step, again bool, err error) {
+	for _, x := range steps {
+		var failed error
+		if x.block == nil {
+			failed = s.cfg.Wallet.DisconnectBlock(x.height, x.hash)
+		} else {
+			failed = s.cfg.Wallet.ConnectBlock(x.height, x.hash, x.block)
+		}
+		if errors.Is(failed, wallet.ErrReorgTooDeep) {
+			s.env.Log.Warn("the chain changed deeper than the wallet remembers; reading it anew from the wallet's birthday")
+			s.core.synced = false
+			failed = s.cfg.Wallet.Rescan()
+		}
+		if failed != nil {
+			err = errors.Join(err, failed)
+			break
+		}
 	}
-	if m.Release != (ln.ChannelID{}) {
-		s.wallet.Release(wallet.LockID(m.Release))
+	switch {
+	case err != nil:
+		s.env.Log.Warn("wallet can't follow the chain; trying again", slog.Any("error", err))
+		s.env.Clock.After(retryAfter, ctx.Self(), more{})
+	case again || s.changed:
+		ctx.Send(ctx.Self(), more{})
+	default:
+		s.armed = false
+		height, _, _ := s.cfg.Wallet.Tip()
+		s.core.atTip(height)
 	}
-	if err := s.wallet.Reserve(wallet.LockID(m.Channel), m.Tx); err != nil {
-		s.env.Log.Error("inputs of a funding transaction are reserved for something else", slog.String("channel_id", m.Channel.String()), slog.Any("error", err))
-	}
+}
+
+// Config is what the actor is made from.
+type Config struct {
+	Wallet   wallet.Wallet
+	Blocks   Blocks
+	Fees     Fees   // nil: no estimates
+	Fallback uint32 // fee rate in satoshis per 1000 weight units for when there is no estimate; 0: none
+	From     uint32 // the first block that can concern the wallet
+}
+
+// Blocks is what the wallet needs of a chain source.
+type Blocks interface {
+	// At returns the best chain's block at a height, or ok false above the tip.
+	At(ctx context.Context, height uint32) (hash chainhash.Hash, block func() (*wire.MsgBlock, error), ok bool, err error)
+
+	// Local reports that the answer comes from memory, so that the question may be asked within a mailbox turn.
+	Local() bool
 }

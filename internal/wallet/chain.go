@@ -77,6 +77,18 @@ func (w *HD) Unconfirmed() []*wire.MsgTx {
 	return txs
 }
 
+// Rescan forgets all blocks, so that they can be connected again from the birthday on. Reservations and unconfirmed transactions stay.
+func (w *HD) Rescan() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fresh, err := w.ledger.rescan()
+	if err != nil {
+		return err
+	}
+	w.ledger = fresh
+	return nil
+}
+
 // IsOurs implements Wallet.
 func (w *HD) IsOurs(pkScript []byte) bool {
 	w.mu.Lock()

@@ -89,7 +89,7 @@ func checkClaim(t interface {
 		}
 	}
 	weight := txWeight(full)
-	if coins := int64(len(b.Tx.TxIn) - len(c.Inputs)); b.Weight < weight || b.Weight > weight+3*coins {
+	if coins := int64(len(b.Tx.TxIn) - len(c.Inputs)); b.Weight < weight || b.Weight > weight+3*coins+2*int64(len(c.Inputs)) {
 		t.Fatalf("weight %d, said to be at most %d", weight, b.Weight)
 	}
 	rate := int64(max(c.FeeRate, 253))

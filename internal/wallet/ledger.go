@@ -201,6 +201,12 @@ func (l *ledger) addPending(tx *wire.MsgTx) error {
 	if !ours {
 		return nil
 	}
+	return l.pend(tx)
+}
+
+// pend makes a transaction pending, in place of those that it conflicts with.
+func (l *ledger) pend(tx *wire.MsgTx) error {
+	txid := tx.TxHash()
 	for _, in := range tx.TxIn {
 		if rival, ok := l.spentBy[in.PreviousOutPoint]; ok {
 			l.evict(rival)
@@ -260,6 +266,18 @@ func (l *ledger) forget(txid chainhash.Hash) {
 			break
 		}
 	}
+}
+
+// rescan forgets what blocks have said. What is pending and what is reserved stays.
+func (l *ledger) rescan() (*ledger, error) {
+	fresh := newLedger(l.scripts, l.undoDepth)
+	fresh.locks, fresh.byLock = l.locks, l.byLock
+	for _, txid := range l.order {
+		if err := fresh.pend(l.pending[txid]); err != nil {
+			return nil, err
+		}
+	}
+	return fresh, nil
 }
 
 // lock reserves outpoints under id, on top of what id holds. Nothing is locked if one of them belongs to another id.

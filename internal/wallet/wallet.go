@@ -42,6 +42,9 @@ type Wallet interface {
 	ConnectBlock(height uint32, hash chainhash.Hash, block *wire.MsgBlock) error
 	DisconnectBlock(height uint32, hash chainhash.Hash) error
 
+	// Rescan forgets all blocks, after ErrReorgTooDeep.
+	Rescan() error
+
 	// Tip is the last block applied; ok is false before the first.
 	Tip() (height uint32, hash chainhash.Hash, ok bool)
 
