@@ -65,7 +65,11 @@ func outcomeToPB(o *Outcome) *pb.PaymentResult {
 	case o.Preimage != nil:
 		return &pb.PaymentResult{Preimage: o.Preimage[:]}
 	default:
-		return &pb.PaymentResult{Reason: text(o.Reason)}
+		out := &pb.PaymentResult{Reason: text(o.Reason)}
+		if o.Lost != nil {
+			out.Lost = o.Lost[:]
+		}
+		return out
 	}
 }
 
@@ -73,14 +77,16 @@ func outcomeFromPB(o *pb.PaymentResult) (*Outcome, error) {
 	if o == nil {
 		return nil, nil //nolint:nilnil // no outcome is a value
 	}
-	if len(o.GetPreimage()) == 0 {
-		return &Outcome{Reason: o.GetReason()}, nil
-	}
 	var p ln.Preimage
-	if err := fixed("preimage", p[:], o.GetPreimage()); err != nil {
-		return nil, err
+	switch {
+	case len(o.GetPreimage()) > 0:
+		err := fixed("preimage", p[:], o.GetPreimage())
+		return &Outcome{Preimage: &p}, err
+	case len(o.GetLost()) > 0:
+		err := fixed("preimage of a lost payment", p[:], o.GetLost())
+		return &Outcome{Reason: o.GetReason(), Lost: &p}, err
 	}
-	return &Outcome{Preimage: &p}, nil
+	return &Outcome{Reason: o.GetReason()}, nil
 }
 
 func paymentFromPB(m *pb.PaymentRecord) (PaymentRecord, error) {
@@ -145,6 +151,8 @@ func EncodeRecord(r Record) []byte {
 		m.Kind = &pb.ManagerRecord_PaymentHandled{PaymentHandled: r.ID[:]}
 	case ClosedHandled:
 		m.Kind = &pb.ManagerRecord_ClosedHandled{ClosedHandled: r.Channel[:]}
+	case ResolvedHandled:
+		m.Kind = &pb.ManagerRecord_ResolvedHandled{ResolvedHandled: r.Channel[:]}
 	}
 	return marshal(m)
 }
@@ -185,6 +193,12 @@ func DecodeRecord(b []byte) (Record, error) {
 	case *pb.ManagerRecord_ClosedHandled:
 		var r ClosedHandled
 		if err := fixed("channel id", r.Channel[:], k.ClosedHandled); err != nil {
+			return nil, err
+		}
+		return r, nil
+	case *pb.ManagerRecord_ResolvedHandled:
+		var r ResolvedHandled
+		if err := fixed("channel id", r.Channel[:], k.ResolvedHandled); err != nil {
 			return nil, err
 		}
 		return r, nil

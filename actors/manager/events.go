@@ -37,8 +37,11 @@ func (m *Manager) onEvent(id ln.EventID, kind facts.EventKind, known map[uint64]
 		fate = &h
 	}
 	if m.open[id] {
-		if isAccepted {
+		switch k := kind.(type) {
+		case facts.HTLCAccepted:
 			m.again(id, fate)
+		case facts.SpendableOutputs:
+			m.sweep(id, k)
 		}
 		return
 	}
@@ -51,7 +54,7 @@ func (m *Manager) onEvent(id ln.EventID, kind facts.EventKind, known map[uint64]
 		}
 		m.onClaimed(id, k)
 	case facts.Failed:
-		if k.Source.Payment == nil {
+		if k.Source.Payment == nil || k.Local == facts.InboundExpiring {
 			m.foreign(id)
 			return
 		}
@@ -59,7 +62,13 @@ func (m *Manager) onEvent(id ln.EventID, kind facts.EventKind, known map[uint64]
 	case facts.HTLCAccepted:
 		m.onAccepted(id, k, fate)
 	case facts.CommitmentTxConfirmed:
-		m.onClosed(id, messages.ChannelClosed{Cause: causeOf(k.Spend), Txid: k.Txid})
+		ev := messages.ChannelClosed{Cause: causeOf(k.Spend), Txid: k.Txid}
+		if ev.Cause == messages.ClosedByUs {
+			ev.Force = m.channels[id.Channel].summary.ForceClose
+		}
+		m.onClosed(id, ev)
+	case facts.SpendableOutputs:
+		m.sweep(id, k)
 	case facts.HolderForceClosed:
 		m.onClosed(id, messages.ChannelClosed{Cause: messages.ClosedByUs, Force: &facts.ForceClosed{Reason: k.Reason, Detail: k.Detail}})
 	case facts.ChannelPending:

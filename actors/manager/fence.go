@@ -17,6 +17,9 @@ func (m *Manager) onList(msg messages.MonitorList) {
 	}
 	exist := map[ln.ChannelID]bool{}
 	for _, id := range msg.Channels {
+		if m.archived[id] {
+			continue // meanwhile: nobody would answer a fence
+		}
 		exist[id] = true
 		if c := m.channels[id]; c == nil || c.quarantined {
 			m.draw(id)
@@ -26,9 +29,9 @@ func (m *Manager) onList(msg messages.MonitorList) {
 		exist[id] = true
 		m.onQuarantined(messages.MonitorQuarantined{Channel: id, Incarnation: msg.Incarnation})
 	}
-	for id := range m.closed {
+	for _, id := range sortedKeys(m.closed) {
 		if !exist[id] {
-			delete(m.closed, id) // archived: it has no more events
+			m.reportResolved(id) // archived: it has no more events
 		}
 	}
 	m.listed = true // only now: half of the list would look like all of it
@@ -37,6 +40,9 @@ func (m *Manager) onList(msg messages.MonitorList) {
 
 // onHello: a monitor or its channel has a new incarnation. What it was asked before may be lost.
 func (m *Manager) onHello(msg messages.MonitorHello) {
+	if m.archived[msg.Channel] {
+		return
+	}
 	if c := m.channels[msg.Channel]; c != nil && c.quarantined && msg.Incarnation < c.dead {
 		return // said before the quarantine: nobody would answer the fence, and all would wait for it
 	}
@@ -59,6 +65,9 @@ func (m *Manager) draw(id ln.ChannelID) {
 }
 
 func (m *Manager) onQuarantined(msg messages.MonitorQuarantined) {
+	if m.archived[msg.Channel] {
+		return
+	}
 	c := m.channels[msg.Channel]
 	if c == nil {
 		c = &channel{}
@@ -118,7 +127,12 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 		m.rememberPaid(msg.Channel, msg.Inbound, waits)
 	}
 	for _, ev := range msg.Events {
-		m.onEvent(ln.EventID{Channel: msg.Channel, Seq: ev.Seq}, ev.Kind, inbound)
+		id := ln.EventID{Channel: msg.Channel, Seq: ev.Seq}
+		if slices.Contains(msg.Swept, ev.Seq) {
+			m.swept(id)
+			continue
+		}
+		m.onEvent(id, ev.Kind, inbound)
 	}
 	// An attempt under an older fence that the report does not hold is decided once all have reported.
 	for _, p := range m.attempts[msg.Channel] {
@@ -195,15 +209,20 @@ func (m *Manager) onSummary(s messages.ChannelSummary) {
 	m.countUnfunded(c.summary, -1)
 	m.countUnfunded(s, 1)
 	c.summary = s
-	ids := m.byPeer[s.Peer]
-	at, in := slices.BinarySearchFunc(ids, s.Channel, func(a, b ln.ChannelID) int { return bytes.Compare(a[:], b[:]) })
-	switch open := s.Phase == messages.PhaseOpen; {
+	m.usable(s.Peer, s.Channel, s.Phase == messages.PhaseOpen)
+}
+
+// usable keeps the open channels of a peer.
+func (m *Manager) usable(peer ln.NodeID, id ln.ChannelID, open bool) {
+	ids := m.byPeer[peer]
+	at, in := slices.BinarySearchFunc(ids, id, func(a, b ln.ChannelID) int { return bytes.Compare(a[:], b[:]) })
+	switch {
 	case open && !in:
-		m.byPeer[s.Peer] = slices.Insert(ids, at, s.Channel)
+		m.byPeer[peer] = slices.Insert(ids, at, id)
 	case !open && in && len(ids) == 1:
-		delete(m.byPeer, s.Peer)
+		delete(m.byPeer, peer)
 	case !open && in:
-		m.byPeer[s.Peer] = slices.Delete(ids, at, at+1)
+		m.byPeer[peer] = slices.Delete(ids, at, at+1)
 	}
 }
 

@@ -3,6 +3,8 @@ package manager
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -44,7 +46,7 @@ func privKey(label string) *btcec.PrivateKey {
 func id32[T ~[32]byte](label string) T { return T(sha256.Sum256([]byte(label))) }
 
 func testConfig() Config {
-	return Config{NodeKey: onion.KeyOf(nodeKey), Invoices: invoices, Derive: deriver{}.Derive}
+	return Config{NodeKey: onion.KeyOf(nodeKey), Invoices: invoices, Derive: deriver{}.Derive, DecodeClosed: decodeClosed}
 }
 
 func must[T any](v T, err error) T {
@@ -189,6 +191,18 @@ func outcomeRow(channel ln.ChannelID, htlc uint64, payment ln.PaymentID, hash ln
 	}
 	key := slices.Concat(payment[:], channel[:], []byte{byte(htlc)})
 	return messages.Row{Bucket: messages.BucketOutcomes, Key: key, Value: must(proto.Marshal(m))}
+}
+
+// closedRow is what a monitor leaves in place of its log; only the manager's hook reads it.
+func closedRow(channel ln.ChannelID, swept uint64) messages.Row {
+	return messages.Row{Bucket: messages.BucketClosed, Key: bytes.Clone(channel[:]), Value: binary.BigEndian.AppendUint64(nil, swept)}
+}
+
+func decodeClosed(r messages.Row) (messages.ClosedChannel, error) {
+	if len(r.Value) != 8 {
+		return messages.ClosedChannel{}, errors.New("unreadable")
+	}
+	return messages.ClosedChannel{Channel: ln.ChannelID(r.Key), SweptSat: binary.BigEndian.Uint64(r.Value)}, nil
 }
 
 var quiet = slog.New(slog.DiscardHandler)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/invoice"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/onion"
@@ -25,6 +26,8 @@ type Config struct {
 	// MaxUnfunded channels that a peer funds and whose funding transaction is in no block, with one peer. They cost the peer nothing. Of all peers
 	// together there may be 64 times as many. 0 means 16.
 	MaxUnfunded int
+	// DecodeClosed reads a row of messages.BucketClosed, which is the monitors'. Without it archived channels are not reported.
+	DecodeClosed func(messages.Row) (messages.ClosedChannel, error)
 	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us fail with temporary_node_failure. 0 means 16384.
 	MaxUnhandled int
 }
@@ -71,7 +74,8 @@ type Manager struct {
 	requests []func()                     // and behind it, what was asked for meanwhile
 	parked   int                          // requests that wait for settled or for a channel
 	stuck    []func()                     // what failed for a reason that may pass: tried again with every block
-	closed   map[ln.ChannelID]bool        // ChannelClosed was handled
+	closed   map[ln.ChannelID]bool        // ChannelClosed was handled, ChannelResolved was not
+	archived map[ln.ChannelID]bool        // said so to this incarnation: a list that is on its way may still name them
 	openings map[ln.NodeID]map[ln.ChannelID]opening
 	unfunded map[ln.NodeID]int // by peers, see MaxUnfunded
 	begging  int               // all of them
@@ -85,6 +89,8 @@ type Manager struct {
 	byHTLC    map[htlcKey]ln.EventID
 	claiming  map[ln.Hash]*inbound // one decision a hash at a time
 	deadlines deadlines            // of held payments
+
+	sweeps map[ln.EventID][]facts.SpendableOutput // handed to the wallet, not irrevocably spent
 
 	open     map[ln.EventID]bool // emitted to us, not acknowledged by us
 	users    map[string]*userEvent
@@ -132,6 +138,7 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 	m := &Manager{
 		cfg: cfg, log: log, inc: incarnation, fence: incarnation << 32,
 		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{}, closed: map[ln.ChannelID]bool{},
+		archived: map[ln.ChannelID]bool{}, sweeps: map[ln.EventID][]facts.SpendableOutput{},
 		openings: map[ln.NodeID]map[ln.ChannelID]opening{}, unfunded: map[ln.NodeID]int{},
 		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{},
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, claiming: map[ln.Hash]*inbound{},
@@ -203,7 +210,11 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 	case messages.InboundDecided:
 		m.onDecided(msg)
 	case messages.InboundResolved:
-		// Every ack of this release waits for the decision only.
+		m.onInboundResolved(msg)
+	case messages.OutputsSwept:
+		m.swept(ln.EventID{Channel: msg.Channel, Seq: msg.Seq})
+	case messages.ChannelArchived:
+		m.onArchived(msg.Channel)
 	case messages.GotRows:
 		m.onRows(msg)
 	case messages.ChainTip:
@@ -231,6 +242,8 @@ func (m *Manager) restarted(msg any) {
 		m.openingsLost()
 	case messages.EventsStarted:
 		m.retell()
+	case messages.FundsStarted:
+		m.resweep()
 	}
 }
 

@@ -250,6 +250,9 @@ func finished(r PaymentRecord) messages.PaymentInfo {
 		out.Status, out.Preimage = messages.PaymentIsSent, *r.Outcome.Preimage
 	default:
 		out.Status, out.Reason = messages.PaymentIsFailed, r.Outcome.Reason
+		if r.Outcome.Lost != nil {
+			out.Lost, out.Preimage = true, *r.Outcome.Lost
+		}
 	}
 	return out
 }

@@ -24,9 +24,13 @@ type payment struct {
 	events  []ln.EventID // to acknowledge once the user handled the outcome
 	queued  bool         // the user event is queued
 
+	// failed: parts whose failure a monitor told before anything else of them. It may have been told to the user by an earlier incarnation of ours,
+	// so a claim of such a part comes too late to change the outcome.
+	failed map[uint64]bool
+
 	// loading: an HTLC of it was told by a monitor, and whether it is known is being looked up. All that the monitors say waits for that.
 	loading bool
-	waiters []func(*payment)
+	waiters []func(p *payment, over bool)
 }
 
 // part is an attempt. It is live until an outcome is known.
@@ -76,9 +80,9 @@ func (m *Manager) committed(channel ln.ChannelID, key partKey) {
 func (m *Manager) onOwn(channel ln.ChannelID, h messages.OwnHTLC) {
 	src := *h.Source.Payment
 	m.committed(channel, partKey{src.PaymentID, src.PartID})
-	m.withPayment(src, h.Hash, func(p *payment) {
+	m.withPayment(src, h.Hash, func(p *payment, over bool) {
 		switch {
-		case p == nil:
+		case over:
 		case h.Preimage != nil && !p.queued:
 			// Claimed, and the event is acknowledged: the user handled PaymentSent. Records that say less were lost (S18).
 			p.rec.Outcome = &Outcome{Preimage: h.Preimage}
@@ -89,16 +93,16 @@ func (m *Manager) onOwn(channel ln.ChannelID, h messages.OwnHTLC) {
 	})
 }
 
-// withPayment calls then with the payment that an HTLC belongs to. One that no record knows is made up from the HTLC (S18). It is nil if the
-// payment was handled before.
-func (m *Manager) withPayment(src ln.PaymentSource, hash ln.Hash, then func(*payment)) {
+// withPayment calls then with the payment that an HTLC belongs to. One that no record knows is made up from the HTLC (S18). It is over if its
+// outcome was handled before: then it is what its row says.
+func (m *Manager) withPayment(src ln.PaymentSource, hash ln.Hash, then func(p *payment, over bool)) {
 	p := m.payments[src.PaymentID]
 	switch {
 	case p == nil:
 		p = &payment{
 			rec:     PaymentRecord{ID: src.PaymentID, Hash: hash, AmountMsat: src.TotalMsat},
 			parts:   map[uint64]*part{},
-			loading: true, waiters: []func(*payment){then},
+			loading: true, waiters: []func(*payment, bool){then},
 		}
 		if n := len(src.Path); n > 0 {
 			p.rec.Payee = src.Path[n-1]
@@ -108,7 +112,7 @@ func (m *Manager) withPayment(src ln.PaymentSource, hash ln.Hash, then func(*pay
 	case p.loading:
 		p.waiters = append(p.waiters, then)
 	default:
-		then(p)
+		then(p, false)
 	}
 }
 
@@ -118,6 +122,10 @@ func (m *Manager) load(p *payment) {
 	m.loads++
 	m.lookup(messages.GetRows{Bucket: messages.BucketPayments, Key: bytes.Clone(id[:])}, func(rows []messages.Row, err error) {
 		m.loads--
+		rec := p.rec
+		if err == nil && len(rows) > 0 {
+			rec, err = decodePayment(rows[0].Value)
+		}
 		if err != nil {
 			m.log.Error("payment record unreadable; its events wait", slog.String("payment_id", id.String()), slog.Any("error", err))
 			m.stuck = append(m.stuck, func() { m.load(p) })
@@ -127,49 +135,58 @@ func (m *Manager) load(p *payment) {
 		waiters := p.waiters
 		p.loading, p.waiters = false, nil
 		if len(rows) > 0 {
+			p.rec = rec
 			delete(m.payments, id)
 		}
 		for _, then := range waiters {
-			then(m.payments[id]) // nil once one of them has finished it
+			then(p, m.payments[id] != p) // also once one of them has finished it
 		}
 		m.maybeSettle()
 	})
 }
 
-// onClaimed: a part of ours was claimed. One claimed part means that the payment is sent.
+// onClaimed: a part of ours was claimed. One claimed part means that the payment is sent, unless its failure was told before.
 func (m *Manager) onClaimed(id ln.EventID, ev facts.Claimed) {
 	src := *ev.Source.Payment
 	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
-	m.withPayment(src, ev.Hash, func(p *payment) {
-		if p == nil {
+	m.withPayment(src, ev.Hash, func(p *payment, over bool) {
+		o := p.rec.Outcome
+		switch {
+		case p.failed[src.PartID], o != nil && o.Preimage == nil:
+			m.whenSettled(func() { m.late(id, ev, p) })
+		case over:
 			m.ackBehind(id) // handled before: the record says so
-			return
+		default:
+			delete(p.parts, src.PartID)
+			m.sent(id, ev.Preimage, p)
 		}
-		delete(p.parts, src.PartID)
-		p.events = append(p.events, id)
-		if p.rec.Outcome != nil && p.rec.Outcome.Preimage == nil {
-			// Cannot happen while the fence holds; if it does, the money is gone and the failure must not be reported (S5, S7).
-			m.log.Error("a payment that was given up was claimed", slog.String("payment_id", src.PaymentID.String()))
-			delete(m.users, failedID(src.PaymentID))
-			p.queued = false
-		}
-		preimage := ev.Preimage
-		p.rec.Outcome = &Outcome{Preimage: &preimage}
-		m.queueOutcome(p)
 	})
+}
+
+// sent: a part was claimed, so the payment is.
+func (m *Manager) sent(id ln.EventID, preimage ln.Preimage, p *payment) {
+	p.events = append(p.events, id)
+	p.rec.Outcome = &Outcome{Preimage: &preimage}
+	m.queueOutcome(p)
 }
 
 // onFailed: a part of ours can never be claimed any more.
 func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 	src := *ev.Source.Payment
 	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
-	m.withPayment(src, ev.Hash, func(p *payment) {
-		if p == nil {
+	m.withPayment(src, ev.Hash, func(p *payment, over bool) {
+		if over {
 			m.ackBehind(id)
 			return
 		}
 		delete(p.parts, src.PartID)
 		p.events = append(p.events, id)
+		if p.rec.Outcome == nil {
+			if p.failed == nil {
+				p.failed = map[uint64]bool{}
+			}
+			p.failed[src.PartID] = true
+		}
 		// Other parts may be in monitors that have not reported: a payment has failed when no part is live, claimed or unknown.
 		m.whenSettled(func() {
 			if p.rec.Outcome == nil && len(p.parts) == 0 {
@@ -297,13 +314,18 @@ func (m *Manager) finish(p *payment) {
 	}
 	delete(m.payments, p.rec.ID)
 	a := Append{
-		Rows: []messages.Row{{Bucket: messages.BucketPayments, Key: bytes.Clone(p.rec.ID[:]), Value: encodePayment(p.rec)}},
+		Rows: []messages.Row{p.row()},
 		Then: m.acks(p.events),
 	}
 	if p.durable {
 		a.Records = []Record{PaymentHandled{ID: p.rec.ID}}
 	}
 	m.write(a)
+}
+
+// row is the tombstone.
+func (p *payment) row() messages.Row {
+	return messages.Row{Bucket: messages.BucketPayments, Key: bytes.Clone(p.rec.ID[:]), Value: encodePayment(p.rec)}
 }
 
 func (m *Manager) sortedPayments() []*payment {

@@ -25,6 +25,10 @@ type inbound struct {
 	row      bool                // the invoice's row names this HTLC, or will
 	sent     *facts.Resolution   // the decision given to the monitor, not answered yet
 	decided  bool                // the decision is durable
+	claimed  bool                // and it is to claim
+	handled  bool                // the user handled PaymentClaimed
+	ended    bool                // its removal is irrevocable
+	paid     bool                // and it went with its preimage
 	held     bool                // PaymentClaimable is out
 	early    *messages.ClaimHeld // came before the payment was held again
 	reply    messages.Addr
@@ -38,11 +42,21 @@ func (m *Manager) onAccepted(id ln.EventID, ev facts.HTLCAccepted, fate *message
 	h := &inbound{event: id, htlc: ev}
 	m.inbound[id] = h
 	m.byHTLC[h.key()] = id
-	if fate != nil && (fate.Resolution != nil || fate.Resolved) {
-		m.decided(h, fate.Resolution)
-		return
+	if !m.known(h, fate) {
+		m.whenSettled(func() { m.decide(h) })
 	}
-	m.whenSettled(func() { m.decide(h) })
+}
+
+// known goes on with what a report says that became of an HTLC, if it says anything.
+func (m *Manager) known(h *inbound, fate *messages.InboundHTLC) bool {
+	if fate == nil || fate.Resolution == nil && !fate.Resolved {
+		return false
+	}
+	m.decided(h, fate.Resolution)
+	if fate.Resolved {
+		m.ended(h, fate.Fulfilled)
+	}
+	return true
 }
 
 // undecided tells whether an HTLC still waits for a decision of ours.
@@ -55,9 +69,7 @@ func (m *Manager) undecided(h *inbound) bool {
 func (m *Manager) again(id ln.EventID, fate *messages.InboundHTLC) {
 	h := m.inbound[id]
 	switch {
-	case h == nil || h.decided:
-	case fate != nil && (fate.Resolution != nil || fate.Resolved):
-		m.decided(h, fate.Resolution)
+	case h == nil || m.known(h, fate) || h.decided:
 	case h.sent != nil:
 		m.write(Append{Then: []messages.Delivery{m.decision(h, *h.sent)}})
 	}
@@ -258,8 +270,44 @@ func (m *Manager) onDecided(msg messages.InboundDecided) {
 	m.decided(m.inbound[id], msg.Resolution)
 }
 
-// decided: the fate of the HTLC is durable. A failure needs no more (rule 24); a claim is told to the user first. A fate that the monitor does
-// not know any more means the HTLC is gone without us. The invoice's row is brought in line with what stands.
+// onInboundResolved: an HTLC is out of the commitments for good, or its fate on chain is irrevocable.
+func (m *Manager) onInboundResolved(msg messages.InboundResolved) {
+	if id, ok := m.byHTLC[htlcKey{msg.Channel, msg.HTLCID}]; ok {
+		m.ended(m.inbound[id], msg.Fulfilled)
+	} // else acknowledged before, or in the report that comes
+}
+
+func (m *Manager) ended(h *inbound, paid bool) {
+	if h.ended {
+		return
+	}
+	h.ended, h.paid = true, paid
+	switch {
+	case h.claimed:
+		m.claimDone(h)
+	case !h.decided && h.sent == nil:
+		m.decided(h, nil) // gone on chain without us
+	} // else the answer to the decision is on its way, or it is a failure
+}
+
+// claimDone acknowledges a claimed HTLC when the user has handled PaymentClaimed and the money is irrevocably ours. If it went elsewhere, the user
+// is told that first: the unacknowledged event is all that remembers it, so it holds the monitor back from the archive until then.
+func (m *Manager) claimDone(h *inbound) {
+	switch {
+	case !h.handled || !h.ended:
+	case h.paid:
+		m.done(h)
+	default:
+		m.log.Error("a payment that was claimed did not come in: its channel was closed and the HTLC ended without our preimage",
+			slog.String("payment_hash", h.htlc.Hash.String()), slog.String("channel_id", h.event.Channel.String()), slog.Uint64("htlc_id", h.htlc.HTLCID))
+		m.queue(claimLostID(h), messages.ClaimLost{
+			Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID,
+		}, func() { m.done(h) })
+	}
+}
+
+// decided: the fate of the HTLC is durable. A failure needs no more (rule 24); a claim is told to the user, and waits for the HTLC's end. A fate
+// that the monitor does not know any more means the HTLC is gone without us. The invoice's row is brought in line with what stands.
 func (m *Manager) decided(h *inbound, r *facts.Resolution) {
 	if h.decided {
 		return
@@ -270,10 +318,14 @@ func (m *Manager) decided(h *inbound, r *facts.Resolution) {
 	}
 	m.answerClaim(h, r.Fulfilled())
 	if r.Fulfilled() {
+		h.claimed = true
 		var a Append
 		if ev := m.enqueue(claimedID(h), messages.PaymentClaimed{
 			Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID,
-		}, func() { m.done(h) }); ev != nil {
+		}, func() {
+			h.handled = true
+			m.claimDone(h)
+		}); ev != nil {
 			a.Then = []messages.Delivery{m.delivery(ev)}
 		}
 		if !h.row {
@@ -311,4 +363,8 @@ func claimedID(h *inbound) string {
 
 func claimableID(h *inbound) string {
 	return fmt.Sprintf("payment-claimable/%s/%d", h.event.Channel, h.htlc.HTLCID)
+}
+
+func claimLostID(h *inbound) string {
+	return fmt.Sprintf("claim-lost/%s/%d", h.event.Channel, h.htlc.HTLCID)
 }

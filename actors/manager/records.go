@@ -7,7 +7,7 @@ import (
 // State is the manager's log folded: everything durable that is not a row.
 type State struct {
 	Payments map[ln.PaymentID]PaymentRecord // not handled
-	Closed   map[ln.ChannelID]bool          // channels whose ChannelClosed was handled
+	Closed   map[ln.ChannelID]bool          // channels whose ChannelClosed was handled, and ChannelResolved was not
 }
 
 func newState() State {
@@ -32,10 +32,14 @@ type PaymentHandled struct{ ID ln.PaymentID }
 // ClosedHandled remembers that the user handled ChannelClosed.
 type ClosedHandled struct{ Channel ln.ChannelID }
 
-func (PaymentStarted) record() {}
-func (PaymentOutcome) record() {}
-func (PaymentHandled) record() {}
-func (ClosedHandled) record()  {}
+// ResolvedHandled ends what ClosedHandled began: the user handled ChannelResolved, the channel is archived.
+type ResolvedHandled struct{ Channel ln.ChannelID }
+
+func (PaymentStarted) record()  {}
+func (PaymentOutcome) record()  {}
+func (PaymentHandled) record()  {}
+func (ClosedHandled) record()   {}
+func (ResolvedHandled) record() {}
 
 // PaymentRecord is an outbound payment. Under way it is in the log; handled, it is a row, for ever: a tombstone that refuses its id.
 type PaymentRecord struct {
@@ -58,6 +62,7 @@ type PartRecord struct {
 type Outcome struct {
 	Preimage *ln.Preimage // sent
 	Reason   string       // failed
+	Lost     *ln.Preimage // failed, claimed all the same, and PaymentLost was handled
 }
 
 // InvoiceRecord is a row: the invoice with this hash is paid by this HTLC, durable before the fulfil (rule 13). It is deleted if the HTLC is failed
@@ -84,5 +89,7 @@ func (s *State) fold(r Record) {
 		delete(s.Payments, r.ID)
 	case ClosedHandled:
 		s.Closed[r.Channel] = true
+	case ResolvedHandled:
+		delete(s.Closed, r.Channel)
 	}
 }

@@ -27,6 +27,9 @@ func (m *Manager) request(msg any) {
 	case messages.ListChannels:
 		m.onListChannels(msg)
 		return
+	case messages.ListClosed:
+		m.onListClosed(msg)
+		return
 	case messages.AwaitReady:
 		m.onAwaitReady(msg)
 		return
@@ -58,7 +61,7 @@ func (m *Manager) park(f func()) func() {
 func isRequest(msg any) bool {
 	switch msg.(type) {
 	case messages.Pay, messages.GetPayment, messages.ListPayments, messages.ClaimHeld, messages.RequestOpen, messages.InboundOpen,
-		messages.ListChannels, messages.AwaitReady:
+		messages.ListChannels, messages.ListClosed, messages.AwaitReady:
 		return true
 	}
 	return false
@@ -74,6 +77,8 @@ func refusal(msg any, err error) []messages.Delivery {
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.PaymentReply{Err: err}}
 	case messages.ListPayments:
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.PaymentList{Err: err}}
+	case messages.ListClosed:
+		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.ClosedList{Err: err}}
 	case messages.ClaimHeld:
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.ClaimReply{Err: err}}
 	case messages.RequestOpen:

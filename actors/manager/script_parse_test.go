@@ -21,8 +21,10 @@ import (
 //	event SEQ claimed HTLC PAYMENT
 //	event SEQ failed HTLC PAYMENT [unreadable|malformed|timeout]
 //	event SEQ accepted HTLC INVOICE [amount=] [expiry=] [total=] [wrong-secret|forward|malformed|short]
-//	event SEQ closed|force-closed|pending|ready
-//	inbound HTLC INVOICE [fulfilled|failed] [gone]
+//	event SEQ closed [holder|revoked|mutual|unknown]
+//	event SEQ force-closed|pending|ready|spendable
+//	swept SEQ
+//	inbound HTLC INVOICE [fulfilled|failed] [gone [paid]]
 //	summary [phase=] [msat=] [scid=]
 func (s *script) report(t *testing.T, name string, fence uint64, input string) messages.MonitorReport {
 	t.Helper()
@@ -58,13 +60,15 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 		case "event":
 			r.Events = append(r.Events, facts.Event{Seq: num(args[1]), Kind: s.kind(t, args[2:], opts)})
 		case "inbound":
-			h := messages.InboundHTLC{HTLCID: num(args[1]), Hash: invoiceOf(args[2]).Hash, AmountMsat: 1000, Resolved: has("gone")}
+			h := messages.InboundHTLC{HTLCID: num(args[1]), Hash: invoiceOf(args[2]).Hash, AmountMsat: 1000, Resolved: has("gone"), Fulfilled: has("paid")}
 			if has("fulfilled") {
 				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}}
 			} else if has("failed") {
 				h.Resolution = &facts.Resolution{Reason: []byte{1}}
 			}
 			r.Inbound = append(r.Inbound, h)
+		case "swept":
+			r.Swept = append(r.Swept, num(args[1]))
 		case "summary":
 			if v := opts["msat"]; v != "" {
 				r.Summary.HolderMsat = num(v)
@@ -96,6 +100,8 @@ func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts
 		switch option {
 		case "timeout":
 			k.Local = facts.OnChainTimeout
+		case "expiring":
+			k.Local = facts.InboundExpiring
 		case "malformed":
 			k.Resolution.Malformed = &facts.Malformed{Code: uint16(lnwire.CodeInvalidOnionHmac)}
 		case "unreadable":
@@ -108,9 +114,11 @@ func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts
 	case "accepted":
 		return s.accepted(args, option, opts)
 	case "closed":
-		return facts.CommitmentTxConfirmed{Spend: facts.SpendCounterparty}
+		return facts.CommitmentTxConfirmed{Spend: spendOf(args)}
 	case "force-closed":
-		return facts.HolderForceClosed{Reason: facts.CloseByUser}
+		return facts.HolderForceClosed{Reason: facts.CloseByUser, Detail: "test"}
+	case "spendable":
+		return facts.SpendableOutputs{Outputs: []facts.SpendableOutput{{ValueSat: 7}}}
 	case "pending":
 		return facts.ChannelPending{}
 	case "ready":
@@ -118,6 +126,15 @@ func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts
 	}
 	t.Fatalf("no event %q", args[0])
 	return nil
+}
+
+func spendOf(args []string) facts.SpendKind {
+	if len(args) > 1 {
+		return map[string]facts.SpendKind{
+			"holder": facts.SpendHolder, "revoked": facts.SpendRevoked, "mutual": facts.SpendMutualClose, "unknown": facts.SpendUnknown,
+		}[args[1]]
+	}
+	return facts.SpendCounterparty
 }
 
 // onionOf is the onion of a payment, also one that this script never made.
@@ -189,6 +206,9 @@ func (s *script) describe(msg any) []string {
 	case messages.OpenReply:
 		return []string{fmt.Sprintf("OpenReply %v", m.Err)}
 	case messages.PaymentReply:
+		if m.Payment.Lost {
+			m.Payment.Reason += " lost: " + m.Payment.Preimage.String()
+		}
 		return []string{fmt.Sprintf("PaymentReply known=%v %s %s err=%v", m.Known, m.Payment.Status, m.Payment.Reason, m.Err)}
 	case messages.PaymentList:
 		var out []string
@@ -198,6 +218,16 @@ func (s *script) describe(msg any) []string {
 		return append(out, fmt.Sprintf("err=%v", m.Err))
 	case messages.ChannelList:
 		return []string{fmt.Sprintf("ChannelList %d loading=%d quarantined=%d", len(m.Channels), m.Loading, len(m.Quarantined))}
+	case messages.SweepOutputs:
+		return []string{fmt.Sprintf("SweepOutputs %s outputs=%d", m.Event, len(m.Outputs))}
+	case messages.SweepDone:
+		return []string{fmt.Sprintf("SweepDone %s", m.Event)}
+	case messages.ClosedList:
+		var out []string
+		for _, c := range m.Channels {
+			out = append(out, fmt.Sprintf("closed %s swept=%d", c.Channel, c.SweptSat))
+		}
+		return append(out, fmt.Sprintf("err=%v", m.Err))
 	case messages.StartOpening:
 		index := -1
 		switch r := m.Request.(type) {
@@ -225,7 +255,16 @@ func describeEvent(k messages.UserEventKind) string {
 	case messages.PaymentClaimed:
 		return fmt.Sprintf("%s amount=%d", k.Hash, k.AmountMsat)
 	case messages.ChannelClosed:
+		if k.Force != nil {
+			return fmt.Sprintf("cause=%d force=%d %s", k.Cause, k.Force.Reason, k.Force.Detail)
+		}
 		return fmt.Sprintf("cause=%d", k.Cause)
+	case messages.ChannelResolved:
+		return fmt.Sprintf("swept=%d", k.Closed.SweptSat)
+	case messages.PaymentLost:
+		return fmt.Sprintf("%s amount=%d htlc=%s/%d", k.Preimage, k.AmountMsat, k.Channel, k.HTLCID)
+	case messages.ClaimLost:
+		return fmt.Sprintf("%s amount=%d", k.Hash, k.AmountMsat)
 	}
 	return ""
 }

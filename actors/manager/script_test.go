@@ -172,6 +172,19 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 			p = &pre
 		}
 		s.disk.put(outcomeRow(id, 0, paymentID(first(d, 1)), hashOf(first(d, 1)), 1000, p))
+	case "archived":
+		s.step(messages.ChannelArchived{Channel: id})
+	case "archive": // the row of a monitor, and what it says
+		s.disk.put(closedRow(id, number(d, "swept", 0)))
+		s.step(messages.ChannelArchived{Channel: id})
+	case "swept":
+		s.step(messages.OutputsSwept{Channel: id, Seq: number(d, "seq", 0)})
+	case "resolved":
+		s.step(messages.InboundResolved{Channel: id, HTLCID: number(d, "htlc", 0), Fulfilled: d.HasArg("paid")})
+	case "funds-started":
+		s.step(messages.FundsStarted{})
+	case "closed-channels":
+		s.step(messages.ListClosed{ReplyTo: "api"})
 	case "chain-started":
 		s.step(messages.ChainStarted{})
 	case "monitors-started":

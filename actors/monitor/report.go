@@ -22,9 +22,11 @@ func (m *Monitor) report(manager, fence, incarnation uint64) messages.MonitorRep
 		})
 	}
 	for _, h := range facts.Sorted(m.facts.Inbound) {
+		removed := h.State >= facts.RcvdRemoveRevocation // off chain, whatever the chain did later
 		r.Inbound = append(r.Inbound, messages.InboundHTLC{
 			HTLCID: h.ID, Hash: h.Hash, AmountMsat: h.AmountMsat, CLTVExpiry: h.CLTVExpiry,
-			Resolution: h.Resolution, Resolved: h.State >= facts.RcvdRemoveRevocation || h.Fate != facts.FateOpen,
+			Resolution: h.Resolution, Resolved: removed || h.Fate != facts.FateOpen,
+			Fulfilled: removed && h.Resolution.Fulfilled() || !removed && h.Fate == facts.FateFulfilled,
 		})
 	}
 	for id, resolution := range m.gone {
@@ -41,6 +43,7 @@ func (m *Monitor) report(manager, fence, incarnation uint64) messages.MonitorRep
 		}
 		r.Inbound = append(r.Inbound, messages.InboundHTLC{
 			HTLCID: id, Hash: k.Hash, AmountMsat: k.AmountMsat, CLTVExpiry: k.CLTVExpiry, Resolution: resolution, Resolved: true,
+			Fulfilled: resolution.Fulfilled(),
 		})
 	}
 	slices.SortFunc(r.Inbound, func(a, b messages.InboundHTLC) int { return cmp.Compare(a.HTLCID, b.HTLCID) })
