@@ -20,8 +20,11 @@ func Main(m *testing.M) int {
 		return 1
 	}
 	home = dir
-	defer os.RemoveAll(dir)
-	return m.Run()
+	failed := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "btcdtest:", err)
+	}
+	return failed
 }
 
 var build = sync.OnceValues(func() (string, error) {

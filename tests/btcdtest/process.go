@@ -40,7 +40,9 @@ func run(args []string, logDir string) (*process, error) {
 		return nil, fmt.Errorf("btcdtest: start btcd: %w", err)
 	}
 	go func() {
-		p.err = p.cmd.Wait()
+		if p.err = p.cmd.Wait(); p.err == nil {
+			p.err = errors.New("status 0")
+		}
 		out.Close()
 		close(p.ended)
 	}()
@@ -52,7 +54,7 @@ func (p *process) await(what string, there func() bool) error {
 	for deadline := time.Now().Add(patience); !there(); {
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%w: %v\n%s", errEnded, p.err, p.tail())
+			return fmt.Errorf("%w: %w\n%s", errEnded, p.err, p.tail())
 		case <-time.After(pause):
 		}
 		if time.Now().After(deadline) {

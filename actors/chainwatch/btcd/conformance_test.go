@@ -29,12 +29,20 @@ func config(n *btcdtest.Node) btcd.Config {
 
 func open(t testing.TB, cfg btcd.Config) *btcd.Source {
 	t.Helper()
-	src, err := btcd.Open(t.Context(), cfg)
+	src, err := openWith(t, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(src.Close)
 	return src
+}
+
+func openWith(t testing.TB, cfg btcd.Config) (*btcd.Source, error) {
+	t.Helper()
+	src, err := btcd.Open(t.Context(), cfg)
+	if err == nil {
+		t.Cleanup(src.Close)
+	}
+	return src, err
 }
 
 func TestConformance(t *testing.T) {

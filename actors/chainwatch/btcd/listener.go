@@ -46,6 +46,9 @@ type listener struct {
 	tls  *tls.Config
 	log  *slog.Logger
 	hint func()
+
+	// pings and silence are constants but in tests.
+	pings, silence time.Duration
 }
 
 func newListener(cfg Config) (*listener, error) {
@@ -58,7 +61,7 @@ func newListener(cfg Config) (*listener, error) {
 		return nil, err
 	}
 	tlsConfig.ServerName = u.Hostname()
-	return &listener{cfg: cfg.Config, url: u, tls: tlsConfig, log: cfg.Log}, nil
+	return &listener{cfg: cfg.Config, url: u, tls: tlsConfig, log: cfg.Log, pings: pingInterval, silence: silence}, nil
 }
 
 // run connects again and again until the context ends.
@@ -105,13 +108,13 @@ func (l *listener) listen(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ping(pings, ws)
+		l.ping(pings, ws)
 	}()
 	defer func() {
 		stop()
 		<-done
 	}()
-	alive := func(string) error { return conn.SetDeadline(time.Now().Add(silence)) }
+	alive := func(string) error { return conn.SetDeadline(time.Now().Add(l.silence)) }
 	ws.SetPongHandler(alive)
 	if err := alive(""); err != nil {
 		return fmt.Errorf("read: %w", err)
@@ -201,13 +204,13 @@ func (l *listener) subscribe(ws *websocket.Conn) error {
 }
 
 // ping asks for a sign of life until the context ends or the connection does.
-func ping(ctx context.Context, ws *websocket.Conn) {
-	ticker := time.NewTicker(pingInterval)
+func (l *listener) ping(ctx context.Context, ws *websocket.Conn) {
+	ticker := time.NewTicker(l.pings)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			if ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(pingInterval)) != nil {
+			if ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(l.pings)) != nil {
 				return // the reader finds out by itself
 			}
 		case <-ctx.Done():
@@ -217,7 +220,7 @@ func ping(ctx context.Context, ws *websocket.Conn) {
 }
 
 // aboutBlock tells whether a notification says that the best chain has
-// changed. What it says besides is not used.
+// changed. btcd sends two for each block; what they say besides is not used.
 func aboutBlock(text []byte) bool {
 	var n struct {
 		Method string `json:"method"`
@@ -225,5 +228,5 @@ func aboutBlock(text []byte) bool {
 	if json.Unmarshal(text, &n) != nil {
 		return false
 	}
-	return n.Method == btcjson.BlockConnectedNtfnMethod || n.Method == btcjson.BlockDisconnectedNtfnMethod
+	return n.Method == btcjson.FilteredBlockConnectedNtfnMethod || n.Method == btcjson.FilteredBlockDisconnectedNtfnMethod
 }

@@ -271,10 +271,10 @@ func (b *bitcoind) sendRawTransaction(_ http.ResponseWriter, params []json.RawMe
 
 func (b *bitcoind) getTxOut(_ http.ResponseWriter, params []json.RawMessage) (any, error) {
 	out, err := b.TxOut(wire.OutPoint{Hash: hashArg(params), Index: arg[uint32](params, 1)})
-	if err != nil {
+	if errors.Is(err, chain.ErrNotFound) {
 		return nil, nil
 	}
-	return map[string]any{"value": float64(out.TxOut.Value) / 1e8}, nil
+	return map[string]any{"value": float64(out.TxOut.Value) / 1e8}, err
 }
 
 func (b *bitcoind) getTxSpendingPrevout(_ http.ResponseWriter, params []json.RawMessage) (any, error) {

@@ -139,14 +139,15 @@ func (n *Node) Header(ctx context.Context, hash chainhash.Hash) (wire.BlockHeade
 	}
 	prev := header.PrevBlock
 	for above := int32(1); above <= longestBranch; above++ {
-		parent, height, err := n.verbose(ctx, prev)
+		_, height, err := n.verbose(ctx, prev)
 		switch {
 		case err == nil:
 			return header, height + above, nil
 		case !refused(err):
 			return header, 0, general(err)
 		}
-		if parent, err = n.rawHeader(ctx, prev); err != nil {
+		parent, err := n.rawHeader(ctx, prev)
+		if err != nil {
 			return header, 0, err
 		}
 		prev = parent.PrevBlock
