@@ -174,8 +174,14 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 		s.disk.put(outcomeRow(id, 0, paymentID(first(d, 1)), hashOf(first(d, 1)), 1000, p))
 	case "archived":
 		s.step(messages.ChannelArchived{Channel: id})
-	case "archive": // the row of a monitor, and what it says
+	case "closed-row":
 		s.disk.put(closedRow(id, number(d, "swept", 0)))
+	case "archive": // the row of a monitor, and what it says
+		row := closedRow(id, number(d, "swept", 0))
+		if d.HasArg("bad") {
+			row.Value = []byte{1}
+		}
+		s.disk.put(row)
 		s.step(messages.ChannelArchived{Channel: id})
 	case "swept":
 		s.step(messages.OutputsSwept{Channel: id, Seq: number(d, "seq", 0)})
