@@ -39,6 +39,9 @@ type ledger struct {
 	order   []chainhash.Hash
 	spentBy map[wire.OutPoint]chainhash.Hash
 
+	// sent are those transactions of Pay that a reorganisation could still make unconfirmed, or that are.
+	sent map[chainhash.Hash]bool
+
 	// locks are the reservations, by outpoint and by id. An outpoint may be locked before its coin is known.
 	locks  map[wire.OutPoint]LockID
 	byLock map[LockID][]wire.OutPoint
@@ -54,6 +57,7 @@ func newLedger(s *scripts, undoDepth int) *ledger {
 		coins:   make(map[wire.OutPoint]*coin),
 		pending: make(map[chainhash.Hash]*wire.MsgTx),
 		spentBy: make(map[wire.OutPoint]chainhash.Hash),
+		sent:    make(map[chainhash.Hash]bool),
 		locks:   make(map[wire.OutPoint]LockID),
 		byLock:  make(map[LockID][]wire.OutPoint),
 	}
@@ -88,6 +92,9 @@ func (l *ledger) connect(height uint32, hash chainhash.Hash, msg *wire.MsgBlock)
 		// What this block spent cannot come back: its reservations are over, released or not.
 		for _, c := range l.blocks[0].spent {
 			l.unlock(c.op)
+		}
+		for _, tx := range l.blocks[0].txs {
+			delete(l.sent, tx.TxHash())
 		}
 		l.blocks[0] = block{}
 		l.blocks = l.blocks[1:]
@@ -239,6 +246,7 @@ func (l *ledger) evict(txid chainhash.Hash) {
 		return
 	}
 	l.forget(txid)
+	delete(l.sent, txid)
 	for i := range tx.TxOut {
 		op := wire.OutPoint{Hash: txid, Index: uint32(i)}
 		if child, ok := l.spentBy[op]; ok {
@@ -271,7 +279,7 @@ func (l *ledger) forget(txid chainhash.Hash) {
 // rescan forgets what blocks have said. What is pending and what is reserved stays.
 func (l *ledger) rescan() (*ledger, error) {
 	fresh := newLedger(l.scripts, l.undoDepth)
-	fresh.locks, fresh.byLock = l.locks, l.byLock
+	fresh.locks, fresh.byLock, fresh.sent = l.locks, l.byLock, l.sent
 	for _, txid := range l.order {
 		if err := fresh.pend(l.pending[txid]); err != nil {
 			return nil, err

@@ -17,12 +17,13 @@ const snapshotVersion = 1
 // The snapshot is a cache: losing it costs a rescan. It has what the chain has said, not the reservations, which are the owner's.
 type (
 	snapshot struct {
-		Version int             `json:"version"`
-		Chain   string          `json:"chain"`
-		Next    Indexes         `json:"next"`
-		Coins   []snapshotCoin  `json:"coins"`
-		Pending [][]byte        `json:"pending"`
-		Blocks  []snapshotBlock `json:"blocks"`
+		Version int              `json:"version"`
+		Chain   string           `json:"chain"`
+		Next    Indexes          `json:"next"`
+		Coins   []snapshotCoin   `json:"coins"`
+		Pending [][]byte         `json:"pending"`
+		Sent    []chainhash.Hash `json:"sent,omitempty"`
+		Blocks  []snapshotBlock  `json:"blocks"`
 	}
 	snapshotCoin struct {
 		Out      snapshotOut `json:"out"`
@@ -72,6 +73,10 @@ func (w *HD) Snapshot() ([]byte, error) {
 		}
 		s.Pending = append(s.Pending, raw)
 	}
+	for txid := range l.sent {
+		s.Sent = append(s.Sent, txid)
+	}
+	sort.Slice(s.Sent, func(i, j int) bool { return bytes.Compare(s.Sent[i][:], s.Sent[j][:]) < 0 })
 	for _, b := range l.blocks {
 		sb := snapshotBlock{Height: b.height, Hash: b.hash, Prev: b.prev}
 		for _, op := range b.created {
@@ -150,6 +155,9 @@ func (l *ledger) load(s *snapshot) error {
 	}
 	if len(l.blocks) == 0 && len(s.Coins) != 0 {
 		return fmt.Errorf("%d coins of no block", len(s.Coins))
+	}
+	for _, txid := range s.Sent {
+		l.sent[txid] = true
 	}
 	for _, raw := range s.Pending {
 		tx, err := unpackTx(raw)

@@ -55,6 +55,15 @@ type Wallet interface {
 	// IsOurs says whether an output script pays to this wallet.
 	IsOurs(pkScript []byte) bool
 
+	// Pay, Sent, Abandon and Unconfirmed are for payments to others; see HD.
+	Pay(p *Payment) (*Funded, error)
+	Sent() []*wire.MsgTx
+	Abandon(txid chainhash.Hash)
+	Unconfirmed() []*wire.MsgTx
+
+	// Snapshot is the wallet for Restore.
+	Snapshot() ([]byte, error)
+
 	// BuildClaim, ReserveClaim and ReleaseClaim are for transactions that spend outputs of channels; see HD.
 	BuildClaim(c *ClaimSpec) (*BuiltClaim, error)
 	ReserveClaim(lock LockID, tx *wire.MsgTx) error
@@ -183,8 +192,8 @@ func (w *HD) Indexes() Indexes {
 
 // FundTx implements Wallet. Errors: *InsufficientFundsError, ErrBadOutput, ErrBadFeeRate, ErrLockInUse.
 func (w *HD) FundTx(outputs []*wire.TxOut, feeRate chainfee.SatPerKWeight, lock LockID) (*Funded, error) {
-	if feeRate < chainfee.AbsoluteFeePerKwFloor || feeRate > maxFeeRate {
-		return nil, fmt.Errorf("%w: %v, want %v to %v", ErrBadFeeRate, feeRate, chainfee.AbsoluteFeePerKwFloor, chainfee.SatPerKWeight(maxFeeRate))
+	if err := checkFeeRate(feeRate); err != nil {
+		return nil, err
 	}
 	wanted := make([]*wire.TxOut, len(outputs))
 	for i, out := range outputs {
