@@ -1,15 +1,18 @@
-// Package claim resolves a channel on chain (BOLT 5).
 package claim
 
 import (
 	"github.com/btcsuite/btcd/btcec/v2"
-	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 
-	"github.com/lnactor/lnactor/internal/chankeys"
+	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
-	"github.com/lnactor/lnactor/messages"
 )
+
+// Irrevocable is the number of confirmations after which a transaction counts as final (monitor-events.md).
+const Irrevocable = 6
+
+// watchDepth is how deep a spend has to be until the output is not watched any more: as deep as the archive waits (rule 23).
+const watchDepth = 100
 
 // Points gives the holder's per-commitment points.
 type Points func(number uint64) (*btcec.PublicKey, error)
@@ -17,72 +20,100 @@ type Points func(number uint64) (*btcec.PublicKey, error)
 // Resolution is what became of a channel on chain, and what there is to do about it. It follows from the facts and is as old as they are: make a
 // new one after every update.
 type Resolution struct {
-	f *facts.Channel
+	f      *facts.Channel
+	end    ending
+	height uint32         // of the transaction that spent the funding output; 0 while there is none
+	which  facts.Which    // of holderCommitment and counterpartyCommitment
+	tx     *commitment.Tx // likewise
+	keys   *commitment.Keys
+	secret *[32]byte // of a revoked commitment
+	unread bool      // the HTLC data of the revoked commitment is missing
+
+	unmatched bool // a revoked commitment has outputs that its HTLC data does not explain: what it lacks is not known
+
+	outs []*output // of the commitment in their order, each followed by its second stage
+	byOp map[wire.OutPoint]*output
+	out  map[uint64]*output // outputs of outbound HTLCs
+	in   map[uint64]*output // of inbound ones
+
+	contested map[claimKind]bool // the counterparty has won a race for an output of such a claim
 }
 
-// Resolve derives the resolution from the facts. It is never nil; of a channel that has not been closed it is empty.
+// ending says how the channel ends on chain.
+type ending uint8
+
+const (
+	notClosed              ending = iota // open, or nothing of the end is in the chain and no commitment of ours is to be
+	holderUnconfirmed                    // the holder commitment is to be broadcast (rule 18)
+	mutualClose                          //
+	holderCommitment                     //
+	counterpartyCommitment               // the current one, or the next
+	revokedCommitment                    //
+	foreignCommitment                    // of the counterparty and newer than our facts, or not understood
+)
+
+// Resolve derives the resolution from the facts. It is never nil; of a channel that has not been closed it is empty, and costs nothing. With an
+// error it is empty as well: the facts contradict each other, or the points are missing.
 func Resolve(f *facts.Channel, points Points) (*Resolution, error) {
-	return &Resolution{f: f}, nil
+	r := &Resolution{f: f}
+	if !f.Ended() {
+		return r, nil
+	}
+	r.byOp, r.out, r.in = map[wire.OutPoint]*output{}, map[uint64]*output{}, map[uint64]*output{}
+	r.contested = map[claimKind]bool{}
+	var err error
+	switch {
+	case f.Spent != nil:
+		err = r.spent(points)
+	case f.ForceClose != nil && !f.ProvenBehind:
+		r.end = holderUnconfirmed
+		err = r.holder(points)
+	}
+	if err != nil {
+		return &Resolution{f: f}, err
+	}
+	return r, nil
 }
 
-// NeedsRevoked tells which revoked commitment's HTLC data must be read before its HTLCs can be resolved: facts.RevokedRead is missing.
-func (r *Resolution) NeedsRevoked() (number uint64, ok bool) { return 0, false }
-
-// Match says what a confirmed transaction means: OutputSpent for each watched output that it spends, PreimageLearned. What the facts have already is
-// left out.
-func (r *Resolution) Match(tx *wire.MsgTx, txid chainhash.Hash, height uint32) []facts.Update {
-	return nil
+// spent looks at the transaction that spent the funding output.
+func (r *Resolution) spent(points Points) error {
+	r.height = r.f.Spent.Height
+	switch r.f.Spent.Spend {
+	case facts.SpendMutualClose:
+		r.end = mutualClose
+		return nil
+	case facts.SpendHolder:
+		r.end = holderCommitment
+		return r.holder(points)
+	case facts.SpendCounterparty:
+		return r.counterparty()
+	case facts.SpendRevoked:
+		return r.revoked()
+	case facts.SpendUnknown:
+	}
+	return r.foreign()
 }
 
-// Disconnected is what a reorganisation that leaves nothing above height takes back: OutputUnspent, in a fixed order.
-func Disconnected(f *facts.Channel, height uint32) []facts.Update { return nil }
-
-// Due is what the height of the facts makes final: HTLCEnded, HTLCFailedEarly, OutputsSpendable.
-func (r *Resolution) Due() []facts.Update { return nil }
-
-// Spendable describes outputs of an OutputsSpendable for the wallet.
-func (r *Resolution) Spendable(outputs []wire.OutPoint) []facts.SpendableOutput { return nil }
-
-// Watch is an output whose spend the monitor has to be told of.
-type Watch struct {
-	Output     wire.OutPoint
-	FromHeight uint32 // of the block that made it
+// NeedsRevoked tells which revoked commitment's HTLC data must be read before its HTLCs can be resolved: facts.RevokedRead is missing. Of one
+// without a row it is recorded with no HTLCs.
+func (r *Resolution) NeedsRevoked() (number uint64, ok bool) {
+	if !r.unread {
+		return 0, false
+	}
+	number, err := commitment.NumberOf(r.f.Spent.Tx, &r.f.Tx)
+	return number, err == nil
 }
 
-// Watches are the outputs that are not irrevocably spent, in a fixed order.
-func (r *Resolution) Watches() []Watch { return nil }
-
-// WakeAt is the next height at which something is due or planned, 0 for none.
-func (r *Resolution) WakeAt() uint32 { return 0 }
-
-// Plan is what claims there should be at the height of the facts.
-type Plan struct {
-	Build []Request           // the wallet is to build these
-	Keep  []facts.ClaimSigned // to be in the chain: broadcast until they confirm. In a fixed order
-	Ended []uint64            // claims whose purpose is gone
+// depth is the number of confirmations of what is in the block at a height.
+func (r *Resolution) depth(height uint32) uint32 {
+	if height == 0 || height > r.f.Height {
+		return 0
+	}
+	return r.f.Height - height + 1
 }
 
-// Request is a claim to build. Its ID follows from what it claims, so that the same claim has the same id after a restart, and a fee bump the id
-// of what it replaces.
-type Request struct {
-	ID       uint64
-	Deadline uint32
-	Build    messages.BuildClaim // but for Channel, Incarnation, Claim and ReplyTo
-}
+// final tells whether what is in the block at a height is irrevocable.
+func (r *Resolution) final(height uint32) bool { return r.depth(height) >= Irrevocable }
 
-// Plan plans.
-func (r *Resolution) Plan() Plan { return Plan{} }
-
-// Sign completes what the wallet built for a request of this resolution.
-func (r *Resolution) Sign(signer chankeys.Signer, q *Request, built messages.ClaimBuilt) (facts.ClaimSigned, error) {
-	return facts.ClaimSigned{}, nil
-}
-
-// Swept tells whether all outputs are irrevocably spent; anchors are left out of account.
-func (r *Resolution) Swept(outputs []facts.SpendableOutput) bool { return false }
-
-// Balance says where the holder's money is.
-func (r *Resolution) Balance() messages.ChannelBalance { return messages.ChannelBalance{} }
-
-// ResolvedAt is the height of the last transaction that the resolution rests on, once nothing is left to wait for but depth.
-func (r *Resolution) ResolvedAt() (height uint32, ok bool) { return 0, false }
+// finalAt is the height at which it will be.
+func finalAt(height uint32) uint32 { return plus(height, Irrevocable-1) }
