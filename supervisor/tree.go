@@ -71,6 +71,9 @@ func StartNode(env *kit.Env, p Parts) (*actor.PID, error) {
 	if p.MonitorLimit == 0 {
 		p.MonitorLimit = 5
 	}
+	if p.Manager.DecodeClosed == nil {
+		p.Manager.DecodeClosed = readClosed
+	}
 	var opts []persister.Option
 	if p.StoreStats != nil {
 		opts = append(opts, persister.WithStats(p.StoreStats))
