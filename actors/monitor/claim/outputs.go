@@ -41,9 +41,9 @@ type output struct {
 	script []byte // witness script; nil of one that can't be claimed
 	kind   kind
 	claim  claimKind // that the holder takes it with, 0 for none
-	height uint32 // of the block that made it; 0 of a commitment that is not confirmed
-	htlc   *htlc  // nil for none, or if it is not known which
-	index  int    // of an htlcOwn in commitment.Tx.HTLCs
+	height uint32    // of the block that made it; 0 of a commitment that is not confirmed
+	htlc   *htlc     // nil for none, or if it is not known which
+	index  int       // of an htlcOwn in commitment.Tx.HTLCs
 	parent *output
 	stage  *output            // the second stage's output that came of it
 	spend  *facts.OutputSpent // nil while it is unspent
