@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -65,7 +64,7 @@ func (w *world) act(rollbacks bool) {
 			w.pay(ids[w.rnd.IntN(len(ids))])
 		}
 	}
-	switch n := w.rnd.IntN(200); {
+	switch n := w.rnd.IntN(210); {
 	case n < 120:
 		w.run()
 	case n < 132:
@@ -81,7 +80,7 @@ func (w *world) act(rollbacks bool) {
 			c.settle()
 		}
 	case n < 174:
-		if !c.down && c.nextIn < 5 {
+		if !c.down && c.nextIn < 5 && !c.chain.closed {
 			c.receive()
 		}
 	case n < 179:
@@ -101,17 +100,17 @@ func (w *world) act(rollbacks bool) {
 		}
 	case n < 194:
 		w.logf("channel crashes")
-		if !c.down {
+		if !c.down && !c.chain.archived {
 			c.restartChannel()
 			c.say(messages.MonitorHello{Channel: c.id, Incarnation: c.inc})
 		}
 	case n < 196:
 		c.quarantine()
-	case n < 197:
-		if c.last < 12 && !c.down {
-			c.event(facts.CommitmentTxConfirmed{Spend: facts.SpendCounterparty})
-		}
-	case n < 199:
+	case n < 206:
+		c.onChain()
+	case n < 207:
+		w.restartFunds()
+	case n < 209:
 		w.logf("process crashes")
 		if rollbacks && w.rnd.IntN(2) == 0 {
 			to := w.rnd.IntN(len(w.disk.past)+1) - 1
@@ -133,6 +132,9 @@ func (w *world) act(rollbacks bool) {
 
 // quarantine takes a monitor down, or gives it another try.
 func (c *simChannel) quarantine() {
+	if c.chain.archived {
+		return
+	}
 	if c.down {
 		// What Monitors said before is in the manager's mailbox before anything that the new incarnation says.
 		k := [2]messages.Addr{messages.MonitorsAddr, messages.ManagerAddr}
@@ -185,6 +187,10 @@ func (w *world) finish() {
 			c.commit()
 			c.settle()
 			c.remove()
+			if c.chain.closed && !c.chain.archived {
+				c.sweep()
+				c.archive()
+			}
 		}
 		w.decideHeld()
 		if w.rnd.IntN(4) == 0 { // held payments that the user forgot expire
@@ -209,7 +215,11 @@ func (w *world) checkEnd() {
 		if n > 0 && !sent && !failed {
 			w.fatalf("payment %s was committed to and has no outcome (L1)", id)
 		}
-		if sent != (w.outcome(id) != nil) {
+		if w.late[id] {
+			if !w.rolledBack && (sent || !failed || !w.user.handled[lostID(id)]) {
+				w.fatalf("payment %s was claimed after it had failed: sent %v, failed %v, lost %v", id, sent, failed, w.user.handled[lostID(id)])
+			}
+		} else if sent != (w.outcome(id) != nil) {
 			w.fatalf("payment %s: claimed %v, sent %v (L2, S5)", id, w.outcome(id) != nil, sent)
 		}
 		// Used once is refused for ever (S15, S18).
@@ -232,10 +242,30 @@ func (w *world) checkEnd() {
 	for _, c := range w.channels {
 		for id, h := range c.in {
 			told := w.user.handled[fmt.Sprintf("payment-claimed/%s/%d", c.id, id)]
-			if h.resolution == nil || told != h.resolution.Fulfilled() {
+			if h.resolution == nil && !h.gone || told != h.resolution.Fulfilled() {
 				w.fatalf("htlc %d: decided %v, told %v (S13)", id, h.resolution, told)
 			}
+			lost := w.user.handled[fmt.Sprintf("claim-lost/%s/%d", c.id, id)]
+			if lost != (h.resolution.Fulfilled() && !h.paid) {
+				w.fatalf("htlc %d: decided %v, paid %v, told that it is lost %v", id, h.resolution, h.paid, lost)
+			}
 		}
+		w.checkClosed(c)
+	}
+}
+
+// checkClosed: a channel that was closed is archived (L5), and all of it was told.
+func (w *world) checkClosed(c *simChannel) {
+	switch {
+	case !c.chain.closed:
+	case !c.chain.archived:
+		w.fatalf("%s is not archived (L5)", c.id)
+	case w.m.channels[c.id] != nil || len(w.m.sweeps) > 0 || len(w.fundsSim.sweeps) > 0:
+		w.fatalf("%s is not forgotten: sweeps %d, at the wallet %d", c.id, len(w.m.sweeps), len(w.fundsSim.sweeps))
+	case !w.user.handled["channel-closed/"+c.id.String()]:
+		w.fatalf("%s: nobody was told that it was closed", c.id)
+	case !w.rolledBack && (!w.user.handled[resolvedID(c.id)] || w.m.closed[c.id]):
+		w.fatalf("%s: nobody was told that it is archived", c.id)
 	}
 }
 

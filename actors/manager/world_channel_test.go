@@ -27,6 +27,7 @@ type simChannel struct {
 	nextOwn uint64
 	in      map[uint64]*simIn
 	nextIn  uint64
+	chain   simChain
 
 	// Of the monitor's incarnation.
 	inc      uint64
@@ -51,9 +52,13 @@ type simIn struct {
 	htlc       facts.HTLCAccepted
 	resolution *facts.Resolution
 	gone       bool
+	paid       bool // gone with its preimage
 }
 
 func (c *simChannel) start() {
+	if c.chain.archived {
+		return
+	}
 	c.inc, c.manager, c.fence, c.reported = c.w.next(), 0, 0, false
 	c.restartChannel()
 	c.say(messages.MonitorHello{Channel: c.id, Incarnation: c.inc})
@@ -77,7 +82,11 @@ func (c *simChannel) event(k facts.EventKind) {
 }
 
 func (c *simChannel) summary() messages.ChannelSummary {
-	return messages.ChannelSummary{Channel: c.id, Peer: peerID, Phase: messages.PhaseOpen, HolderMsat: 1 << 40}
+	s := messages.ChannelSummary{Channel: c.id, Peer: peerID, Phase: messages.PhaseOpen, HolderMsat: 1 << 40}
+	if c.chain.closed {
+		s.Phase = messages.PhaseClosed
+	}
+	return s
 }
 
 func (c *simChannel) report() {
@@ -85,6 +94,9 @@ func (c *simChannel) report() {
 	r := messages.MonitorReport{ManagerIncarnation: c.manager, Fence: c.fence, Channel: c.id, Incarnation: c.inc, Summary: c.summary()}
 	for _, seq := range slices.Sorted(maps.Keys(c.events)) {
 		r.Events = append(r.Events, facts.Event{Seq: seq, Kind: c.events[seq]})
+		if c.chain.swept[seq] {
+			r.Swept = append(r.Swept, seq)
+		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.own)) {
 		h := c.own[id]
@@ -94,7 +106,7 @@ func (c *simChannel) report() {
 	for _, id := range slices.Sorted(maps.Keys(c.in)) {
 		if h := c.in[id]; !h.gone || waits[id] {
 			r.Inbound = append(r.Inbound, messages.InboundHTLC{
-				HTLCID: id, Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, CLTVExpiry: h.htlc.CLTVExpiry, Resolution: h.resolution, Resolved: h.gone,
+				HTLCID: id, Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, CLTVExpiry: h.htlc.CLTVExpiry, Resolution: h.resolution, Resolved: h.gone, Fulfilled: h.paid,
 			})
 		}
 	}
@@ -113,7 +125,7 @@ func (c *simChannel) waits() map[uint64]bool {
 
 // handle is a message to the monitor or the channel.
 func (c *simChannel) handle(msg any) {
-	if c.down {
+	if c.down || c.chain.archived {
 		return
 	}
 	switch m := msg.(type) {
@@ -138,6 +150,9 @@ func (c *simChannel) handle(msg any) {
 		if m.Fence == c.chanFence {
 			c.w.checkAdd(m)
 			c.queue = append(c.queue, m)
+			if c.chain.closed {
+				c.refuse()
+			}
 		}
 	}
 }
@@ -164,6 +179,9 @@ func (c *simChannel) decide(m messages.DecideHTLC) {
 
 // commit: the channel commits to what waits.
 func (c *simChannel) commit() {
+	if c.chain.closed {
+		c.refuse()
+	}
 	for _, a := range c.queue {
 		id := a.Source.Payment.PaymentID
 		if c.w.committed[id]++; c.w.committed[id] > 1 {
@@ -211,6 +229,8 @@ func (c *simChannel) settle() {
 		h.preimage = &p
 		c.w.disk.put(outcomeRow(c.id, id, src.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, &p))
 		c.event(facts.Claimed{HTLCID: id, Hash: h.add.Hash, Source: src, AmountMsat: h.add.AmountMsat, Preimage: p})
+	case c.chain.closed:
+		c.timeOut(id)
 	default:
 		h.failed = must(onion.EncryptFailure(h.secret, lnwire.NewFailIncorrectDetails(1, 1)))
 	}
@@ -233,16 +253,21 @@ func (c *simChannel) receive() {
 
 var onions = map[string][]byte{}
 
-// remove: a decided inbound HTLC leaves irrevocably.
+// remove: a decided inbound HTLC leaves irrevocably; on chain also one that is not decided, and not always as it was decided.
 func (c *simChannel) remove() {
 	for _, id := range slices.Sorted(maps.Keys(c.in)) {
-		if h := c.in[id]; h.resolution != nil && !h.gone {
-			h.gone = true
-			if c.reported {
-				c.say(messages.InboundResolved{Channel: c.id, HTLCID: id, Fulfilled: h.resolution.Fulfilled()})
-			}
-			return
+		h := c.in[id]
+		if h.gone || h.resolution == nil && !c.chain.closed {
+			continue
 		}
+		h.gone, h.paid = true, h.resolution.Fulfilled()
+		if c.chain.closed && c.w.rnd.IntN(2) == 0 {
+			h.paid = false
+		}
+		if c.reported {
+			c.say(messages.InboundResolved{Channel: c.id, HTLCID: id, Fulfilled: h.paid})
+		}
+		return
 	}
 }
 

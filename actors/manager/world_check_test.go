@@ -47,6 +47,9 @@ func (w *world) checkAck(c *simChannel, seq uint64) {
 		if h.resolution == nil && !h.gone {
 			w.fatalf("acceptance of an undecided htlc acknowledged (S2)")
 		}
+		if h.resolution.Fulfilled() && (!h.gone || !h.paid && !w.user.handled[fmt.Sprintf("claim-lost/%s/%d", c.id, k.HTLCID)]) {
+			w.fatalf("acceptance of a claimed htlc acknowledged before its end was known, or before its loss was handled (S2)")
+		}
 		if h.resolution.Fulfilled() && !w.user.handled[fmt.Sprintf("payment-claimed/%s/%d", c.id, k.HTLCID)] {
 			w.fatalf("acceptance acknowledged before PaymentClaimed was handled (S2)")
 		}
@@ -54,6 +57,11 @@ func (w *world) checkAck(c *simChannel, seq uint64) {
 	case facts.CommitmentTxConfirmed, facts.HolderForceClosed:
 		if !w.user.handled["channel-closed/"+c.id.String()] || !w.disk.state().Closed[c.id] {
 			w.fatalf("close acknowledged before it was handled and recorded (S2)")
+		}
+		return
+	case facts.SpendableOutputs:
+		if !c.chain.swept[seq] {
+			w.fatalf("outputs acknowledged before they were swept (S2)")
 		}
 		return
 	case facts.ChannelReady:
@@ -68,6 +76,9 @@ func (w *world) checkAck(c *simChannel, seq uint64) {
 	}
 	rec := must(decodePayment(b))
 	_, claimed := k.(facts.Claimed)
+	if claimed && rec.Outcome.Preimage == nil && rec.Outcome.Lost != nil && w.user.handled[lostID(rec.ID)] {
+		return
+	}
 	if rec.Outcome == nil || claimed && rec.Outcome.Preimage == nil {
 		w.fatalf("outcome of %s acknowledged, but recorded is %+v (S5)", src.PaymentID, rec.Outcome)
 	}
@@ -102,6 +113,14 @@ func (w *world) checkTold(ev messages.UserEvent) {
 			w.fatalf("payment %s failed while it may be claimed (S3, S6)", k.PaymentID)
 		}
 		w.checkFailureDurable(k.PaymentID)
+	case messages.PaymentLost:
+		if !w.late[k.PaymentID] {
+			w.fatalf("payment %s was not claimed late", k.PaymentID)
+		}
+	case messages.ChannelResolved:
+		if c := w.byAddr[messages.MonitorAddr(k.Closed.Channel)]; !c.chain.archived || k.Closed.SweptSat != c.last {
+			w.fatalf("%s is resolved before it is archived, or not as its row says", c.id)
+		}
 	}
 	if old, ok := w.user.seen[ev.ID]; ok && !reflect.DeepEqual(old, ev) && !w.rolledBack {
 		w.fatalf("a repeat differs: %+v, then %+v (S5)", old, ev)

@@ -33,14 +33,16 @@ type world struct {
 	byAddr   map[messages.Addr]*simChannel
 	invoices []testInvoice
 
-	user userSim
+	user     userSim
+	fundsSim fundsSim
 
 	impatient int
 
 	// What happened, for the checks.
 	rolledBack bool
 	committed  map[ln.PaymentID]int
-	claimed    map[ln.Hash]int // inbound HTLCs
+	claimed    map[ln.Hash]int       // inbound HTLCs
+	late       map[ln.PaymentID]bool // claimed after they had failed on chain
 	trace      []string
 }
 
@@ -56,8 +58,9 @@ func newWorld(seed uint64, cfg Config) *world {
 	w := &world{
 		rnd: rand.New(rand.NewPCG(seed, 7)), disk: newDisk(), cfg: cfg, now: epoch, height: startHeight,
 		queues: map[[2]messages.Addr][]any{}, byAddr: map[messages.Addr]*simChannel{},
-		committed: map[ln.PaymentID]int{}, claimed: map[ln.Hash]int{},
-		user: userSim{seen: map[string]messages.UserEvent{}, handled: map[string]bool{}, claims: map[ln.Hash]bool{}},
+		committed: map[ln.PaymentID]int{}, claimed: map[ln.Hash]int{}, late: map[ln.PaymentID]bool{},
+		fundsSim: fundsSim{sweeps: map[ln.EventID]bool{}},
+		user:     userSim{seen: map[string]messages.UserEvent{}, handled: map[string]bool{}, claims: map[ln.Hash]bool{}},
 	}
 	for i := range 3 {
 		c := &simChannel{
@@ -105,8 +108,9 @@ func (w *world) next() uint64 { w.inc++; return w.inc }
 func (w *world) startProcess() {
 	w.queues, w.order = map[[2]messages.Addr][]any{}, nil
 	w.startManager()
+	w.fundsSim.sweeps = map[ln.EventID]bool{}
 	for _, c := range w.channels {
-		c.down = false
+		c.down, c.chain.unlisted = false, c.chain.archived
 		c.start()
 	}
 	w.user.inc, w.user.waiting = 0, nil
@@ -150,6 +154,9 @@ func (w *world) deliver(from, to messages.Addr, msg any) {
 		if m, ok := msg.(messages.ManagerHello); ok {
 			list := messages.MonitorList{ManagerIncarnation: m.Incarnation}
 			for _, c := range w.channels {
+				if c.chain.unlisted {
+					continue
+				}
 				if c.down {
 					list.Quarantined = append(list.Quarantined, c.id)
 				} else {
@@ -160,6 +167,8 @@ func (w *world) deliver(from, to messages.Addr, msg any) {
 		}
 	case to == messages.ChainWatchAddr:
 		w.send(to, messages.ManagerAddr, messages.ChainTip{Height: w.height})
+	case to == messages.FundsAddr:
+		w.funds(msg)
 	case to == messages.EventsAddr:
 		w.userEvents(msg.(messages.UserEvents))
 	case to == "api":
@@ -186,6 +195,9 @@ func (w *world) persist(from messages.Addr, msg any) {
 		w.disk.commit(m)
 		w.then(m.a.Then)
 	case messages.Append:
+		if a, ok := m.Then[0].Msg.(messages.ChannelArchived); ok {
+			w.byAddr[messages.MonitorAddr(a.Channel)].chain.unlisted = true // Monitors learns it in the same breath
+		}
 		w.then(m.Then)
 	}
 	_ = from
