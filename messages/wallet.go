@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor/internal/facts"
@@ -104,3 +105,22 @@ type SweepOutputs struct {
 
 // SweepDone ends the sweep of an event's outputs.
 type SweepDone struct{ Event ln.EventID }
+
+// SendFunds pays from the wallet to somebody else.
+type SendFunds struct {
+	PkScript   []byte
+	AmountSat  uint64 // 0: all there is
+	FeePerKw   uint32 // 0: an estimate for Target
+	Target     uint32 // blocks; 0: 6
+	UseReserve bool   // spend also what is kept for the fees of channels
+	ReplyTo    Addr
+}
+
+// SendReply answers SendFunds. Without an error the transaction is durable and broadcast again until it confirms.
+type SendReply struct {
+	Txid      chainhash.Hash
+	AmountSat uint64
+	FeeSat    uint64
+	Accepted  bool // by the chain source; if not, it could not be reached yet
+	Err       error
+}

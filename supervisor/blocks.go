@@ -37,3 +37,21 @@ func (b blocks) At(ctx context.Context, height uint32) (chainhash.Hash, func() (
 	}
 	return hash, func() (*wire.MsgBlock, error) { return b.src.Block(ctx, hash) }, err == nil, err
 }
+
+// refusalOf says what the chain's answer to a broadcast means for the wallet.
+func refusalOf(err error) funds.Refusal {
+	var be *chain.BroadcastError
+	if !errors.As(err, &be) {
+		return funds.Undecided
+	}
+	switch be.Code {
+	case chain.BroadcastInMempool, chain.BroadcastConfirmed:
+		return funds.Accepted
+	case chain.BroadcastFeeTooLow:
+		return funds.TooLow
+	case chain.BroadcastMissingInputs, chain.BroadcastConflict, chain.BroadcastRejected:
+		return funds.Refused
+	case chain.BroadcastNotFinal:
+	}
+	return funds.Undecided
+}

@@ -124,6 +124,7 @@ func (p Parts) observe(env *kit.Env) func(Event) {
 func (p Parts) funds() funds.Config {
 	cfg := p.Funds
 	cfg.Wallet, cfg.From, cfg.Blocks, cfg.Fees = p.Wallet, p.WalletFrom, blocksOf(p.Chain), feesOf(p.Chain)
+	cfg.Signer, cfg.Classify, cfg.AwaitMonitors = p.Signer, refusalOf, true
 	return cfg
 }
 

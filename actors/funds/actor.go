@@ -11,6 +11,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/internal/wallet"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -19,13 +20,20 @@ import (
 const batch = 64
 
 const (
-	retryAfter   = time.Second
-	queryTimeout = 30 * time.Second
+	retryAfter    = time.Second
+	askAgainAfter = 2 * time.Second
+	queryTimeout  = 30 * time.Second
 )
 
 // What the shell tells itself. The incarnation drops what was meant for a dead one (rule 4).
 type (
 	more struct{}
+
+	// askAgain is for questions to the manager that it may have crashed over.
+	askAgain struct{}
+
+	// plan makes the sweeps, behind all that brings outputs to sweep.
+	plan struct{}
 
 	// gotBlocks and gotFees are the answers of sources that are not Local.
 	gotBlocks struct {
@@ -42,6 +50,9 @@ type (
 
 // Producer makes the actor.
 func Producer(env *kit.Env, cfg Config) actor.Producer {
+	if cfg.Board == nil {
+		cfg.Board = new(Board)
+	}
 	return func() actor.Actor { return &shell{env: env, cfg: cfg} }
 }
 
@@ -54,6 +65,9 @@ type shell struct {
 	armed       bool // a look at the chain is under way, or will be
 	changed     bool // the chain changed while it was
 	asking      bool // a question for fee rates is under way
+	planning    bool // a plan is in the mailbox
+	asksAgain   bool // a timer for askAgain runs
+	saved       position
 	ctx         context.Context
 	cancel      context.CancelFunc
 }
@@ -63,11 +77,13 @@ func (s *shell) Receive(ctx actor.Context) {
 	case *actor.Started:
 		s.start(ctx)
 	case *actor.Stopping, *actor.Restarting:
+		s.saveCache()
 		if s.cancel != nil {
 			s.cancel()
 		}
 	case messages.ChainStarted:
 		s.env.Tell(messages.ChainWatchAddr, messages.ChainSubscribe{To: messages.FundsAddr})
+		s.core.resend()
 	case messages.ChainTip:
 		s.changed = true
 		s.arm(ctx)
@@ -89,10 +105,45 @@ func (s *shell) Receive(ctx actor.Context) {
 		s.core.buildClaim(m)
 	case messages.ReleaseClaim:
 		s.core.releaseClaim(m)
+	case messages.SweepOutputs:
+		s.core.sweepOutputs(m)
+	case messages.SweepDone:
+		s.core.sweepDone(m)
+	case messages.ManagerReady:
+		s.core.ready()
+	case messages.ChannelList:
+		s.core.channels(m)
+	case askAgain:
+		s.asksAgain = false
+		s.core.askManager()
+	case messages.SendFunds:
+		s.core.send(m, s.save)
+	case messages.BroadcastReply:
+		s.core.broadcastAnswered(m, s.save)
+	case plan:
+		s.planning = false
+		s.core.planSweeps()
+	default:
+		return
 	}
-	if s.core != nil {
-		s.env.Deliver(s.core.flush())
+	s.finish(ctx)
+}
+
+// finish sends what the core has to say, and shows where it stands.
+func (s *shell) finish(ctx actor.Context) {
+	if s.core == nil {
+		return
 	}
+	if s.core.sweeps.dirty && !s.planning && s.core.coinsKnown() && s.core.feesKnown() {
+		s.planning = true
+		ctx.Send(ctx.Self(), plan{})
+	}
+	if s.core.synced && !s.core.coinsKnown() && !s.asksAgain {
+		s.asksAgain = true
+		s.env.Clock.After(askAgainAfter, ctx.Self(), askAgain{})
+	}
+	s.env.Deliver(s.core.flush())
+	s.core.show()
 }
 
 func (s *shell) start(ctx actor.Context) {
@@ -100,6 +151,9 @@ func (s *shell) start(ctx actor.Context) {
 	s.incarnation = s.env.NextIncarnation()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.env.Tell(messages.ChainWatchAddr, messages.ChainSubscribe{To: messages.FundsAddr})
+	s.env.Tell(messages.ManagerAddr, messages.FundsStarted{Incarnation: s.incarnation})
+	s.saved = s.tip()
+	s.core.resend()
 	s.changed = true
 	s.arm(ctx)
 	s.askFees()
@@ -165,8 +219,9 @@ func (s *shell) apply(ctx actor.Context, steps []step, again bool, err error) {
 		var failed error
 		if x.block == nil {
 			failed = s.cfg.Wallet.DisconnectBlock(x.height, x.hash)
-		} else {
-			failed = s.cfg.Wallet.ConnectBlock(x.height, x.hash, x.block)
+			s.core.disconnected(x.height)
+		} else if failed = s.cfg.Wallet.ConnectBlock(x.height, x.hash, x.block); failed == nil {
+			s.core.connected(x.height, x.block)
 		}
 		if errors.Is(failed, wallet.ErrReorgTooDeep) {
 			s.env.Log.Warn("the chain changed deeper than the wallet remembers; reading it anew from the wallet's birthday")
@@ -183,12 +238,51 @@ func (s *shell) apply(ctx actor.Context, steps []step, again bool, err error) {
 		s.env.Log.Warn("wallet can't follow the chain; trying again", slog.Any("error", err))
 		s.env.Clock.After(retryAfter, ctx.Self(), more{})
 	case again || s.changed:
+		s.saveAfter(saveCatchingUp)
 		ctx.Send(ctx.Self(), more{})
 	default:
 		s.armed = false
 		height, _, _ := s.cfg.Wallet.Tip()
 		s.core.atTip(height)
+		s.saveAfter(saveBlocks)
 	}
+}
+
+// The wallet is written down after so many blocks, and at an orderly stop. Losing it costs reading the blocks since the last time again.
+const (
+	saveBlocks     = 6
+	saveCatchingUp = 2016
+)
+
+func (s *shell) saveAfter(blocks uint32) {
+	if tip := s.tip(); tip.known && (!s.saved.known || tip.height < s.saved.height || tip.height >= s.saved.height+blocks) {
+		s.saveCache()
+	}
+}
+
+func (s *shell) saveCache() {
+	if tip := s.tip(); !tip.known || tip == s.saved {
+		return
+	}
+	if err := s.save(); err != nil {
+		s.env.Log.Warn("the wallet could not be written down; the next start reads more blocks", slog.Any("error", err))
+	}
+}
+
+// save makes the wallet durable.
+func (s *shell) save() error {
+	if s.cfg.Save == nil {
+		return nil
+	}
+	tip := s.tip()
+	raw, err := s.cfg.Wallet.Snapshot()
+	if err == nil {
+		err = s.cfg.Save(raw)
+	}
+	if err == nil {
+		s.saved = tip
+	}
+	return err
 }
 
 // Config is what the actor is made from.
@@ -198,6 +292,14 @@ type Config struct {
 	Fees     Fees   // nil: no estimates
 	Fallback uint32 // fee rate in satoshis per 1000 weight units for when there is no estimate; 0: none
 	From     uint32 // the first block that can concern the wallet
+
+	Signer   chankeys.Signer         // of sweeps; nil: nothing is swept
+	Classify func(err error) Refusal // what a broadcast's error means; nil: nothing final
+	Save     func(raw []byte) error  // makes a wallet's Snapshot durable; nil: nothing is
+	Board    *Board                  // nil: one of its own
+
+	// AwaitMonitors: claims get no coins before the manager says that all monitors have reported, and with that, the claims that hold some.
+	AwaitMonitors bool
 }
 
 // Blocks is what the wallet needs of a chain source.

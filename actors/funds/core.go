@@ -3,6 +3,8 @@ package funds
 import (
 	"log/slog"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+
 	"github.com/lnactor/lnactor/internal/wallet"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -17,15 +19,20 @@ type core struct {
 	height uint32 // of the wallet
 	synced bool   // the wallet has been at the tip in this incarnation
 
+	counted uint32 // height at which the channels were counted
+
 	fees     feeBook
 	waiting  map[claimKey]messages.BuildClaim
 	starving map[claimKey]StarvingClaim
+	sweeps   sweeper
+	sending  map[chainhash.Hash]sending
+	warned   warned
 }
 
 func newCore(cfg Config, log *slog.Logger) *core {
 	return &core{
-		cfg: cfg, wallet: cfg.Wallet, log: log, fees: feeBook{fallback: cfg.Fallback},
-		waiting: make(map[claimKey]messages.BuildClaim), starving: make(map[claimKey]StarvingClaim),
+		cfg: cfg, wallet: cfg.Wallet, log: log, fees: feeBook{fallback: cfg.Fallback}, sweeps: newSweeper(),
+		waiting: make(map[claimKey]messages.BuildClaim), starving: make(map[claimKey]StarvingClaim), sending: make(map[chainhash.Hash]sending),
 	}
 }
 
@@ -44,17 +51,54 @@ func (c *core) flush() []messages.Delivery {
 
 func (c *core) feesKnown() bool { return c.fees.state != FeesUnknown }
 
-// coinsKnown tells whether the wallet knows its coins, and which of them claims hold that were made before a restart.
-func (c *core) coinsKnown() bool { return c.synced }
+// coinsKnown tells whether the wallet knows its coins, and which of them claims hold that were made before a restart: before all monitors have said
+// so, a coin that one of them has in a durable claim would be given to another (rule 22).
+func (c *core) coinsKnown() bool {
+	return c.synced && (!c.cfg.AwaitMonitors || c.cfg.Board.reported())
+}
+
+// askManager asks what the manager alone knows: whether all monitors have reported, and, not at every block where there are many, how many channels
+// there are. A question may be lost with the manager, so it is asked again.
+func (c *core) askManager() {
+	if c.cfg.AwaitMonitors && !c.cfg.Board.reported() {
+		c.tell(messages.ManagerAddr, messages.AwaitReady{ReplyTo: messages.FundsAddr})
+	}
+	if c.counted == 0 || c.height < c.counted || c.height >= c.counted+1+uint32(c.cfg.Board.count())/100 {
+		c.counted = c.height
+		c.tell(messages.ManagerAddr, messages.ListChannels{ReplyTo: messages.FundsAddr})
+	}
+}
+
+// ready is told when all monitors have reported.
+func (c *core) ready() {
+	c.cfg.Board.setReported()
+	c.serveWaiting()
+	c.sweeps.dirty = true
+}
+
+// channels counts those that can still be closed by force, which takes fees.
+func (c *core) channels(m messages.ChannelList) {
+	n := 0
+	for i := range m.Channels {
+		if phase := m.Channels[i].Phase; phase != messages.PhaseClosed && phase != messages.PhaseMutualClose {
+			n++
+		}
+	}
+	c.cfg.Board.setCount(n)
+}
 
 // atTip is called when the wallet has followed the chain to its end.
 func (c *core) atTip(height uint32) {
 	c.height, c.synced = height, true
+	c.askManager()
 	c.serveWaiting()
+	c.planSweeps()
 }
 
 // feesLearned takes in a round of estimates.
 func (c *core) feesLearned(answers []estimate) {
+	first := !c.feesKnown()
 	c.fees.learn(answers)
 	c.serveWaiting()
+	c.sweeps.dirty = c.sweeps.dirty || first
 }
