@@ -112,6 +112,7 @@ func TestListen(t *testing.T) {
 	// A message without end closes the connection and not the process.
 	ws.WriteMessage(websocket.TextMessage, bytes.Repeat([]byte("x"), maxMessage+1))
 	await(t, "third connection", s.connected).Close()
+	ws.Close() // not before: the server's side must stay open until then
 }
 
 // TestTurnedAway: each way of not getting in ends in another attempt, and in

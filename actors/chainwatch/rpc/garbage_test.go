@@ -58,25 +58,26 @@ func TestGarbage(t *testing.T) {
 		name   string
 		answer answerer
 		want   error
+		says   string
 	}{
-		{"empty", write(200, ""), chain.ErrBadAnswer},
-		{"web page", write(404, "<html>not here</html>"), chain.ErrBadAnswer},
+		{"empty", write(200, ""), chain.ErrBadAnswer, ""},
+		{"web page", write(404, "<html>not here</html>"), chain.ErrBadAnswer, ""},
 		{"redirect", func(w http.ResponseWriter, _ []json.RawMessage) (any, error) {
 			w.Header().Set("Location", "http://127.0.0.1:1/")
 			w.WriteHeader(http.StatusTemporaryRedirect)
 			return nil, errWritten
-		}, chain.ErrBadAnswer},
-		{"cut off", write(200, `{"result":"00`), chain.ErrBadAnswer},
-		{"broken", hangUp, chain.ErrUnreachable},
-		{"other question", write(200, `{"result":"00","error":null,"id":0}`), chain.ErrBadAnswer},
-		{"no id", write(200, `{"result":"00","error":null}`), chain.ErrBadAnswer},
-		{"list", write(200, `[1,2,3]`), chain.ErrBadAnswer},
-		{"error text", write(500, `{"result":null,"error":"no","id":1}`), chain.ErrBadAnswer},
-		{"number", say(-17, nil), chain.ErrBadAnswer},
-		{"list result", say([]string{"a"}, nil), chain.ErrBadAnswer},
-		{"busy", write(503, "Work queue depth exceeded"), chain.ErrUnreachable},
-		{"forbidden", write(403, ""), chain.ErrAccess},
-		{"warming up", say(nil, rpcError(-28, "Loading block index…")), chain.ErrUnreachable},
+		}, chain.ErrBadAnswer, ""},
+		{"cut off", write(200, `{"result":"00`), chain.ErrBadAnswer, ""},
+		{"broken", hangUp, chain.ErrUnreachable, ""},
+		{"other question", write(200, `{"result":"00","error":null,"id":0}`), chain.ErrBadAnswer, "to question"},
+		{"no id", write(200, `{"result":"00","error":null}`), chain.ErrBadAnswer, "to question"},
+		{"list", write(200, `[1,2,3]`), chain.ErrBadAnswer, ""},
+		{"error text", write(500, `{"result":null,"error":"no","id":1}`), chain.ErrBadAnswer, ""},
+		{"number", say(-17, nil), chain.ErrBadAnswer, ""},
+		{"list result", say([]string{"a"}, nil), chain.ErrBadAnswer, ""},
+		{"busy", write(503, "Work queue depth exceeded"), chain.ErrUnreachable, ""},
+		{"forbidden", write(403, ""), chain.ErrAccess, "403"},
+		{"warming up", say(nil, rpcError(-28, "Loading block index…")), chain.ErrUnreachable, ""},
 		{"endless", func(w http.ResponseWriter, _ []json.RawMessage) (any, error) {
 			for range 10 << 10 {
 				if _, err := io.WriteString(w, strings.Repeat(" ", 1024)); err != nil {
@@ -84,12 +85,16 @@ func TestGarbage(t *testing.T) {
 				}
 			}
 			return nil, errWritten
-		}, chain.ErrBadAnswer},
+		}, chain.ErrBadAnswer, "more than"},
 	} {
 		for method, call := range calls {
 			b.answer(method, test.answer)
-			if err := call(); !errors.Is(err, test.want) {
+			err := call()
+			if !errors.Is(err, test.want) {
 				t.Errorf("%s: %s: %v, want %v", method, test.name, err, test.want)
+			}
+			if !strings.Contains(fmt.Sprint(err), test.says) {
+				t.Errorf("%s: %s: %v, want one that says %q", method, test.name, err, test.says)
 			}
 			b.answer(method, nil)
 		}
