@@ -1,6 +1,7 @@
 package chaintest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/chain"
@@ -13,9 +14,9 @@ type suite struct {
 	src chain.Source
 }
 
-// Run tests a source. The backend is used up: it is reorganised, stopped and
-// started again.
-func Run(t *testing.T, h Harness) {
+// Run tests a source: all of the contract, or only the named parts of it. The
+// backend is used up: it is reorganised, stopped and started again.
+func Run(t *testing.T, h Harness, only ...string) {
 	s := &suite{Harness: &h, src: h.Open(t)}
 	for _, test := range []struct {
 		name string
@@ -37,6 +38,9 @@ func Run(t *testing.T, h Harness) {
 		{"Outage", s.outage},
 		{"ReorganisedMeanwhile", s.reorganisedMeanwhile},
 	} {
+		if len(only) > 0 && !slices.Contains(only, test.name) {
+			continue
+		}
 		if !t.Run(test.name, test.run) {
 			return // what follows builds on it
 		}
