@@ -64,13 +64,17 @@ func (w *world) act(rollbacks bool) {
 			w.pay(ids[w.rnd.IntN(len(ids))])
 		}
 	}
-	switch n := w.rnd.IntN(210); {
-	case n < 120:
+	switch n := w.rnd.IntN(216); {
+	case n < 110:
 		w.run()
+	case n < 120: // a quiet time, so that payments get somewhere
+		for range 12 {
+			w.run()
+		}
 	case n < 132:
 		w.handleOne()
 	case n < 142:
-		w.pay(id32[ln.PaymentID](fmt.Sprint("payment ", w.rnd.IntN(24))))
+		w.pay(id32[ln.PaymentID](fmt.Sprint("payment ", w.rnd.IntN(40))))
 	case n < 162:
 		c.commit()
 	case n < 164:
@@ -106,11 +110,11 @@ func (w *world) act(rollbacks bool) {
 		}
 	case n < 196:
 		c.quarantine()
-	case n < 206:
+	case n < 212:
 		c.onChain()
-	case n < 207:
+	case n < 213:
 		w.restartFunds()
-	case n < 209:
+	case n < 215:
 		w.logf("process crashes")
 		if rollbacks && w.rnd.IntN(2) == 0 {
 			to := w.rnd.IntN(len(w.disk.past)+1) - 1

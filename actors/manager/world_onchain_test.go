@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 
@@ -49,11 +50,11 @@ func (c *simChannel) onChain() {
 		return
 	}
 	switch n := c.w.rnd.IntN(6); {
-	case !c.chain.closed && c == c.w.channels[0]: // one stays open
+	case !c.chain.closed && (c == c.w.lastOpen() || n > 2): // one stays open, the others for a while
 	case !c.chain.closed:
+		c.commit() // so that some are live when it closes
 		c.chain = simChain{closed: true, swept: map[uint64]bool{}, timedOut: map[uint64]simOwn{}}
 		c.w.logf("%s is closed", c.id)
-		c.refuse()
 		if n == 0 {
 			c.event(facts.HolderForceClosed{Reason: facts.CloseByUser})
 		}
@@ -63,13 +64,18 @@ func (c *simChannel) onChain() {
 		}
 	case n == 0 && c.chain.handed < 3:
 		c.handOver()
-	case n == 1:
-		c.reorganise()
 	case n < 4:
+		c.reorganise()
+	case n < 5 || len(c.chain.timedOut) > 0 && c.w.rnd.IntN(3) > 0:
 		c.sweep()
 	default:
 		c.archive()
 	}
+}
+
+// lastOpen is the channel that a payment takes last.
+func (w *world) lastOpen() *simChannel {
+	return slices.MaxFunc(w.channels, func(a, b *simChannel) int { return bytes.Compare(a.id[:], b.id[:]) })
 }
 
 // handOver: outputs are for the wallet. Their value names the event.
@@ -100,8 +106,12 @@ func (c *simChannel) timeOut(id uint64) {
 	c.event(facts.Failed{HTLCID: id, Hash: h.add.Hash, Source: h.add.Source, AmountMsat: h.add.AmountMsat, Local: facts.OnChainTimeout})
 }
 
-// reorganise: a deep reorganisation lets the payee claim what had timed out, or shows an outcome once more.
+// reorganise: a time-out is irrevocable, then a deep reorganisation lets the payee claim what had timed out, or shows an outcome once more.
 func (c *simChannel) reorganise() {
+	if ids := slices.Sorted(maps.Keys(c.own)); len(ids) > 0 && c.own[ids[0]].preimage == nil && c.own[ids[0]].failed == nil {
+		c.timeOut(ids[0])
+		return
+	}
 	ids := slices.Sorted(maps.Keys(c.chain.timedOut))
 	if len(ids) == 0 || c.last > 60 {
 		return
