@@ -17,6 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	lib.ConnectionRetryInterval = 50 * time.Millisecond // instead of 5 s, and growing with each attempt
+	lib.QueryTimeout = time.Second                      // instead of 10 s, for a question that met a reorganisation
 	os.Exit(btcdtest.Main(m))
 }
 
@@ -41,7 +42,9 @@ func open(t testing.TB, cfg Config) *Source {
 // caughtUp opens a light client and waits until it follows its peer.
 func caughtUp(t testing.TB, n *btcdtest.Node, dir string) *Source {
 	t.Helper()
-	s := open(t, Config{Dir: dir, Params: n.Params, Peers: []string{n.P2PAddr}})
+	s := open(t, Config{
+		Dir: dir, Params: n.Params, Peers: []string{n.P2PAddr}, patience: 100 * time.Millisecond, retry: time.Second,
+	})
 	awaitTip(t, s, n)
 	return s
 }
@@ -58,7 +61,7 @@ func awaitTip(t testing.TB, s *Source, n *btcdtest.Node) {
 		default:
 		}
 	})()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		tip, err := s.Tip(t.Context())
 		if err == nil && tip == want {
@@ -95,6 +98,7 @@ func TestConformance(t *testing.T) {
 				}
 			}
 		},
+		Wait:    time.Minute, // the library waits several seconds after some failures
 		Forgets: true,
 		Blind:   true,
 	})

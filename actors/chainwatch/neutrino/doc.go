@@ -31,7 +31,8 @@
 // another one, the answer is ErrWrongChain.
 //
 // A peer that serves a bad block or filter is banned for a day, as is one without compact filters. When none is left, Tip's error says so; it is
-// chain.ErrInvalidBlock for the liar. A restart gives configured peers, if named by IP address, another chance.
+// chain.ErrInvalidBlock for the liar. Configured peers get another chance ten minutes later, or after a restart if named by IP address: all that
+// they say is checked, and one that was banned by mistake may be the only one there is.
 //
 // # Structure
 //

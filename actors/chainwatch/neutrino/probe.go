@@ -12,6 +12,7 @@ import (
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/btcsuite/btcd/wire"
+	lib "github.com/lightninglabs/neutrino"
 	"github.com/lightninglabs/neutrino/banman"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/chain"
@@ -122,11 +123,23 @@ func (p *prober) look(ctx context.Context, peer string) finding {
 	if ip, err := banman.ParseIPNet(addr.String(), nil); err == nil {
 		if status, err := p.bans.Status(ip); err == nil && status.Banned {
 			f.banned = status.Reason
+			p.forgive(ip, status)
 			return f
 		}
 	}
 	f.network = p.network(ctx, addr)
 	return f
+}
+
+// forgive ends the ban of a configured peer early, when there is no other left. Nothing that it says is believed unchecked, and the library bans honest
+// peers, too, when they answer in the middle of a reorganisation. Unless it is the liar, the node would be blind for a day.
+func (p *prober) forgive(ip *net.IPNet, status banman.Status) {
+	if time.Until(status.Expiration) > lib.BanDuration-p.cfg.retry {
+		return
+	}
+	if err := p.bans.UnbanIPNet(ip); err != nil {
+		p.cfg.Log.Warn("peer stays banned", "peer", ip, "err", err)
+	}
 }
 
 // network is the one in whose manner a peer must be greeted to answer, the right one first; nil: it does not answer.

@@ -12,8 +12,8 @@ import (
 	"github.com/btcsuite/btcwallet/walletdb"
 )
 
-// staleLimit is how many headers of abandoned branches are kept: years of forks on mainnet.
-const staleLimit = 2016
+// staleLimit is how many headers of abandoned branches are kept: decades of forks on mainnet.
+const staleLimit = 288
 
 // staleHeaders are the headers that the library throws away in a reorganisation. A watcher that comes back with one of them as its cursor is told
 // the exact fork instead of a guess. A cache: losing it costs blocks to fetch again, nothing else.
