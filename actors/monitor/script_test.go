@@ -280,6 +280,9 @@ func (s *script) message(msg any) string {
 	case messages.ChainRegister:
 		return fmt.Sprintf("ChainRegister height=%d outpoints=%d scripts=%d wake=%d", m.Height, len(m.Outpoints), len(m.Scripts), m.WakeAt)
 	case messages.ChainWatch:
+		if len(m.Outpoints) > 0 {
+			return fmt.Sprintf("ChainWatch outputs=%d from=%d", len(m.Outpoints), m.FromHeight)
+		}
 		return fmt.Sprintf("ChainWatch wake=%d", m.WakeAt)
 	case messages.Broadcast:
 		return fmt.Sprintf("Broadcast %s", m.Label)
