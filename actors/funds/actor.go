@@ -142,6 +142,10 @@ func (s *shell) finish(ctx actor.Context) {
 		s.asksAgain = true
 		s.env.Clock.After(askAgainAfter, ctx.Self(), askAgain{})
 	}
+	if s.core.look {
+		s.core.look, s.changed = false, true
+		s.arm(ctx)
+	}
 	s.env.Deliver(s.core.flush())
 	s.core.show()
 }

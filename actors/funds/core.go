@@ -19,6 +19,7 @@ type core struct {
 	height uint32 // of the wallet
 	synced bool   // the wallet has been at the tip in this incarnation
 
+	look    bool   // the chain has said something that its blocks may explain
 	counted uint32 // height at which the channels were counted
 
 	fees     feeBook
@@ -92,6 +93,7 @@ func (c *core) atTip(height uint32) {
 	c.height, c.synced = height, true
 	c.askManager()
 	c.serveWaiting()
+	c.splitRefused()
 	c.planSweeps()
 }
 

@@ -54,6 +54,8 @@ type sweepTx struct {
 	rate   chainfee.SatPerKWeight
 	since  uint32 // height at which it was made
 	tooLow bool   // the chain wants more
+
+	refused error // the chain takes none of it
 }
 
 // sweeper is the part of the core that brings outputs of channels home. It is in memory only: the manager repeats SweepOutputs at every start, and

@@ -76,31 +76,36 @@ func (c *core) disconnected(height uint32) {
 	}
 }
 
-// sweepAnswered is what the chain says of a transaction of the sweeper.
+// sweepAnswered is what the chain says of a transaction of the sweeper. A refusal is often about a block that was not read yet, and says less.
 func (c *core) sweepAnswered(x *sweepTx, refusal Refusal, err error) {
 	switch refusal {
 	case Accepted, Undecided:
-		return
 	case TooLow:
 		x.tooLow = true
-		return
 	case Refused:
+		x.refused = err
+		c.look = true
 	}
-	var open []*target
-	for _, op := range x.inputs {
-		if t := c.sweeps.targets[op]; t != nil && t.gone == 0 {
-			open = append(open, t)
+}
+
+// splitRefused gives up transactions that the chain refuses though nothing in its blocks says why. Which output it is for shows when each is tried
+// alone: it was spent before we looked, or is not there (again) after a reorganisation.
+func (c *core) splitRefused() {
+	for _, x := range c.sortedSweeps() {
+		if x.refused == nil || !c.unconfirmed(x.txid) {
+			continue
+		}
+		c.log.Warn("the chain refuses a sweep", slog.String("txid", x.txid.String()), slog.Int("outputs", len(x.inputs)), slog.Any("error", x.refused))
+		c.dropSweep(x, true)
+		for _, op := range x.inputs {
+			if t := c.sweeps.targets[op]; t != nil {
+				t.alone = true
+				if len(x.inputs) == 1 {
+					t.notYet, t.reason = c.height+bumpAfter, x.refused.Error()
+				}
+			}
 		}
 	}
-	c.log.Warn("the chain refuses a sweep", slog.String("txid", x.txid.String()), slog.Int("outputs", len(x.inputs)), slog.Any("error", err))
-	c.dropSweep(x, true)
-	for _, t := range open {
-		if len(x.inputs) == 1 { // spent already, by a transaction that was not seen here; or not there (again) after a reorganisation
-			t.notYet, t.reason = c.height+bumpAfter, err.Error()
-		}
-		t.alone = true
-	}
-	c.sweeps.dirty = true
 }
 
 // unconfirmed tells whether a transaction of the sweeper is in no block.
