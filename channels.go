@@ -118,8 +118,8 @@ func (n *Node) CloseChannel(ctx context.Context, id ChannelID) error {
 	return n.channelError(op, id, err)
 }
 
-// ForceCloseChannel broadcasts the holder's commitment transaction. It returns when the decision is durable. This release does not claim the outputs
-// of that transaction.
+// ForceCloseChannel broadcasts the holder's commitment transaction and claims what is ours of it, as time locks and the chain allow. It returns when
+// the decision is durable; ChannelClosed tells of it, Channel.Balance where the money is, and ChannelResolved when all of it is where it belongs.
 func (n *Node) ForceCloseChannel(ctx context.Context, id ChannelID) error {
 	const op = "force-close channel"
 	if err := n.known(ctx, op, id); err != nil {
@@ -167,12 +167,45 @@ func (n *Node) channelError(op string, id ChannelID, err error) error {
 	return nil
 }
 
-// Channels lists the channels whose monitors have loaded, by id.
+// ChannelBalance is where the holder's money in a channel is, in satoshis.
+type ChannelBalance = messages.ChannelBalance
+
+// FundingSpent is the transaction that closed a channel.
+type FundingSpent = facts.FundingSpent
+
+// SpendKind says whose transaction closed a channel.
+type SpendKind = facts.SpendKind
+
+// Kinds of spends.
+const (
+	SpendUnknown      = facts.SpendUnknown
+	SpendHolder       = facts.SpendHolder
+	SpendCounterparty = facts.SpendCounterparty
+	SpendRevoked      = facts.SpendRevoked
+	SpendMutualClose  = facts.SpendMutualClose
+)
+
+// ClosedChannel is what is kept of a channel whose end on chain is complete.
+type ClosedChannel = messages.ClosedChannel
+
+// Channels lists the channels whose monitors have loaded, by id. One that was closed stays, in PhaseClosed and with the transaction that closed it in
+// Spent, until all of its money is where it belongs, deep in the chain; then it is among ClosedChannels.
 func (n *Node) Channels(ctx context.Context) ([]Channel, error) {
 	reply, err := askAgain[messages.ChannelList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return messages.ListChannels{ReplyTo: to}
 	})
 	return reply.Channels, n.fail("list channels", err)
+}
+
+// ClosedChannels lists the first channels by id whose end on chain is complete, at most limit (0: 100) of them.
+func (n *Node) ClosedChannels(ctx context.Context, limit int) ([]ClosedChannel, error) {
+	reply, err := askAgain[messages.ClosedList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
+		return messages.ListClosed{Limit: limit, ReplyTo: to}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return reply.Channels, n.fail("list closed channels", err)
 }
 
 // Quarantined lists the channels that stay down until an operator looks at them; payments that they may hold wait.
@@ -191,9 +224,11 @@ type Balance struct {
 	ChannelsMsat   uint64 // in channels, without HTLCs under way, before commitment fees
 	OutboundMsat   uint64 // in HTLCs that we offered
 	InboundMsat    uint64 // in HTLCs that were offered to us
+	ClosingSat     uint64 // of closed channels: ours, and waiting for confirmations, for a delay or for the sweep into the wallet
+	ContestedSat   uint64 // of closed channels: ours or the counterparty's, see ChannelBalance
 }
 
-// Balance adds up the wallet and the open channels.
+// Balance adds up the wallet, the open channels and what is to come from closed ones.
 func (n *Node) Balance(ctx context.Context) (Balance, error) {
 	list, err := n.Channels(ctx)
 	if err != nil {
@@ -203,6 +238,8 @@ func (n *Node) Balance(ctx context.Context) (Balance, error) {
 	b := Balance{ConfirmedSat: uint64(w.Confirmed), UnconfirmedSat: uint64(w.Unconfirmed), ReservedSat: uint64(w.Reserved)}
 	for _, c := range list {
 		if c.Phase == PhaseClosed {
+			b.ClosingSat += c.Balance.Available + c.Balance.Awaiting
+			b.ContestedSat += c.Balance.InHTLCs + c.Balance.Contested
 			continue
 		}
 		b.ChannelsMsat += c.HolderMsat

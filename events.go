@@ -5,6 +5,17 @@ import (
 	"iter"
 
 	"github.com/lnactor/lnactor/actors/userevents"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Kinds of events about what the chain made of payments and channels. The others are in types.go.
+type (
+	// PaymentLost follows PaymentFailed if a deep reorganisation let the payee claim the payment after all.
+	PaymentLost = messages.PaymentLost
+	// ClaimLost follows PaymentClaimed if the HTLC ended on chain without our preimage.
+	ClaimLost = messages.ClaimLost
+	// ChannelResolved is the last of a channel: all of its money is where it belongs.
+	ChannelResolved = messages.ChannelResolved
 )
 
 // Delivery is an event in the hands of a consumer. Exactly one of Ack and Return ends it; after a crash or Close in between it comes again.
