@@ -25,6 +25,10 @@ var (
 	// impure files may read the clock, draw random numbers or start goroutines although they lie under actors/: they are the outside.
 	impure = map[string]string{
 		"actors/peer/tcp":                          "sockets: deadlines, a reader and a writer for each connection",
+		"actors/chainwatch/btcd":                   "a websocket: deadlines, a reader, a timer to connect again",
+		"actors/chainwatch/fees":                   "a poller, and the age of an estimate",
+		"actors/chainwatch/neutrino":               "a light client in the process: its peers, its database",
+		"actors/chainwatch/rpc/poller.go":          "the timer between two polls",
 		"actors/persister/reflog":                  "the log that the store is measured against",
 		"actors/persister/bboltstore/lock_unix.go": "waits for another process to let go of the directory",
 	}

@@ -155,6 +155,10 @@ func (m *Monitor) classify(tx *wire.MsgTx, txid chainhash.Hash) (facts.SpendKind
 	}
 	switch oldest := m.facts.CounterpartyNumber; {
 	case number < oldest:
+		old, err := m.oldOfOurs(tx, number)
+		if err != nil || old {
+			return facts.SpendUnknown, err
+		}
 		return facts.SpendRevoked, nil
 	case number == oldest:
 		return m.theirs(facts.Counterparty, txid)
@@ -179,4 +183,39 @@ func (m *Monitor) theirs(w facts.Which, txid chainhash.Hash) (facts.SpendKind, e
 // spentNumber is the number of the commitment that spent the funding output.
 func (m *Monitor) spentNumber() (uint64, error) {
 	return commitment.NumberOf(m.facts.Spent.Tx, &m.facts.Tx)
+}
+
+// oldOfOurs tells whether a commitment that is not the newest is the holder's: one that we revoked, and that somebody with a copy of our keys has
+// broadcast. Its number says nothing, as both sides count alike; the output without a per-commitment point does, or else the one with it.
+func (m *Monitor) oldOfOurs(tx *wire.MsgTx, number uint64) (bool, error) {
+	s := &m.facts.Tx
+	theirs, err := commitment.ToOtherScript(s.Holder.Payment)
+	if err != nil {
+		return false, err
+	}
+	ours, err := commitment.ToOtherScript(s.Counterparty.Payment)
+	if err != nil {
+		return false, err
+	}
+	point, err := m.signer.PerCommitmentPoint(m.facts.KeyIndex, number)
+	if err != nil {
+		return false, err
+	}
+	keys, err := commitment.DeriveKeys(s, true, point)
+	if err != nil {
+		return false, err
+	}
+	delayed, err := commitment.ToOwnerScript(keys, s.HolderToSelfDelay)
+	if err != nil {
+		return false, err
+	}
+	for _, out := range tx.TxOut {
+		switch {
+		case bytes.Equal(out.PkScript, commitment.PayTo(theirs)):
+			return false, nil
+		case bytes.Equal(out.PkScript, commitment.PayTo(ours)), bytes.Equal(out.PkScript, commitment.PayTo(delayed)):
+			return true, nil
+		}
+	}
+	return false, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lnactor/lnactor/actors/monitor/record/change"
 	"github.com/lnactor/lnactor/actors/monitor/record/event"
+	"github.com/lnactor/lnactor/actors/monitor/record/onchain"
 	"github.com/lnactor/lnactor/actors/monitor/record/state"
 	"github.com/lnactor/lnactor/actors/monitor/record/take"
 	"github.com/lnactor/lnactor/internal/facts"
@@ -117,12 +118,12 @@ func WriteRow(r Row) messages.Row {
 			Version: version, ChannelId: r.Channel[:], HtlcId: r.HTLCID, Hash: r.Hash[:], AmountMsat: r.AmountMsat, Fulfilled: r.Fulfilled,
 		})}
 	case *Revoked:
-		p := state.Revoked(&r.Commitment)
+		p := onchain.Revoked(&r.Commitment)
 		p.Version = version
 		return messages.Row{Bucket: messages.BucketRevoked, Key: channelKey(r.Channel, r.Commitment.Number), Value: marshal(p)}
 	case *Closed:
 		return messages.Row{Bucket: messages.BucketClosed, Key: r.Channel[:], Value: marshal(&pb.ClosedRow{
-			Version: version, ChannelId: r.Channel[:], Peer: r.Peer[:], KeyIndex: r.KeyIndex, Funding: state.OutPoint(r.Funding),
+			Version: version, ChannelId: r.Channel[:], Peer: r.Peer[:], KeyIndex: r.KeyIndex, Funding: onchain.OutPoint(r.Funding),
 			CapacitySat: r.CapacitySat, ClosingTxid: r.ClosingTxid[:], Spend: uint32(r.Spend), Height: r.Height,
 			SweptSat: r.SweptSat, LostSat: r.LostSat, FeesSat: r.FeesSat,
 		})}
@@ -160,7 +161,7 @@ func ReadRow(m messages.Row) (Row, error) {
 		if err := unmarshal(m.Value, &p); err != nil {
 			return nil, err
 		}
-		r := &Revoked{Commitment: state.ReadRevoked(&in, &p)}
+		r := &Revoked{Commitment: onchain.ReadRevoked(&in, &p)}
 		if len(m.Key) != 40 {
 			in.Fail("key of %d bytes, want 40", len(m.Key))
 		} else {
@@ -173,7 +174,7 @@ func ReadRow(m messages.Row) (Row, error) {
 			return nil, err
 		}
 		r := &Closed{
-			Channel: in.B32("channel_id", p.ChannelId), Peer: in.B33("peer", p.Peer), KeyIndex: p.KeyIndex, Funding: state.ReadOutPoint(&in, p.Funding),
+			Channel: in.B32("channel_id", p.ChannelId), Peer: in.B33("peer", p.Peer), KeyIndex: p.KeyIndex, Funding: onchain.ReadOutPoint(&in, p.Funding),
 			CapacitySat: p.CapacitySat, ClosingTxid: in.B32("closing_txid", p.ClosingTxid),
 			Spend: facts.SpendKind(in.U8("spend", p.Spend, uint32(facts.SpendMutualClose))), Height: p.Height,
 			SweptSat: p.SweptSat, LostSat: p.LostSat, FeesSat: p.FeesSat,

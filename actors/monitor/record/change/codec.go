@@ -4,6 +4,7 @@ package change
 import (
 	"fmt"
 
+	"github.com/lnactor/lnactor/actors/monitor/record/onchain"
 	"github.com/lnactor/lnactor/actors/monitor/record/state"
 	"github.com/lnactor/lnactor/actors/monitor/record/take"
 	"github.com/lnactor/lnactor/internal/facts"
@@ -60,21 +61,21 @@ func Write(u facts.Update) *pb.Update {
 	case facts.FundingUnspent:
 		p.Kind = &pb.Update_FundingUnspent{FundingUnspent: &pb.Nothing{}}
 	case facts.RevokedRead:
-		p.Kind = &pb.Update_RevokedRead{RevokedRead: state.Revoked(&u.Revoked)}
+		p.Kind = &pb.Update_RevokedRead{RevokedRead: onchain.Revoked(&u.Revoked)}
 	case facts.OutputSpent:
-		p.Kind = &pb.Update_OutputSpent{OutputSpent: state.OutputSpent(&u)}
+		p.Kind = &pb.Update_OutputSpent{OutputSpent: onchain.OutputSpent(&u)}
 	case facts.OutputUnspent:
-		p.Kind = &pb.Update_OutputUnspent{OutputUnspent: state.OutPoint(u.Output)}
+		p.Kind = &pb.Update_OutputUnspent{OutputUnspent: onchain.OutPoint(u.Output)}
 	case facts.ClaimSigned:
-		p.Kind = &pb.Update_ClaimSigned{ClaimSigned: state.ClaimSigned(&u)}
+		p.Kind = &pb.Update_ClaimSigned{ClaimSigned: onchain.ClaimSigned(&u)}
 	case facts.ClaimEnded:
 		p.Kind = &pb.Update_ClaimEnded{ClaimEnded: u.ID}
 	case facts.HTLCEnded:
-		p.Kind = &pb.Update_HtlcEnded{HtlcEnded: state.HTLCEnded(&u)}
+		p.Kind = &pb.Update_HtlcEnded{HtlcEnded: onchain.HTLCEnded(&u)}
 	case facts.HTLCFailedEarly:
 		p.Kind = &pb.Update_HtlcFailedEarly{HtlcFailedEarly: u.HTLCID}
 	case facts.OutputsSpendable:
-		p.Kind = &pb.Update_OutputsSpendable{OutputsSpendable: state.OutPoints(u.Outputs)}
+		p.Kind = &pb.Update_OutputsSpendable{OutputsSpendable: onchain.OutPoints(u.Outputs)}
 	default:
 		panic(fmt.Sprintf("change: %T has no record", u))
 	}
@@ -138,13 +139,13 @@ func Read(r *take.Reader, p *pb.Update) facts.Update {
 	case *pb.Update_FundingUnspent:
 		return facts.FundingUnspent{}
 	case *pb.Update_RevokedRead:
-		return facts.RevokedRead{Revoked: state.ReadRevoked(r, k.RevokedRead)}
+		return facts.RevokedRead{Revoked: onchain.ReadRevoked(r, k.RevokedRead)}
 	case *pb.Update_OutputSpent:
-		return state.ReadOutputSpent(r, k.OutputSpent)
+		return onchain.ReadOutputSpent(r, k.OutputSpent)
 	case *pb.Update_OutputUnspent:
-		return facts.OutputUnspent{Output: state.ReadOutPoint(r, k.OutputUnspent)}
+		return facts.OutputUnspent{Output: onchain.ReadOutPoint(r, k.OutputUnspent)}
 	case *pb.Update_ClaimSigned:
-		return state.ReadClaimSigned(r, k.ClaimSigned)
+		return onchain.ReadClaimSigned(r, k.ClaimSigned)
 	case *pb.Update_ClaimEnded:
 		return facts.ClaimEnded{ID: k.ClaimEnded}
 	case *pb.Update_HtlcEnded:
@@ -152,7 +153,7 @@ func Read(r *take.Reader, p *pb.Update) facts.Update {
 	case *pb.Update_HtlcFailedEarly:
 		return facts.HTLCFailedEarly{HTLCID: k.HtlcFailedEarly}
 	case *pb.Update_OutputsSpendable:
-		return facts.OutputsSpendable{Outputs: state.ReadOutPoints(r, k.OutputsSpendable)}
+		return facts.OutputsSpendable{Outputs: onchain.ReadOutPoints(r, k.OutputsSpendable)}
 	}
 	r.Fail("an update of no known kind")
 	return nil

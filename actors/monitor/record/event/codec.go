@@ -4,6 +4,7 @@ package event
 import (
 	"fmt"
 
+	"github.com/lnactor/lnactor/actors/monitor/record/onchain"
 	"github.com/lnactor/lnactor/actors/monitor/record/state"
 	"github.com/lnactor/lnactor/actors/monitor/record/take"
 	"github.com/lnactor/lnactor/internal/facts"
@@ -108,7 +109,7 @@ func spendable(outs []facts.SpendableOutput) *pb.SpendableOutputs {
 	for i := range outs {
 		o := &outs[i]
 		q := &pb.SpendableOutput{
-			Output: state.OutPoint(o.Output), ValueSat: o.ValueSat, Kind: uint32(o.Kind), KeyIndex: o.KeyIndex,
+			Output: onchain.OutPoint(o.Output), ValueSat: o.ValueSat, Kind: uint32(o.Kind), KeyIndex: o.KeyIndex,
 			WitnessScript: o.WitnessScript, Sequence: o.Sequence,
 		}
 		if o.Point != [33]byte{} {
@@ -122,7 +123,7 @@ func spendable(outs []facts.SpendableOutput) *pb.SpendableOutputs {
 func readSpendable(r *take.Reader, from []*pb.SpendableOutput) (outs []facts.SpendableOutput) {
 	for _, p := range from {
 		o := facts.SpendableOutput{
-			Output: state.ReadOutPoint(r, p.GetOutput()), ValueSat: p.GetValueSat(), KeyIndex: p.GetKeyIndex(),
+			Output: onchain.ReadOutPoint(r, p.GetOutput()), ValueSat: p.GetValueSat(), KeyIndex: p.GetKeyIndex(),
 			Kind:          facts.SpendableKind(r.U8("kind", p.GetKind(), uint32(facts.SpendableAnchor))),
 			WitnessScript: p.GetWitnessScript(), Sequence: p.GetSequence(),
 		}

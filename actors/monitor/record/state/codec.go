@@ -8,6 +8,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/lnactor/lnactor/actors/monitor/record/onchain"
 	"github.com/lnactor/lnactor/actors/monitor/record/take"
 	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
@@ -26,7 +27,7 @@ func Channel(c *facts.Channel) *pb.Channel {
 		HolderReady: c.HolderReady, CounterpartyReady: c.CounterpartyReady, CounterpartyAlias: c.CounterpartyAlias,
 		HolderShutdown: c.HolderShutdown, CounterpartyShutdown: c.CounterpartyShutdown, ClosingFeeSat: c.ClosingFeeSat,
 		MutualClose: take.TxBytes(c.MutualClose), ProvenBehind: c.ProvenBehind, WasSpent: c.WasSpent, Seen: Block(c.Height, c.BlockHash),
-		OnChain: onChain(&c.OnChain),
+		OnChain: onchain.Write(&c.OnChain),
 	}
 	if c.CounterpartyNextPoint != [33]byte{} {
 		p.CounterpartyNextPoint = take.Slice(c.CounterpartyNextPoint[:])
@@ -69,7 +70,7 @@ func ReadChannel(r *take.Reader, p *pb.Channel) *facts.Channel {
 		HolderReady: p.HolderReady, CounterpartyReady: p.CounterpartyReady, CounterpartyAlias: p.CounterpartyAlias,
 		HolderShutdown: optional(p.HolderShutdown), CounterpartyShutdown: optional(p.CounterpartyShutdown), ClosingFeeSat: p.ClosingFeeSat,
 		MutualClose: r.Tx("mutual_close", p.MutualClose), ProvenBehind: p.ProvenBehind, WasSpent: p.WasSpent,
-		OnChain: readOnChain(r, p.OnChain),
+		OnChain: onchain.Read(r, p.OnChain),
 	}
 	c.Height, c.BlockHash = ReadBlock(r, p.Seen)
 	if len(p.CounterpartyNextPoint) > 0 {

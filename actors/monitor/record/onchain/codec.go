@@ -1,4 +1,5 @@
-package state
+// Package onchain reads and writes facts.OnChain and its parts as records.
+package onchain
 
 import (
 	"bytes"
@@ -14,8 +15,8 @@ import (
 	pb "github.com/lnactor/lnactor/messages/recordspb"
 )
 
-// onChain writes what the chain did to a channel; nil for nothing.
-func onChain(o *facts.OnChain) *pb.OnChain {
+// Write writes what the chain did to a channel; nil for nothing.
+func Write(o *facts.OnChain) *pb.OnChain {
 	if o.Revoked == nil && len(o.Spends) == 0 && len(o.Claims) == 0 && len(o.Spendable) == 0 {
 		return nil
 	}
@@ -37,7 +38,8 @@ func onChain(o *facts.OnChain) *pb.OnChain {
 	return p
 }
 
-func readOnChain(r *take.Reader, p *pb.OnChain) (o facts.OnChain) {
+// Read is the inverse of Write.
+func Read(r *take.Reader, p *pb.OnChain) (o facts.OnChain) {
 	if p == nil {
 		return o
 	}
