@@ -44,10 +44,12 @@
 //
 // Outbound (rule 12): Claimed, as PreimageLearned, at the first confirmation of a spend with the right preimage, whatever was decided before. Ended,
 // at 6 confirmations of the spend of its output; of the commitment, if that lacks the HTLC or has it as dust, or if the preimage is known. On a
-// commitment that is newer than our facts nobody can say what it lacks: there the HTLC has to be 6 blocks past its expiry as well.
+// commitment that is newer than our facts nobody can say what it lacks: there the HTLC has to be 6 blocks past its expiry as well. An output so small that taking it back
+// never pays (some hundred satoshis) is given up 100 blocks after its expiry: from then on the HTLC counts as failed, although a counterparty that
+// pays more in fees than it gets could still claim it.
 //
 // Inbound: at 6 confirmations of the spend of its output, and where the counterparty took it by a second stage on a revoked commitment, of that
-// one's spend; of the commitment, if it has no output; 100 blocks past the expiry, if the preimage is not known and nobody took it. It was fulfilled
+// one's spend; of the commitment, if it has no output. One that nobody takes never ends; 100 blocks past its expiry it is not waited for. It was fulfilled
 // when its money is ours and its preimage known: a revoked commitment that is punished pays us HTLCs whatever their fate was meant to be, and
 // those whose preimage we do not know were never ours to keep towards anybody upstream.
 //
@@ -63,7 +65,7 @@
 //
 // A claim that does not confirm is replaced after max(1, min(6, half of what is left to its deadline)) blocks, at 5/4 of its fee rate or the
 // estimate, whichever is more, and never for more than its budget: half of what is at stake; for justice all of it but what an output needs; for
-// the anchor half of the HTLCs that have a deadline, a twentieth of to_local, and 10,000. Deadlines are in fees.go.
+// the anchor half of the HTLCs that have a deadline, a hundredth of to_local, and 10,000. Deadlines are in fees.go.
 //
 // While a claim's outputs are spent by something that is not irrevocable, or its commitment is out of the chain, it is neither kept nor ended:
 // a reorganisation brings it back.

@@ -82,6 +82,8 @@ func (r *Resolution) outboundEnd(h *facts.HTLC) (at uint32, fulfilled bool) {
 		return finalAt(o.spend.Height), fulfilled
 	case fulfilled:
 		return finalAt(r.height), true // whoever takes the output, this was paid
+	case o != nil && o.script != nil:
+		return r.abandonedAt(o), false
 	case o != nil, r.unread:
 		return never, false
 	case r.end == foreignCommitment, r.unmatched:
@@ -100,20 +102,13 @@ func (r *Resolution) inboundEnd(h *facts.HTLC) (at uint32, fulfilled bool) {
 	if o == nil {
 		return r.inboundWithout(h)
 	}
-	abandoned := uint32(never)
-	if h.Preimage == nil {
-		abandoned = max(finalAt(r.height), plus(h.CLTVExpiry, abandonDelay)) // the counterparty's to take, and nobody waits for it
+	if o.kind == htlcRevoked && o.stage != nil {
+		o = o.stage // theirs, and still ours to punish
 	}
 	if o.spend == nil {
-		return abandoned, false
+		return never, false
 	}
-	if o.stage == nil || o.kind != htlcRevoked {
-		return finalAt(o.spend.Height), o.spend.Ours && h.Preimage != nil
-	}
-	if o.stage.spend == nil {
-		return abandoned, false
-	}
-	return finalAt(o.stage.spend.Height), o.stage.spend.Ours && h.Preimage != nil
+	return finalAt(o.spend.Height), o.spend.Ours && h.Preimage != nil
 }
 
 // inboundWithout is about an inbound HTLC that the commitment lacks, or has as dust.

@@ -31,16 +31,20 @@ func (r *Resolution) Watches() (list []Watch) {
 }
 
 // ResolvedAt is the height of the last transaction that the resolution rests on, once nothing is left to wait for but depth: every output is spent,
-// or nobody's business any more, every HTLC has ended and no claim is under way. Anchors are left out of account.
+// or nobody's business any more, every HTLC has ended or was left in its output by
+// both sides, and no claim is under way. Anchors are left out of account.
 func (r *Resolution) ResolvedAt() (height uint32, ok bool) {
 	if r.height == 0 || r.unread || len(r.f.OnChain.Claims) > 0 {
 		return 0, false
 	}
-	for _, m := range [...]map[uint64]*facts.HTLC{r.f.Outbound, r.f.Inbound} {
-		for _, h := range m {
-			if h.Fate == facts.FateOpen {
-				return 0, false
-			}
+	for _, h := range r.f.Outbound {
+		if h.Fate == facts.FateOpen {
+			return 0, false
+		}
+	}
+	for _, h := range r.f.Inbound {
+		if h.Fate == facts.FateOpen && !r.nobodys(h) {
+			return 0, false
 		}
 	}
 	height = r.height
@@ -53,6 +57,18 @@ func (r *Resolution) ResolvedAt() (height uint32, ok bool) {
 		}
 	}
 	return height, true
+}
+
+// nobodys tells whether an inbound HTLC was left by both sides: it never ends.
+func (r *Resolution) nobodys(h *facts.HTLC) bool {
+	o := r.in[h.ID]
+	if o == nil {
+		return false
+	}
+	if o.stage != nil {
+		o = o.stage
+	}
+	return o.spend == nil && r.leftAt(o) <= r.f.Height
 }
 
 // leftAt is the height at which nobody waits for an unspent output any more.

@@ -120,15 +120,12 @@ func sum(outs []*output) (value uint64) {
 	return value
 }
 
-// abandonedAt is when an output that is not worth its own claim is given up: at once when it would not pay for its input beside others either,
-// otherwise after time enough for others to come along. Never for one that is worth it.
+// abandonedAt is when an output that is not worth a claim of its own is given up: there was time enough then for others to be claimed with it. Never
+// for one that is worth it.
 func (r *Resolution) abandonedAt(o *output) uint32 {
 	k := o.claim
 	if k == 0 || k == anchorCPFP || k.worth(o) {
 		return never
-	}
-	if feeAt(floorFeePerKw, k.marginal(o)) > k.share(uint64(o.value)) {
-		return o.height
 	}
 	at := o.height
 	if o.htlc != nil {
@@ -146,7 +143,7 @@ func (r *Resolution) maxFee(k claimKind, outs []*output) uint64 {
 	for _, o := range r.outs {
 		switch {
 		case o.kind == ownDelayed:
-			fee += uint64(o.value) / 20
+			fee += uint64(o.value) / 100
 		case o.kind == htlcOwn && r.commitDeadline(o) != 0:
 			fee += uint64(o.value) / 2
 		}
