@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 )
@@ -50,7 +51,7 @@ func tamper(from io.Reader, to io.Writer) error {
 			payload[len(payload)-1] ^= 1
 			copy(head[20:], chainhash.DoubleHashB(payload)[:4])
 		}
-		if _, err := to.Write(append(head, payload...)); err != nil {
+		if _, err := to.Write(slices.Concat(head, payload)); err != nil {
 			return err
 		}
 	}
