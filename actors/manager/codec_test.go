@@ -16,12 +16,15 @@ func genID[T ~[32]byte]() *rapid.Generator[T] {
 }
 
 var genOutcome = rapid.Custom(func(t *rapid.T) *Outcome {
-	switch rapid.IntRange(0, 2).Draw(t, "outcome") {
+	switch rapid.IntRange(0, 3).Draw(t, "outcome") {
 	case 0:
 		return nil
 	case 1:
 		p := genID[ln.Preimage]().Draw(t, "preimage")
 		return &Outcome{Preimage: &p}
+	case 2:
+		p := genID[ln.Preimage]().Draw(t, "preimage")
+		return &Outcome{Reason: rapid.String().Draw(t, "reason"), Lost: &p}
 	}
 	return &Outcome{Reason: rapid.String().Draw(t, "reason")}
 })
@@ -39,7 +42,7 @@ var genPayment = rapid.Custom(func(t *rapid.T) PaymentRecord {
 })
 
 var genRecord = rapid.Custom(func(t *rapid.T) Record {
-	switch rapid.IntRange(0, 3).Draw(t, "kind") {
+	switch rapid.IntRange(0, 4).Draw(t, "kind") {
 	case 0:
 		return PaymentStarted{Payment: genPayment.Draw(t, "payment")}
 	case 1:
@@ -47,9 +50,14 @@ var genRecord = rapid.Custom(func(t *rapid.T) Record {
 		return PaymentOutcome{ID: genID[ln.PaymentID]().Draw(t, "id"), Outcome: *o}
 	case 2:
 		return PaymentHandled{ID: genID[ln.PaymentID]().Draw(t, "id")}
+	case 3:
+		return ResolvedHandled{Channel: genChannel.Draw(t, "channel")}
 	}
-	return ClosedHandled{Channel: genID[ln.ChannelID]().Draw(t, "channel")}
+	return ClosedHandled{Channel: genChannel.Draw(t, "channel")}
 })
+
+// genChannel draws from few, so that the records of a channel meet.
+var genChannel = rapid.Custom(func(t *rapid.T) ln.ChannelID { return ln.ChannelID{rapid.ByteRange(0, 2).Draw(t, "channel")} })
 
 // S10: write, read, write is the identity.
 func TestRecordsReadBack(t *testing.T) {
@@ -117,6 +125,7 @@ func FuzzDecode(f *testing.F) {
 	p := PaymentRecord{ID: ln.PaymentID{1}, Parts: []PartRecord{{ID: 1}}, Outcome: &Outcome{Preimage: &pre}}
 	for _, r := range []Record{
 		PaymentStarted{Payment: p}, PaymentOutcome{Outcome: Outcome{Reason: "no"}}, PaymentHandled{ID: p.ID}, ClosedHandled{Channel: ln.ChannelID{2}},
+		PaymentOutcome{Outcome: Outcome{Reason: "no", Lost: &pre}}, ResolvedHandled{Channel: ln.ChannelID{2}},
 	} {
 		f.Add(EncodeRecord(r))
 	}

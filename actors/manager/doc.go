@@ -19,6 +19,14 @@
 // payment (rule 14), the user event behind an outcome that no monitor event holds (rule 15), the preimage behind the invoice's row (rule 13), the
 // ack behind the tombstone or the note that ChannelClosed was handled. Effects.Tell is for what needs no record of ours.
 //
+// # A channel's end on chain
+//
+// Outputs that only the wallet can spend are handed to it with every report of their monitor, until the monitor says that they are irrevocably spent:
+// that is the ack of SpendableOutputs, and nothing of it is a record of ours. A claimed HTLC is acknowledged when its end is irrevocable: if it ended
+// without our preimage, ClaimLost is told first. Of an HTLC of ours the first event counts: a claim behind a failure (a reorganisation deeper than 6
+// blocks) changes neither what was told nor the payment's outcome (S5, S7), but is told as PaymentLost and kept in the payment's row. An archived
+// channel is forgotten; that its ChannelClosed was handled is kept until ChannelResolved was, which its row makes.
+//
 // # Limits
 //
 // Amounts are in msat. This release pays direct peers only, in one part, and refuses to forward: an HTLC for somebody else is failed with
@@ -27,5 +35,7 @@
 // If all records of the manager are lost, then
 //   - an invoice that was paid by an HTLC that is gone can be paid again: the payer pays twice, and both payments are reported;
 //   - a payment id whose payment never left the node is unused again;
-//   - a payment id that only a quarantined monitor knows, in a live HTLC, is not recognised until that monitor comes back.
+//   - a payment id that only a quarantined monitor knows, in a live HTLC, is not recognised until that monitor comes back;
+//   - a payment whose failure was handled, and that a reorganisation deeper than 6 blocks lets the payee claim after that, is told as sent;
+//   - ChannelResolved is not told of channels whose ChannelClosed had been handled.
 package manager

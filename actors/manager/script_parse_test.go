@@ -25,7 +25,7 @@ import (
 //	event SEQ force-closed|pending|ready|spendable
 //	swept SEQ
 //	inbound HTLC INVOICE [fulfilled|failed] [gone [paid]]
-//	summary [phase=] [msat=] [scid=]
+//	summary [phase=] [msat=] [scid=] [forced]
 func (s *script) report(t *testing.T, name string, fence uint64, input string) messages.MonitorReport {
 	t.Helper()
 	id := channelID(name)
@@ -76,6 +76,9 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 			r.Summary.ShortChannelID = uint64(len(opts["scid"]))
 			if opts["phase"] == "closed" {
 				r.Summary.Phase = messages.PhaseClosed
+			}
+			if has("forced") {
+				r.Summary.ForceClose = &facts.ForceClosed{Reason: facts.CloseByHTLCDeadline, Detail: "htlc 1 expires"}
 			}
 		default:
 			t.Fatalf("cannot read %q", line)
