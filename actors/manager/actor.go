@@ -62,8 +62,9 @@ func (s *shell) Receive(ctx actor.Context) {
 	}
 }
 
-// whileLoading keeps what comes from outside. All else is said again to a manager that starts: hellos and quarantines are in the list of monitors,
-// events and decisions in their reports, user events that were handled are told again (rule 3).
+// whileLoading keeps what comes from outside. All else is said again to a manager that starts: hellos, quarantines and archives are in the list of
+// monitors, which has no archived channel, events, decisions and what the chain resolved in their reports, user events that were handled are told
+// again (rule 3).
 func (s *shell) whileLoading(msg any) {
 	switch {
 	case !isRequest(msg):

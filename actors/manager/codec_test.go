@@ -124,8 +124,12 @@ func FuzzDecode(f *testing.F) {
 	pre := ln.Preimage{1}
 	p := PaymentRecord{ID: ln.PaymentID{1}, Parts: []PartRecord{{ID: 1}}, Outcome: &Outcome{Preimage: &pre}}
 	for _, r := range []Record{
-		PaymentStarted{Payment: p}, PaymentOutcome{Outcome: Outcome{Reason: "no"}}, PaymentHandled{ID: p.ID}, ClosedHandled{Channel: ln.ChannelID{2}},
-		PaymentOutcome{Outcome: Outcome{Reason: "no", Lost: &pre}}, ResolvedHandled{Channel: ln.ChannelID{2}},
+		PaymentStarted{Payment: p},
+		PaymentOutcome{Outcome: Outcome{Reason: "no"}},
+		PaymentHandled{ID: p.ID},
+		ClosedHandled{Channel: ln.ChannelID{2}},
+		PaymentOutcome{Outcome: Outcome{Reason: "no", Lost: &pre}},
+		ResolvedHandled{Channel: ln.ChannelID{2}},
 	} {
 		f.Add(EncodeRecord(r))
 	}
