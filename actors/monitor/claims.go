@@ -3,6 +3,7 @@ package monitor
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
@@ -46,8 +47,15 @@ func (s *Session) chain(o *Output, step *Step) {
 	}
 	s.watch(o, c.Watch)
 	s.cast(o, c.Keep)
+	wanted := map[uint64]bool{}
 	for i := range c.Build {
+		wanted[c.Build[i].ID] = true
 		s.build(o, &c.Build[i])
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.asked.build)) {
+		if !wanted[id] {
+			s.unwanted(o, id)
+		}
 	}
 	if c.Revoked != nil {
 		o.tell(messages.PersisterAddr, messages.GetRows{
@@ -118,6 +126,14 @@ func (s *Session) cast(o *Output, keep []facts.ClaimSigned) {
 	}
 }
 
+// unwanted gives the coins of a claim back that was never made.
+func (s *Session) unwanted(o *Output, id uint64) {
+	delete(s.asked.build, id)
+	if _, made := s.m.facts.OnChain.Claims[id]; !made {
+		o.tell(messages.FundsAddr, messages.ReleaseClaim{Channel: s.id, Claim: id})
+	}
+}
+
 // build asks the wallet. An answer may be lost, so the question is repeated for as long as it stands.
 func (s *Session) build(o *Output, q *claim.Request) {
 	s.asked.build[q.ID] = q
@@ -128,22 +144,28 @@ func (s *Session) build(o *Output, q *claim.Request) {
 
 // built takes the wallet's answer. It must be to what is asked for now: the chain may have moved on.
 func (s *Session) built(m messages.ClaimBuilt) (Output, error) {
+	var o Output
 	q := s.asked.build[m.Claim]
 	if q == nil || m.Incarnation != s.incarnation {
-		return Output{}, nil
+		if m.Err == nil && q == nil {
+			s.unwanted(&o, m.Claim)
+		}
+		return o, nil
 	}
 	delete(s.asked.build, m.Claim)
 	if m.Err != nil {
 		var e *messages.ClaimError
-		if errors.As(m.Err, &e) && e.Code == messages.ClaimUnneeded {
-			return Output{}, nil
+		if !errors.As(m.Err, &e) || e.Code != messages.ClaimUnneeded {
+			o.Refused = fmt.Errorf("claim %x can't be made now: %w", m.Claim, m.Err)
 		}
-		return Output{Refused: fmt.Errorf("claim %x can't be made now: %w", m.Claim, m.Err)}, nil
+		return o, nil
 	}
 	step, err := s.m.Claim(q, m)
 	if err != nil {
 		// Nothing was recorded. The claim is planned anew with the next block.
-		return Output{Refused: fmt.Errorf("claim %x: %w", m.Claim, err)}, nil
+		o.Refused = fmt.Errorf("claim %x: %w", m.Claim, err)
+		s.unwanted(&o, m.Claim)
+		return o, nil
 	}
 	return s.output(step), nil
 }
