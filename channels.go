@@ -53,7 +53,7 @@ type OpenParams struct {
 // and ErrOpeningLost: then look at Channels.
 func (n *Node) OpenChannel(ctx context.Context, p OpenParams) (ChannelID, error) {
 	const op = "open channel"
-	fee, err := n.feeRate(ctx, p.FeePerKw)
+	fee, err := n.openingFee(ctx, p.FeePerKw)
 	if err != nil {
 		return ChannelID{}, n.fail(op, err)
 	}
@@ -79,20 +79,28 @@ func (n *Node) OpenChannel(ctx context.Context, p OpenParams) (ChannelID, error)
 	return reply.Channel, n.fail(op, err)
 }
 
-// feeRate is the one given, or an estimate, or the configured fallback.
-func (n *Node) feeRate(ctx context.Context, given uint32) (uint32, error) {
+// feeTarget is the number of blocks within which the transactions of a channel that opens or closes should confirm.
+const feeTarget = 6
+
+// openingFee is the one given, or a fresh estimate: a channel is not opened on a stale one, since its commitments would carry it.
+func (n *Node) openingFee(ctx context.Context, given uint32) (uint32, error) {
 	if given != 0 {
 		return given, nil
 	}
-	rate, err := n.chain.FeeRate(ctx, 6)
-	if err == nil {
-		return max(uint32(min(rate, 1_000_000)), feeFloor), nil
+	if err := n.fees.Ready(ctx); err != nil {
+		return 0, fmt.Errorf("%w; set Config.FeeURL or Config.FeePerKw, or give a fee rate", err)
 	}
-	if n.cfg.FeePerKw == 0 {
-		return 0, fmt.Errorf("no fee estimate: %w; set Config.FeePerKw or give a fee rate", err)
-	}
-	return n.cfg.FeePerKw, nil
+	return n.feeRate(ctx)
 }
+
+// feeRate is an estimate, a stale one if need be: what has begun must go on.
+func (n *Node) feeRate(ctx context.Context) (uint32, error) {
+	rate, err := n.fees.FeeRate(ctx, feeTarget)
+	return uint32(rate), err //nolint:gosec // estimates have a ceiling
+}
+
+// FeeHealth says where fee rates come from and how far they can be relied on.
+func (n *Node) FeeHealth() FeeHealth { return n.fees.Health() }
 
 // CloseChannel starts a cooperative close (BOLT 2): no new payments, and once none is in flight the money goes to the wallet. It returns when the
 // start is durable; ChannelClosed tells when the closing transaction has confirmed.
@@ -105,7 +113,7 @@ func (n *Node) CloseChannel(ctx context.Context, id ChannelID) error {
 	if err != nil {
 		return n.channelError(op, id, err)
 	}
-	fee, err := n.feeRate(ctx, 0)
+	fee, err := n.feeRate(ctx)
 	if err != nil {
 		return n.channelError(op, id, err)
 	}

@@ -41,7 +41,14 @@ type Config struct {
 	// MinDepth is the number of confirmations before a channel that others fund can be used. 0: 3.
 	MinDepth uint32
 
-	// FeePerKw is the fee rate, in satoshis per 1000 weight units, for when the chain source has no estimate. 0: 253 on regtest and simnet,
+	// ArchiveDepth is how many confirmations the last transaction of a closed channel needs before the channel is archived. 0: 100; at least 6.
+	ArchiveDepth uint32
+
+	// FeeURL answers fee rates in the web format that lnd reads, for a chain source that has no estimates of its own, such as a light client (see
+	// package fees). Empty: none.
+	FeeURL string
+
+	// FeePerKw is the fee rate, in satoshis per 1000 weight units, for when nothing has an estimate. 0: 253 on regtest and simnet,
 	// and no channels are opened without an estimate elsewhere.
 	FeePerKw uint32
 

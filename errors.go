@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 	"github.com/lnactor/lnactor/actors/channel/opening"
 	"github.com/lnactor/lnactor/actors/manager"
 	"github.com/lnactor/lnactor/actors/persister"
@@ -40,6 +41,8 @@ var (
 	ErrInvoiceExpired   = invoice.ErrExpired
 	ErrInvoiceMalformed = invoice.ErrMalformed
 	ErrWrongNetwork     = invoice.ErrWrongNetwork
+	ErrNoFeeSource      = fees.ErrNoFeeSource   // nothing estimates fees: no channel is opened
+	ErrStaleFees        = fees.ErrStaleEstimate // nor on an estimate that is too old
 	ErrNotFound         = errors.New("not found")
 	ErrNotConnected     = errors.New("not connected to the peer")
 )

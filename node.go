@@ -9,6 +9,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/peer/tcp"
 	"github.com/lnactor/lnactor/actors/persister"
@@ -26,6 +27,7 @@ type Node struct {
 	id            NodeID
 	pid           *actor.PID
 	chain         ChainSource
+	fees          *fees.Source // the same, for its health
 	wallet        *wallet.HD
 	invoices      invoice.Keys
 	invoiceSigner invoice.Signer

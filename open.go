@@ -14,11 +14,14 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/lightningnetwork/lnd/keychain"
 
+	"github.com/lnactor/lnactor/actors/chainwatch/chain"
+	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/channel"
 	"github.com/lnactor/lnactor/actors/channel/opening"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/manager"
+	"github.com/lnactor/lnactor/actors/monitor"
 	"github.com/lnactor/lnactor/actors/peer"
 	"github.com/lnactor/lnactor/actors/peer/peers"
 	"github.com/lnactor/lnactor/actors/peer/tcp"
@@ -168,9 +171,23 @@ func (n *Node) openSeed() (*seed.Root, error) {
 }
 
 func (n *Node) openChain() error {
-	n.chain = n.cfg.Chain
-	if n.chain != nil {
-		return nil
+	source, err := n.chainSource()
+	if err != nil {
+		return err
+	}
+	n.fees, err = fees.New(source, fees.Config{URL: n.cfg.FeeURL, Fixed: chain.FeePerKW(n.cfg.FeePerKw), Log: n.cfg.Log})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	n.chain = n.fees
+	n.closers = append(n.closers, func() error { n.fees.Close(); return nil })
+	return nil
+}
+
+// chainSource is the one of the configuration, or the embedded chain.
+func (n *Node) chainSource() (ChainSource, error) {
+	if n.cfg.Chain != nil {
+		return n.cfg.Chain, nil
 	}
 	dir := ""
 	if n.cfg.Dir != "" {
@@ -178,11 +195,10 @@ func (n *Node) openChain() error {
 	}
 	c, err := regtest.New(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n.chain = c.Source()
 	n.closers = append(n.closers, c.Close)
-	return nil
+	return c.Source(), nil
 }
 
 func (n *Node) openWallet(root *seed.Root) error {
@@ -224,10 +240,11 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 	}
 	return supervisor.Parts{
 		Store: n.store, StoreStats: n.stats, Chain: n.chain,
-		Signer: signer,
-		Wallet: n.wallet,
-		Alias:  aliasOf(root),
-		Tip:    n.tip,
+		Signer:  signer,
+		Wallet:  n.wallet,
+		Monitor: monitor.Config{ArchiveDepth: n.cfg.ArchiveDepth},
+		Alias:   aliasOf(root),
+		Tip:     n.tip,
 		Manager: manager.Config{
 			NodeKey: onion.KeyOf(key), Invoices: n.invoices, Derive: root.Derive, ManualClaim: n.cfg.ManualClaim,
 		},

@@ -2,6 +2,7 @@ package lnactor
 
 import (
 	"github.com/lnactor/lnactor/actors/chainwatch/chain"
+	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
@@ -42,6 +43,9 @@ type (
 	Peer = messages.PeerInfo
 	// ChainSource is a view of the chain; see package regtest for the embedded one.
 	ChainSource = chain.Source
+
+	// FeeHealth is the state of the fee estimates.
+	FeeHealth = fees.Health
 	// ForceClosed says why this node closed a channel alone.
 	ForceClosed = facts.ForceClosed
 	// SupervisionEvent tells of crashes and restarts of actors.
