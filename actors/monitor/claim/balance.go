@@ -95,20 +95,16 @@ func (r *Resolution) mutual(b *messages.ChannelBalance) {
 }
 
 // revokedStake is what of a revoked commitment we can get, and what we paid as its funder. Its own balances are not kept.
-func (r *Resolution) revokedStake() uint64 {
-	stake, outs := uint64(0), uint64(0)
+func (r *Resolution) revokedStake() (stake uint64) {
+	if r.f.Tx.HolderIsFunder {
+		return uint64(r.f.Tx.Capacity) // all but fee and anchors can be had, and these we paid
+	}
 	for _, o := range r.outs {
-		if o.parent == nil && (o.kind != anchor || r.f.Tx.HolderIsFunder) {
+		if o.parent == nil && o.kind != anchor {
 			stake += uint64(o.value)
 		}
 	}
-	if !r.f.Tx.HolderIsFunder {
-		return stake
-	}
-	for _, out := range r.f.Spent.Tx.TxOut {
-		outs += uint64(out.Value)
-	}
-	return stake + uint64(r.f.Tx.Capacity) - min(outs, uint64(r.f.Tx.Capacity))
+	return stake
 }
 
 // unknown is a commitment of which we see to_remote only. What we had in HTLCs may be taken by time-out or preimage, but not by us.
