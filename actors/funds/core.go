@@ -58,13 +58,16 @@ func (c *core) coinsKnown() bool {
 	return c.synced && (!c.cfg.AwaitMonitors || c.cfg.Board.reported())
 }
 
-// askManager asks what the manager alone knows: whether all monitors have reported, and, not at every block where there are many, how many channels
-// there are. A question may be lost with the manager, so it is asked again.
+// countEvery is after how many blocks channels are counted again.
+const countEvery = 6
+
+// askManager asks what the manager alone knows: whether all monitors have reported, and now and then how many channels there are. A question may be
+// lost with the manager, so it is asked again.
 func (c *core) askManager() {
 	if c.cfg.AwaitMonitors && !c.cfg.Board.reported() {
 		c.tell(messages.ManagerAddr, messages.AwaitReady{ReplyTo: messages.FundsAddr})
 	}
-	if c.counted == 0 || c.height < c.counted || c.height >= c.counted+1+uint32(c.cfg.Board.count())/100 {
+	if c.counted == 0 || c.height < c.counted || c.height >= c.counted+countEvery {
 		c.counted = c.height
 		c.tell(messages.ManagerAddr, messages.ListChannels{ReplyTo: messages.FundsAddr})
 	}

@@ -100,6 +100,7 @@ type world struct {
 	keys  *chankeys.Local
 
 	edit   func(*Config)
+	cfg    Config
 	silent bool // the manager does not answer
 	env    *kit.Env
 	wallet *wallet.HD
@@ -180,6 +181,7 @@ func (w *world) start() {
 	if w.edit != nil {
 		w.edit(&funds)
 	}
+	w.cfg = funds
 	for _, x := range []struct {
 		at    messages.Addr
 		props *actor.Props
@@ -270,8 +272,7 @@ func (w *world) spendable(index uint32, values ...int64) []facts.SpendableOutput
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		program := sha256.Sum256(script)
-		txOuts = append(txOuts, wire.NewTxOut(value, append([]byte{0, 32}, program[:]...)))
+		txOuts = append(txOuts, wire.NewTxOut(value, programOf(script)))
 		out := facts.SpendableOutput{ValueSat: uint64(value), Kind: kind, KeyIndex: index, WitnessScript: script, Sequence: sequence}
 		if kind == facts.SpendableDelayed {
 			copy(out.Point[:], point.SerializeCompressed())
@@ -325,4 +326,20 @@ func anchorThief(t *testing.T, w *world, anchor *facts.SpendableOutput) *wire.Ms
 	script, _ := regtest.FaucetScript()
 	tx.AddTxOut(wire.NewTxOut(330, script))
 	return tx
+}
+
+func programOf(script []byte) []byte {
+	program := sha256.Sum256(script)
+	return append([]byte{0, 32}, program[:]...)
+}
+
+// counted counts the blocks that are read.
+type counted struct {
+	Blocks
+	n *int
+}
+
+func (c counted) At(ctx context.Context, height uint32) (chainhash.Hash, func() (*wire.MsgBlock, error), bool, error) {
+	hash, read, ok, err := c.Blocks.At(ctx, height)
+	return hash, func() (*wire.MsgBlock, error) { *c.n++; return read() }, ok, err
 }
