@@ -256,12 +256,3 @@ func (n *Node) Balance(ctx context.Context) (Balance, error) {
 	}
 	return b, nil
 }
-
-// NewAddress is an address of the wallet that was never given before.
-func (n *Node) NewAddress(_ context.Context) (string, error) {
-	a, err := n.wallet.NewAddress()
-	if err != nil {
-		return "", n.fail("new address", err)
-	}
-	return a.EncodeAddress(), nil
-}

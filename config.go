@@ -25,6 +25,10 @@ type Config struct {
 	// Passphrase of the seed file in Dir. It may be empty.
 	Passphrase []byte
 
+	// PassphraseFile holds the passphrase instead, for unattended starts: its content without the last line break. Others must not be able to read
+	// it. See also PassphraseFromEnv. Empty: none.
+	PassphraseFile string
+
 	// Name distinguishes the nodes of one process in logs and addresses of actors. Empty: one that no other node of the process has.
 	Name string
 

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/fees"
+	"github.com/lnactor/lnactor/actors/funds"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/peer/tcp"
 	"github.com/lnactor/lnactor/actors/persister"
@@ -29,6 +30,8 @@ type Node struct {
 	chain         ChainSource
 	fees          *fees.Source // the same, for its health
 	wallet        *wallet.HD
+	walletFrom    uint32      // first block that can concern it
+	board         funds.Board // its status
 	invoices      invoice.Keys
 	invoiceSigner invoice.Signer
 	events        *userevents.Queue

@@ -34,7 +34,6 @@ import (
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/onion"
 	"github.com/lnactor/lnactor/internal/seed"
-	"github.com/lnactor/lnactor/internal/wallet"
 	"github.com/lnactor/lnactor/messages"
 	"github.com/lnactor/lnactor/supervisor"
 )
@@ -84,7 +83,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.openChain(); err != nil {
 		return err
 	}
-	if err := n.openWallet(root); err != nil {
+	if err := n.openWallet(ctx, root); err != nil {
 		return err
 	}
 	book, err := openAddressBook(n.cfg.Dir)
@@ -152,6 +151,12 @@ func (n *Node) openSeed() (*seed.Root, error) {
 		return seed.FromEntropy(entropy, time.Now(), n.cfg.Params)
 	}
 	path := filepath.Join(n.cfg.Dir, seedFile)
+	if n.cfg.PassphraseFile != "" {
+		var err error
+		if n.cfg.Passphrase, err = readPassphrase(n.cfg.PassphraseFile); err != nil {
+			return nil, err
+		}
+	}
 	root, err := seed.Open(path, n.cfg.Passphrase, n.cfg.Params)
 	if !errors.Is(err, seed.ErrNotFound) {
 		return root, err
@@ -201,17 +206,6 @@ func (n *Node) chainSource() (ChainSource, error) {
 	return c.Source(), nil
 }
 
-func (n *Node) openWallet(root *seed.Root) error {
-	next, save, err := walletIndexes(n.cfg.Dir)
-	if err != nil {
-		return err
-	}
-	n.wallet, err = wallet.New(wallet.Config{
-		Params: n.cfg.Params, Keys: root, Next: next, SaveIndexes: save, SpendUnconfirmedChange: true,
-	})
-	return err
-}
-
 func (n *Node) openEnv() error {
 	name := n.cfg.Name
 	if name == "" {
@@ -240,8 +234,8 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 	}
 	return supervisor.Parts{
 		Store: n.store, StoreStats: n.stats, Chain: n.chain,
-		Signer:  signer,
-		Wallet:  n.wallet,
+		Signer: signer,
+		Wallet: n.wallet, WalletFrom: n.walletFrom, Funds: n.fundsConfig(),
 		Monitor: monitor.Config{ArchiveDepth: n.cfg.ArchiveDepth},
 		Alias:   aliasOf(root),
 		Tip:     n.tip,
