@@ -47,8 +47,8 @@ var bites = []bite{
 	}},
 	// Rule 24, seen by its guard and by what comes of it.
 	{name: "ack before effect, guarded", seeds: 20, guards: true, plan: func(p *plan) { p.handled = ackAtOnce }},
-	{name: "ack before effect", seeds: 150, plan: func(p *plan) {
-		p.handled, p.actorCrash, p.crashOnly, p.handlerFails = ackAtOnce, 0.05, "manager", 0.8
+	{name: "ack before effect", seeds: 300, plan: func(p *plan) {
+		p.handled, p.actorCrash, p.crashOnly, p.handlerFails, p.crashAfter = ackAtOnce, 0.1, "manager", 0.8, true
 	}},
 	// S8: ids are given anew at each report, from the position in the queue.
 	{name: "event id from memory", seeds: 150, plan: func(p *plan) {

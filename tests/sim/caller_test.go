@@ -68,7 +68,10 @@ func (w *world) newPayment(from int, amountMsat uint64, kind int) *payment {
 			return p
 		}
 	}
-	params := invoice.Params{AmountMsat: amountMsat, Now: w.sim.Now(), IV: w.iv(number), Signer: p.to.invoicer, Chain: regtest.Params()}
+	params := invoice.Params{
+		AmountMsat: amountMsat, Now: w.sim.Now(), IV: w.iv(number), Signer: p.to.invoicer, Chain: regtest.Params(),
+		MinFinalCLTVDelta: uint16(w.finalDelta()),
+	}
 	switch kind {
 	case payExpired:
 		params.Now = begin.Add(-3 * time.Hour)
@@ -83,7 +86,7 @@ func (w *world) newPayment(from int, amountMsat uint64, kind int) *payment {
 	}
 	p.msg = messages.Pay{
 		PaymentID: paymentID(number), Hash: inv.Hash, AmountMsat: amountMsat, Payee: p.to.id, Secret: inv.Secret,
-		MinFinalCLTVDelta: invoice.DefaultMinFinalCLTVDelta, Bolt11: inv.Bolt11,
+		MinFinalCLTVDelta: w.finalDelta(), Bolt11: inv.Bolt11,
 	}
 	switch kind {
 	case payWrongSecret:

@@ -1,15 +1,81 @@
 package sim
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/lnactor/lnactor/actors/chainwatch/chain"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/internal/commitment"
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/invoice"
 )
 
-// source is the chain as a node sees it, with a guard on what it broadcasts.
+// chainSide is what a world knows about its chain.
+type chainSide struct {
+	startHeight int32
+	held        [2][]*held // commitments that were durable at their owner, by owner, oldest first
+	commitments map[chainhash.Hash]*held
+	depth       map[chainhash.Hash]int32 // of a transaction: most confirmations that it had at the end of a step of the world
+	split       bool                     // nobody connects any more
+	delta       uint32                   // of invoices; 0: the default
+	how         string                   // the channel ends
+	funding     wire.OutPoint            // of the prepared channel
+	began       [2]int64                 // msat of each node in it
+	seenBefore  [2]map[string]bool       // events that were handled in the prepared world
+}
+
+func newChainSide(c *regtest.Chain, from *prepared) chainSide {
+	s := chainSide{
+		startHeight: c.Height(), held: [2][]*held{append([]*held(nil), from.held[0]...), append([]*held(nil), from.held[1]...)},
+		commitments: map[chainhash.Hash]*held{}, depth: map[chainhash.Hash]int32{},
+	}
+	for _, list := range s.held {
+		for _, h := range list {
+			s.commitments[h.tx.Txid] = h
+		}
+	}
+	for i := range s.seenBefore {
+		s.seenBefore[i] = map[string]bool{}
+		for id := range from.seen[i] {
+			s.seenBefore[i][id] = true
+		}
+	}
+	return s
+}
+
+// noteChannel takes down how the prepared channel began.
+func (w *world) noteChannel() {
+	for i, n := range w.nodes {
+		for _, id := range n.shadow.order {
+			f := n.shadow.channels[id].facts
+			w.funding, w.began[i] = f.Tx.Funding, int64(f.HolderMsat)
+		}
+	}
+}
+
+func (w *world) finalDelta() uint32 {
+	if w.delta == 0 {
+		return invoice.DefaultMinFinalCLTVDelta
+	}
+	return w.delta
+}
+
+// adversaryScript is paid with a witness of adversaryWitness alone.
+var adversaryWitness = []byte{txscript.OP_1, txscript.OP_DROP, txscript.OP_TRUE}
+
+var adversaryScript = func() []byte {
+	sum := sha256.Sum256(adversaryWitness)
+	return append([]byte{txscript.OP_0, txscript.OP_DATA_32}, sum[:]...)
+}()
+
+// source is the chain as a node sees it, with a guard on what it broadcasts and fee rates that differ from block to block.
 type source struct {
 	*regtest.Source
 	node *node
@@ -18,6 +84,14 @@ type source struct {
 func (s *source) Broadcast(ctx context.Context, tx *wire.MsgTx) error {
 	s.node.broadcasts(tx)
 	return s.Source.Broadcast(ctx, tx)
+}
+
+// FeeRate is what a block asks for: up to three times as much in one as in another.
+func (s *source) FeeRate(_ context.Context, blocks int32) (chain.FeePerKW, error) {
+	w := s.node.w
+	mix := sha256.Sum256([]byte{byte(w.seed), byte(w.seed >> 8), byte(w.chain.Height() / 3)})
+	rate := 300 + 3*int64(mix[0])
+	return chain.FeePerKW(rate + rate*3/int64(max(blocks, 1))), nil
 }
 
 // broadcasts checks a transaction that leaves the node.
@@ -49,11 +123,97 @@ func (n *node) broadcasts(tx *wire.MsgTx) {
 			return
 		}
 	}
-	n.w.guard("rule 3: %s broadcasts %s, which belongs to no durable channel", n.name, txid)
+	if n.claims[txid] {
+		return
+	}
+	for _, in := range tx.TxIn {
+		if n.spendable[in.PreviousOutPoint] {
+			return // a sweep of what the wallet was given: it rests on no record of its own
+		}
+	}
+	n.w.guard("rule 22: %s broadcasts %s, which is no durable claim, and belongs to no durable channel (rule 3)", n.name, txid)
 }
 
 func (n *node) closes(id string, _ *wire.MsgTx) {
 	if !n.w.closing && !n.w.plan.forceCloses {
 		n.w.wrong("L7: %s closes %s", n.name, id)
 	}
+}
+
+// noteChain takes over what a log restores.
+func (n *node) noteChain(f *facts.Channel) {
+	for _, c := range f.OnChain.Claims {
+		n.claims[c.Tx.TxHash()] = true
+	}
+	for op := range f.OnChain.Spendable {
+		n.spendable[op] = true
+	}
+}
+
+// ending guards what a monitor records about the end of an HTLC: final is only what is six blocks deep (rule 12, S16).
+func (w *world) ending(n *node, c *shadowChannel, outbound bool, id uint64) {
+	if c.facts.Spent == nil {
+		return
+	}
+	what := "inbound"
+	if outbound {
+		if h := c.facts.Outbound[id]; h != nil && h.Preimage != nil {
+			return // claimed: final however the money got there
+		}
+		what = "outbound"
+	}
+	txid := c.facts.Spent.Txid
+	if !w.wasDeep(txid, 6) {
+		w.guard("S16: %s: %s HTLC %d ended when the commitment had %d confirmations", n.name, what, id, w.depth[txid])
+		return
+	}
+	h := w.commitments[txid]
+	if h == nil {
+		return
+	}
+	by := n.index
+	if !outbound {
+		by = 1 - by
+	}
+	op, there := h.output(by, id)
+	if !there {
+		return
+	}
+	spender, spent := w.chain.Spender(op)
+	if h := c.facts.Inbound[id]; !spent && !outbound && h.Preimage == nil && w.chain.Height() >= int32(h.CLTVExpiry)+100 {
+		return // nobody takes it, and it is not ours
+	}
+	if !spent || !w.wasDeep(spender, 6) {
+		w.guard("S16: %s: %s HTLC %d ended when the spend of its output %v had %d confirmations", n.name, what, id, op, w.depth[spender])
+	}
+}
+
+// endings is ending for what a snapshot changed.
+func (w *world) endings(n *node, before *facts.Channel, c *shadowChannel) {
+	if before == nil {
+		return
+	}
+	for _, h := range facts.Sorted(c.facts.Outbound) {
+		if old := before.Outbound[h.ID]; h.Fate != facts.FateOpen && (old == nil || old.Fate == facts.FateOpen) {
+			w.ending(n, c, true, h.ID)
+		}
+	}
+	for _, h := range facts.Sorted(c.facts.Inbound) {
+		if old := before.Inbound[h.ID]; h.Fate != facts.FateOpen && (old == nil || old.Fate == facts.FateOpen) {
+			w.ending(n, c, false, h.ID)
+		}
+	}
+}
+
+// strayError is an error that the node's peer gets from it once.
+func (n *node) strayError() []byte {
+	if !n.errs || len(n.shadow.order) == 0 {
+		return nil
+	}
+	n.errs = false
+	var b bytes.Buffer
+	if _, err := lnwire.WriteMessage(&b, &lnwire.Error{ChanID: lnwire.ChannelID(n.shadow.order[0]), Data: []byte("stray")}, 0); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
 }

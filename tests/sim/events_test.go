@@ -124,7 +124,7 @@ func (w *world) acked(n *node, id ln.EventID) {
 		c := n.shadow.channels[id.Channel]
 		h := c.facts.Inbound[k.HTLCID]
 		switch {
-		case h == nil: // gone
+		case h == nil || h.Fate != facts.FateOpen: // gone
 		case h.Resolution == nil:
 			lacks("a decision is durable")
 		case h.Resolution.Fulfilled() && !n.user.knows(claimedID(id.Channel, k.HTLCID)):
@@ -137,6 +137,12 @@ func (w *world) acked(n *node, id ln.EventID) {
 	case facts.ChannelReady:
 		if !n.user.knows("channel-ready/" + id.Channel.String()) {
 			lacks("ChannelReady was handled")
+		}
+	case facts.SpendableOutputs:
+		for _, o := range k.Outputs {
+			if spender, ok := w.chain.Spender(o.Output); o.Kind != facts.SpendableAnchor && (!ok || !w.wasDeep(spender, 6)) {
+				lacks("its outputs are spent for good")
+			}
 		}
 	case facts.CommitmentTxConfirmed, facts.HolderForceClosed:
 		if !n.user.knows("channel-closed/" + id.Channel.String()) {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/keychain"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
@@ -74,6 +76,12 @@ type node struct {
 	old     *memstore.Store         // an earlier state, for rolling the manager's records back
 	revoked map[ln.ChannelID]uint64 // holder commitments below this number are revoked
 	lossy   bool                    // the manager's records were lost or rolled back
+	gone    bool                    // never comes back
+
+	claims    map[chainhash.Hash]bool // that were durable at some time
+	spendable map[wire.OutPoint]bool  // handed to the wallet at some time
+	closed    map[ln.ChannelID]bool   // archived
+	errs      bool                    // sends its peer an error that it knows nothing of, with its next message
 
 	// One life.
 	lives   int
@@ -87,6 +95,7 @@ type node struct {
 func (n *node) parts() supervisor.Parts {
 	genesis := *regtest.Params().GenesisHash
 	open := opening.DefaultConfig(genesis)
+	open.ToSelfDelay = selfDelays[n.index]
 	lasting := func() []peers.Lasting { return nil }
 	if n.index == 0 || n.w.plan.bothDial {
 		lasting = func() []peers.Lasting { return []peers.Lasting{{Peer: n.far.id, Address: n.far.name}} }
@@ -102,7 +111,7 @@ func (n *node) parts() supervisor.Parts {
 			return opening.Tip{Height: height, Hash: hash}
 		},
 		Manager: manager.Config{NodeKey: onion.KeyOf(n.key), Invoices: n.invoices, Derive: n.root.Derive, ManualClaim: n.w.plan.manual},
-		Monitor: monitor.Config{CheckWrites: true, SnapshotEvery: n.w.plan.snapshotEvery},
+		Monitor: monitor.Config{CheckWrites: true, SnapshotEvery: n.w.plan.snapshotEvery, ArchiveDepth: n.w.plan.archiveDepth},
 		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
 		Opening: open,
 		Events:  n.user.producer(n.env),
@@ -131,6 +140,7 @@ func (n *node) boot() {
 	n.env = w.sim.Env(n.name)
 	n.store.OnCommit(n.onCommit)
 	n.shadow = newShadow(n)
+	n.holdAll()
 	hd, err := wallet.New(wallet.Config{
 		Params: regtest.Params(), Keys: n.root, Next: n.indexes, Lookahead: 3, SpendUnconfirmedChange: true,
 		SaveIndexes: func(i wallet.Indexes) error { n.indexes = i; return nil },
@@ -150,6 +160,9 @@ func (n *node) boot() {
 
 // reboot takes what a crash left of the store and starts again.
 func (n *node) reboot() {
+	if n.gone {
+		return
+	}
 	if choose := n.w.plan.onDisk; choose != nil {
 		states := n.store.CrashStates()
 		n.store = states[choose(len(states))]

@@ -21,6 +21,7 @@ type prepared struct {
 	indexes [2]wallet.Indexes
 	seen    [2]map[string]messages.UserEvent
 	channel ln.ChannelID // zero if there is none
+	held    [2][]*held   // commitments that there were
 }
 
 const (
@@ -29,24 +30,31 @@ const (
 	feePerKw    = 1_000
 )
 
-// funded are two nodes without a channel; alice has coins.
+// selfDelays are the blocks that each node asks its peer to wait for its own money. They are short, because blocks cost time.
+var selfDelays = [2]uint16{9, 7}
+
+// funded are two nodes without a channel; both have coins.
 var funded = sync.OnceValue(func() *prepared {
 	chain, err := regtest.New("")
 	if err != nil {
 		panic(err)
 	}
-	hd, err := wallet.New(wallet.Config{Params: regtest.Params(), Keys: identities[0].root, Lookahead: 3})
-	if err != nil {
-		panic(err)
-	}
-	for range 3 {
-		script, err := hd.NewScript()
+	var indexes [2]wallet.Indexes
+	for i, who := range identities {
+		hd, err := wallet.New(wallet.Config{Params: regtest.Params(), Keys: who.root, Lookahead: 3})
 		if err != nil {
 			panic(err)
 		}
-		if _, err := chain.Fund(script, 5_000_000); err != nil {
-			panic(err)
+		for range 3 {
+			script, err := hd.NewScript()
+			if err != nil {
+				panic(err)
+			}
+			if _, err := chain.Fund(script, 5_000_000); err != nil {
+				panic(err)
+			}
 		}
+		indexes[i] = hd.Indexes()
 	}
 	if _, err := chain.Mine(1); err != nil {
 		panic(err)
@@ -55,7 +63,7 @@ var funded = sync.OnceValue(func() *prepared {
 	if err != nil {
 		panic(err)
 	}
-	return &prepared{chain: snap, stores: [2]*memstore.Store{memstore.New(), memstore.New()}, indexes: [2]wallet.Indexes{hd.Indexes(), {}}}
+	return &prepared{chain: snap, stores: [2]*memstore.Store{memstore.New(), memstore.New()}, indexes: indexes}
 })
 
 // opened are two nodes with a channel that both can pay over.
@@ -84,7 +92,7 @@ func (w *world) freeze(id ln.ChannelID) *prepared {
 	if err != nil {
 		panic(err)
 	}
-	p := &prepared{chain: snap, channel: id}
+	p := &prepared{chain: snap, channel: id, held: w.held}
 	for i, n := range w.nodes {
 		p.stores[i], p.indexes[i], p.seen[i] = n.store.Crash(rand.New(rand.NewPCG(1, 1))), n.indexes, maps.Clone(n.user.seen)
 	}

@@ -101,6 +101,7 @@ func (s *shadow) load(owner messages.Owner, snapshot []byte, log [][]byte) error
 	for id := range c.facts.Outbound {
 		s.committed(c, c.facts.Outbound[id])
 	}
+	s.n.noteChain(c.facts)
 	return nil
 }
 
@@ -147,7 +148,11 @@ func (s *shadow) commit(b *persister.Batch) {
 		}
 		through[snap.Owner] = snap.Through
 		c := s.channel(snap.Owner)
-		c.take(read)
+		before := c.facts
+		c.take(read) // the records of this batch that it covers are not written
+		s.n.noteChain(c.facts)
+		s.n.w.hold(s.n, c)
+		s.n.w.endings(s.n, before, c)
 		for _, h := range facts.Sorted(c.facts.Outbound) {
 			s.committed(c, h)
 		}
@@ -161,15 +166,28 @@ func (s *shadow) commit(b *persister.Batch) {
 		}
 	}
 	for _, o := range b.Forget {
-		if o != messages.OwnerManager {
-			c := s.channel(o)
-			if len(c.unacked) > 0 || c.facts != nil && len(c.facts.Outbound)+len(c.facts.Inbound) > 0 {
-				s.n.w.wrong("S17: %s: a channel with unacknowledged events or live HTLCs is forgotten", s.n.name)
-			}
-			delete(s.channels, ln.ChannelID([]byte(o)))
-			s.order = slices.DeleteFunc(s.order, func(id ln.ChannelID) bool { return id == ln.ChannelID([]byte(o)) })
+		s.forget(o)
+	}
+	for _, r := range b.Rows {
+		if r.Bucket == messages.BucketClosed { // records that no snapshot covers leave without a word in Forget
+			s.forget(messages.Owner(r.Key))
 		}
 	}
+}
+
+// forget: the channel is archived, or was never more than an attempt.
+func (s *shadow) forget(o messages.Owner) {
+	id := ln.ChannelID([]byte(o))
+	c := s.channels[id]
+	if o == messages.OwnerManager || c == nil {
+		return
+	}
+	if len(c.unacked) > 0 || c.facts != nil && c.live() > 0 {
+		s.n.w.wrong("S17: %s: a channel with unacknowledged events or live HTLCs is forgotten", s.n.name)
+	}
+	s.n.closed[id] = true
+	delete(s.channels, id)
+	s.order = slices.DeleteFunc(s.order, func(other ln.ChannelID) bool { return other == id })
 }
 
 // record folds one record in (S11).
@@ -193,10 +211,21 @@ func (s *shadow) record(c *shadowChannel, data []byte) error {
 			c.facts = facts.New(o)
 			continue
 		}
+		if e, ok := u.(facts.HTLCEnded); ok {
+			s.n.w.ending(s.n, c, e.Outbound, e.HTLCID)
+		}
 		if _, err := c.facts.Apply(u); err != nil {
 			return err
 		}
 		switch u := u.(type) {
+		case facts.HolderCommitment:
+			s.n.w.hold(s.n, c)
+		case facts.ClaimSigned:
+			s.n.claims[u.Tx.TxHash()] = true
+		case facts.OutputsSpendable:
+			for _, o := range u.Outputs {
+				s.n.spendable[o] = true
+			}
 		case facts.CounterpartyCommitment:
 			for i := range u.Adds {
 				s.committed(c, &u.Adds[i])
@@ -220,6 +249,18 @@ func (s *shadow) record(c *shadowChannel, data []byte) error {
 		delete(c.unacked, seq)
 	}
 	return nil
+}
+
+// live counts the HTLCs whose fate is open.
+func (c *shadowChannel) live() (n int) {
+	for _, m := range []map[uint64]*facts.HTLC{c.facts.Outbound, c.facts.Inbound} {
+		for _, h := range m {
+			if h.Fate == facts.FateOpen {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // committed notes that an HTLC of a payment is durable in an outbound monitor (S15).

@@ -34,6 +34,7 @@ type suite struct {
 	from  func() *prepared
 	run   func(w *world, r *rand.Rand)
 	plan  func(r *rand.Rand) plan
+	check func(w *world) // instead of finish
 }
 
 // world runs a seed and says what is wrong.
@@ -46,7 +47,11 @@ func (s *suite) world(seed uint64, trace bool) (w *world, problem string) {
 		w.traceTo(*traceFlag)
 	}
 	s.run(w, r)
-	w.finish()
+	if s.check != nil {
+		s.check(w)
+	} else {
+		w.finish()
+	}
 	return w, w.report()
 }
 

@@ -20,6 +20,7 @@ type plan struct {
 	bothDial      bool
 	manual        bool
 	snapshotEvery int
+	archiveDepth  uint32
 
 	actorCrash   float64 // for each message
 	crashAfter   bool    // also after messages
@@ -135,6 +136,9 @@ func (w *world) faultAfter(pt sim.Point) sim.Fault {
 }
 
 func (w *world) cut(from, _ string, msg []byte) bool {
+	if w.split {
+		return true
+	}
 	if w.plan.cutAt != nil {
 		return w.plan.cutAt(from, msg)
 	}

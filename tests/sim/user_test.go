@@ -10,6 +10,7 @@ import (
 
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/userevents"
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 	"github.com/lnactor/lnactor/supervisor/sim"
@@ -23,6 +24,7 @@ type user struct {
 	queue *userevents.Queue // of this life
 
 	handling func(messages.UserEvent) bool // nil: all goes well; false: the handler failed
+	holds    func(ln.Hash) bool            // payments that are not decided about when they come
 }
 
 func newUser(n *node, seen map[string]messages.UserEvent) *user {
@@ -92,7 +94,7 @@ func (u *user) handled(ev messages.UserEvent) {
 		return
 	}
 	u.seen[ev.ID] = ev
-	if k, ok := ev.Kind.(messages.PaymentClaimable); ok {
+	if k, ok := ev.Kind.(messages.PaymentClaimable); ok && (u.holds == nil || !u.holds(k.Hash)) {
 		u.decide(k.Hash)
 	}
 }
@@ -112,7 +114,7 @@ func (u *user) decide(hash ln.Hash) {
 func (u *user) undecided(hash ln.Hash) bool {
 	for _, id := range u.n.shadow.order {
 		for _, h := range u.n.shadow.channels[id].facts.Inbound {
-			if h.Hash == hash && h.Resolution == nil {
+			if h.Hash == hash && h.Resolution == nil && h.Fate == facts.FateOpen {
 				return true
 			}
 		}
@@ -128,6 +130,9 @@ func (u *user) knows(id string) bool {
 
 // equal compares repeats. The text of a failure may be lost with the manager's records, if the payment was in no commitment.
 func (u *user) equal(a, b messages.UserEvent) bool {
+	if _, closed := a.Kind.(messages.ChannelClosed); closed && u.n.lossy {
+		return true // that it was handled may be lost, when the half of its cause that was acknowledged is gone
+	}
 	x, ok := a.Kind.(messages.PaymentFailed)
 	y, too := b.Kind.(messages.PaymentFailed)
 	if ok && too && u.n.lossy {

@@ -42,6 +42,9 @@ type conn struct {
 func (c *conn) Send(msg []byte) {
 	c.node.sends(msg)
 	c.Conn.Send(msg)
+	if e := c.node.strayError(); e != nil {
+		c.Conn.Send(e)
+	}
 }
 
 // sends checks a message that leaves the node against what is durable at that moment.
@@ -125,9 +128,6 @@ func (n *node) revokes(c *shadowChannel, secret [32]byte, early func(int)) {
 	}
 	if secret == last {
 		n.revoked[f.ID] = max(n.revoked[f.ID], f.HolderNumber)
-		if f.ForceClose != nil {
-			n.w.guard("rule 18: %s revokes after it decided to close", n.name)
-		}
 		return
 	}
 	early(6)

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/peer/simnet"
 	"github.com/lnactor/lnactor/internal/facts"
@@ -29,10 +32,11 @@ type world struct {
 	nodes [2]*node
 	plan  plan
 
-	payments  []*payment
-	events    map[eventOf]facts.Event // emitted, or durable
-	htlcs     [2]htlcs                // of payments, durable
-	wrongs    []string                // what must not happen and did
+	payments []*payment
+	events   map[eventOf]facts.Event // emitted, or durable
+	htlcs    [2]htlcs                // of payments, durable
+	chainSide
+	wrongs    []string // what must not happen and did
 	stormEnd  time.Time
 	closing   bool   // a close was asked for
 	claimAll  bool   // held payments are claimed
@@ -49,10 +53,14 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 	}
 	w := &world{
 		seed: seed, sim: sim.New(seed), chain: chain, plan: p, events: map[eventOf]facts.Event{}, htlcs: [2]htlcs{{}, {}},
+		chainSide: newChainSide(chain, from),
 	}
 	w.net = simnet.New(w.sim)
 	for i, who := range identities {
-		n := &node{identity: who, w: w, index: i, revoked: map[ln.ChannelID]uint64{}, store: from.stores[i].Clone(), indexes: from.indexes[i]}
+		n := &node{
+			identity: who, w: w, index: i, revoked: map[ln.ChannelID]uint64{}, store: from.stores[i].Clone(), indexes: from.indexes[i],
+			claims: map[chainhash.Hash]bool{}, spendable: map[wire.OutPoint]bool{}, closed: map[ln.ChannelID]bool{},
+		}
 		n.old = from.stores[i]
 		n.user = newUser(n, from.seen[i])
 		w.nodes[i] = n
@@ -64,6 +72,7 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 	for _, n := range w.nodes {
 		n.boot()
 	}
+	w.noteChannel()
 	return w
 }
 
@@ -101,7 +110,7 @@ func (w *world) step() bool {
 		w.tracing()
 	}
 	for _, n := range w.nodes {
-		if !n.booting && !w.sim.Alive(n.name) {
+		if !n.booting && !n.gone && !w.sim.Alive(n.name) {
 			n.booting = true
 			w.kills++
 			wait := time.Duration(1+n.rand().Int64N(50)) * time.Millisecond
@@ -145,6 +154,9 @@ func (w *world) rest() {
 // quiet says what is still to be done, empty for nothing (L1, L3).
 func (w *world) quiet() string {
 	for _, n := range w.nodes {
+		if n.gone {
+			continue
+		}
 		if !w.sim.Alive(n.name) {
 			return n.name + " is down"
 		}
@@ -156,7 +168,7 @@ func (w *world) quiet() string {
 		}
 	}
 	for _, p := range w.payments {
-		if why := p.open(); why != "" {
+		if why := p.open(); why != "" && !p.from.gone {
 			return why
 		}
 	}
