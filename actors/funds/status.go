@@ -78,12 +78,6 @@ func (b *Board) setCount(n int) {
 	b.channels = n
 }
 
-func (b *Board) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.channels
-}
-
 func (b *Board) setReported() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
