@@ -308,4 +308,3 @@ func (n *node) claim(t testing.TB, fee uint64) (list []facts.ClaimSigned) {
 	}
 	return list
 }
-

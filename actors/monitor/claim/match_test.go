@@ -228,19 +228,20 @@ func FuzzMatch(f *testing.F) {
 	f.Add(byte(1), byte(3), preimageOf(1), byte(5))
 	f.Add(byte(2), byte(1), preimageOf(2), byte(3))
 	f.Add(byte(3), byte(2), []byte{}, byte(0))
+	base := withHTLCs()
+	base.sign(revoked, nil)
+	old, theirs := base.peer.held[len(base.peer.held)-2], base.peer.current()
 	f.Fuzz(func(t *testing.T, how, which byte, element []byte, elements byte) {
-		n := withHTLCs()
+		n := &node{keys: base.keys, f: base.f.Clone(), rows: base.rows, peer: base.peer}
 		switch how % 4 {
 		case 0:
 			n.closeOurs()
 		case 1:
 			n.closeTheirs()
 		case 2:
-			closings["revoked"](n)
+			n.spend(facts.SpendRevoked, old)
 		case 3:
-			tx := n.peer.current()
-			n.apply(facts.FundingSpent{Txid: tx.Txid, Height: testHeight, Spend: facts.SpendUnknown, Tx: tx.Tx})
-			n.at(testHeight)
+			n.spend(facts.SpendUnknown, theirs)
 		}
 		watches := n.resolve(t).Watches()
 		var w wire.TxWitness

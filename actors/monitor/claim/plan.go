@@ -178,7 +178,7 @@ func (r *Resolution) state(c facts.ClaimSigned) (l *liveClaim, over bool) {
 // overAt is the height at which a claim has nothing left to do: one of its outputs is irrevocably spent, or does not exist, or it was to confirm a
 // commitment that did.
 func (r *Resolution) overAt(c facts.ClaimSigned) uint32 {
-	at, outs := uint32(never), 0
+	at, outs := never, 0
 	for _, in := range c.Tx.TxIn {
 		o := r.byOp[in.PreviousOutPoint]
 		if o == nil {

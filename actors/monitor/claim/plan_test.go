@@ -561,4 +561,3 @@ func BenchmarkResolve(b *testing.B) {
 		r.Balance()
 	}
 }
-
