@@ -464,3 +464,39 @@ func TestCache(t *testing.T) {
 		}
 	})
 }
+
+// A reorganisation deeper than the wallet remembers costs a rescan: the coins are those of the new branch, and what was held stays held.
+func TestReorgTooDeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.coins(100_000, 50_000)
+		s := w.channelOutputs(60_000)
+		s.inputs[0].Output = wire.NewTxOut(60_000, programOf([]byte{txscript.OP_TRUE}))
+		w.mine(5)
+		w.coins(7_000)
+		for range 10 {
+			w.mine(1)
+		}
+		w.env.System.Root.Stop(w.env.PID(messages.FundsAddr))
+		synctest.Wait()
+		if _, err := w.chain.Mine(wallet.UndoDepth); err != nil {
+			t.Fatal(err)
+		}
+		w.kill() // from the file, which remembers what it stood on
+		if err := w.chain.Reorg(wallet.UndoDepth+12, wallet.UndoDepth+13, regtest.DropAllTxs()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		time.Sleep(retryAfter)
+		synctest.Wait()
+		if st := w.board.Status(); !st.Synced || st.Height != uint32(w.chain.Height()) {
+			t.Fatalf("%+v", st)
+		}
+		if b := w.balance(); b.Confirmed != 150_000 {
+			t.Errorf("%+v", b)
+		}
+		if got := w.claim(s.ask(1)); got.Err != nil {
+			t.Error(got.Err)
+		}
+	})
+}
