@@ -179,13 +179,28 @@ func (w *world) ending(n *node, c *shadowChannel, outbound bool, id uint64) {
 	if !there {
 		return
 	}
-	spender, spent := w.chain.Spender(op)
-	if h := c.facts.Inbound[id]; !spent && !outbound && h.Preimage == nil && w.chain.Height() >= int32(h.CLTVExpiry)+100 {
-		return // nobody takes it, and it is not ours
-	}
-	if !spent || !w.wasDeep(spender, 6) {
+	if spender, spent := w.chain.Spender(op); !spent || !w.wasDeep(spender, 6) {
 		w.guard("S16: %s: %s HTLC %d ended when the spend of its output %v had %d confirmations", n.name, what, id, op, w.depth[spender])
 	}
+}
+
+// leftBehind counts the inbound HTLCs that the counterparty could have back for a long time and does not take, and that are not ours without their
+// preimages.
+func (w *world) leftBehind(n *node, c *shadowChannel) (count int) {
+	if c.facts.Spent == nil {
+		return 0
+	}
+	h := w.commitments[c.facts.Spent.Txid]
+	if h == nil {
+		return 0
+	}
+	for _, x := range c.facts.Inbound {
+		op, there := h.output(1-n.index, x.ID)
+		if _, spent := w.chain.Spender(op); there && !spent && x.Fate == facts.FateOpen && x.Preimage == nil && w.chain.Height() >= int32(x.CLTVExpiry)+100 {
+			count++
+		}
+	}
+	return count
 }
 
 // endings is ending for what a snapshot changed.
