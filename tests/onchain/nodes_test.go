@@ -60,7 +60,9 @@ func newWorld(t *testing.T, g ground) *world {
 	for range 3 {
 		w.mine(t)
 	}
-	w.until(t, "both sides are ready", func() bool { return w.alice.has("channel-ready/"+id.String()) && w.bob.has("channel-ready/"+id.String()) })
+	w.until(t, "both sides are ready", func() bool {
+		return w.alice.has("channel-ready/"+id.String()) && w.bob.has("channel-ready/"+id.String())
+	})
 	return w
 }
 
