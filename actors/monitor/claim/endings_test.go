@@ -43,7 +43,11 @@ type course struct {
 	depth int
 	point point
 	how   string
+	thief *adversary
 }
+
+// fast tells whether an adversary gets its second stages into the block behind its commitment, those with preimages it should not use included.
+func (c *course) fast() bool { return c.end.back > 0 && c.depth%2 == 1 && c.point.after(c.depth) > 1 }
 
 func (c *course) String() string {
 	name := fmt.Sprintf("%02d %s/%s", c.step, stepNames[c.step], c.end.name)
@@ -249,14 +253,18 @@ func (e *ending) commitment(w *world) *held {
 func (c *course) run(t *testing.T) {
 	w := prepared(c.step).clone(t)
 	for _, s := range w.sides() {
-		s.thorough = c.depth%4 == 0
+		s.thorough = c.depth == c.step%8
 	}
 	closer := w.sides()[c.end.side]
 	tx := c.end.commitment(w)
 	if c.end.back == 0 {
 		closer.apply(facts.ForceClosed{Reason: facts.CloseByUser})
 	} else {
-		closer.corrupt(tx, w.preimages(closer))
+		thief := closer.corrupt(tx, w.preimages(closer, c.fast()))
+		if c.fast() { // its second stages are in the block behind the commitment
+			defer func() { c.thief = nil }()
+			c.thief = thief
+		}
 		if err := w.chain.Broadcast(tx.signed); err != nil {
 			t.Fatalf("%v is refused: %v", tx, err)
 		}
@@ -265,6 +273,9 @@ func (c *course) run(t *testing.T) {
 	first := w.height() + 1
 	for {
 		w.mine(1)
+		if c.thief != nil && w.height() == first {
+			w.mineTxs(c.thief.loot()...)
+		}
 		after := int(w.height() - first)
 		if after == 3 {
 			w.learn()
@@ -318,9 +329,12 @@ func (w *world) learn() {
 	w.act()
 }
 
-// preimages are those that a side knows as the receiver, whatever it should do with them.
-func (w *world) preimages(s *side) map[ln.Hash]bool {
+// preimages are those that a side knows as the receiver, or all.
+func (w *world) preimages(s *side, all bool) map[ln.Hash]bool {
 	known := map[ln.Hash]bool{}
+	for hash := range w.secrets {
+		known[hash] = all
+	}
 	for _, h := range s.f.Inbound {
 		if h.Preimage != nil {
 			known[h.Hash] = true
@@ -344,11 +358,17 @@ func (w *world) outcomes() {
 				w.Fatalf("%s: outbound htlc %d has no outcome", s.name, h.ID)
 			}
 			f, ok := s.fate(h, true)
-			if in := s.peer.f.Inbound[h.ID]; ok && in != nil && in.Preimage != nil && !s.peer.down && !f.lacking && !f.fulfilled && !w.deep && !w.punished() {
+			if in := s.peer.f.Inbound[h.ID]; ok && in != nil && in.Preimage != nil && !s.peer.down && !f.lacking && !f.fulfilled && !w.deep && !w.punished() && s.peer.inTime(in) {
 				w.Fatalf("%s: inbound htlc %d was lost, its preimage was known (L4)", s.peer.name, h.ID)
 			}
 		}
 	}
+}
+
+// inTime tells whether there were blocks enough to claim an inbound HTLC before its expiry.
+func (s *side) inTime(h *facts.HTLC) bool {
+	const enough = 8
+	return !s.w.hasty || max(s.decided[h.ID], s.f.Spent.Height, s.w.shaken)+enough <= h.CLTVExpiry
 }
 
 // punished tells whether the confirmed commitment was revoked.

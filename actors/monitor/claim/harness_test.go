@@ -74,11 +74,12 @@ type side struct {
 	keys *chankeys.Local
 	peer *side
 
-	f      *facts.Channel
-	held   []*held // by number
-	rows   map[uint64]facts.Revoked
-	sent   *signature        // commitment_signed on its way to the peer
-	revoke *facts.Revocation // revoke_and_ack on its way to the peer
+	f       *facts.Channel
+	held    []*held // by number
+	rows    map[uint64]facts.Revoked
+	decided map[uint64]uint32 // inbound HTLC -> height
+	sent    *signature        // commitment_signed on its way to the peer
+	revoke  *facts.Revocation // revoke_and_ack on its way to the peer
 
 	sentFirst bool // sent is before revoke on the wire
 
@@ -109,8 +110,10 @@ type world struct {
 	a, b    *side
 	funding wire.OutPoint
 	secrets map[ln.Hash]ln.Preimage
-	deep    bool // a reorganisation of 6 or more blocks was seen
-	stuck   bool // fees may become large
+	deep    bool   // a reorganisation of 6 or more blocks was seen
+	stuck   bool   // fees may become large
+	shaken  uint32 // height after the last reorganisation
+	hasty   bool   // HTLCs may expire before a claim of them had time
 }
 
 func source(name string) chankeys.Source {
@@ -154,11 +157,13 @@ var base = sync.OnceValues(func() (*regtest.Snapshot, wire.OutPoint) {
 })
 
 // newWorld opens the channel. The delays and dust limits of the sides differ.
-func newWorld(t fail, aFunds bool) *world {
+func newWorld(t fail, aFunds bool) *world { return newWorldWith(t, aFunds, 400, 12_000) }
+
+func newWorldWith(t fail, aFunds bool, dustA, dustB btcutil.Amount) *world {
 	snap, funding := base()
 	w := &world{fail: t, chain: must(snap.Open()), funding: funding, secrets: map[ln.Hash]ln.Preimage{}}
 	sa := commitment.Static{
-		Funding: funding, Capacity: capacity, HolderIsFunder: aFunds, HolderDustLimit: 400, CounterpartyDustLimit: 12_000,
+		Funding: funding, Capacity: capacity, HolderIsFunder: aFunds, HolderDustLimit: dustA, CounterpartyDustLimit: dustB,
 		HolderToSelfDelay: 9, CounterpartyToSelfDelay: 12,
 		Holder: must(keysA.Basepoints(keyIndex)), Counterparty: must(keysB.Basepoints(keyIndex)),
 	}
@@ -185,7 +190,7 @@ func (w *world) sides() []*side { return []*side{w.a, w.b} }
 func (w *world) height() uint32 { return uint32(w.chain.Height()) }
 
 func (w *world) newSide(name string, keys *chankeys.Local) *side {
-	s := &side{w: w, name: name, keys: keys, rows: map[uint64]facts.Revoked{}, reports: newReports()}
+	s := &side{w: w, name: name, keys: keys, rows: map[uint64]facts.Revoked{}, decided: map[uint64]uint32{}, reports: newReports()}
 	s.monitor = newMonitor(s)
 	return s
 }
@@ -220,7 +225,7 @@ func (w *world) clone(t fail) *world {
 func (s *side) clone(w *world) *side {
 	d := &side{
 		w: w, name: s.name, keys: s.keys, f: s.f.Clone(), held: slices.Clone(s.held), rows: maps.Clone(s.rows), sent: s.sent, revoke: s.revoke,
-		sentFirst: s.sentFirst, reports: s.reports.clone(),
+		sentFirst: s.sentFirst, decided: maps.Clone(s.decided), reports: s.reports.clone(),
 	}
 	d.monitor = newMonitor(d)
 	return d
@@ -361,6 +366,7 @@ func (s *side) decide(id uint64, fulfil bool) {
 		r = facts.Resolution{Preimage: &p}
 	}
 	s.apply(facts.Decided{HTLCID: id, Resolution: r})
+	s.decided[id] = s.w.height()
 }
 
 // find is the commitment with this txid, nil for none.

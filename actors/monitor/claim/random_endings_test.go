@@ -17,6 +17,7 @@ func TestRandomEndings(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		r := &random{T: t, w: newWorld(t, rapid.Bool().Draw(t, "a funds"))}
+		r.w.hasty = true
 		for range rapid.IntRange(0, 60).Draw(t, "messages") {
 			r.message()
 		}

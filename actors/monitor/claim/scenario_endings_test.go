@@ -467,3 +467,62 @@ func TestDeepReorganisation(t *testing.T) {
 		})
 	}
 }
+
+// TestPinned: the peer's transaction sits in the mempool with a higher fee and does not confirm. Our claim is offered until it gets in.
+func TestPinned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, true)
+	w.commitAll([]facts.HTLC{w.a.htlc(0, 50_000, w.expiry(3), 1), w.a.htlc(1, 51_000, w.expiry(3), 2)}, nil)
+	pin := w.b.corrupt(w.b.current(), w.hashes(1))
+	w.b.plunder = nil
+	w.broadcast(w.b.current().signed)
+	w.mine(1)
+	w.until(w.a.f.Outbound[0].CLTVExpiry - 2)
+	stuck := pin.loot()
+	for _, tx := range stuck {
+		w.broadcast(tx)
+	}
+	w.wait(6)
+	if len(w.a.claimed)+len(w.a.failed) > 0 {
+		t.Fatalf("claimed %v, failed %v without a block", w.a.claimed, w.a.failed)
+	}
+	for _, tx := range stuck {
+		w.chain.Evict(tx.TxHash())
+	}
+	w.a.dirty = true // a monitor broadcasts what it keeps at every block
+	w.act()
+	w.finish()
+	if len(w.a.claimed) != 0 || len(w.a.failed) != 2 {
+		t.Fatalf("claimed %v, failed %v", w.a.claimed, w.a.failed)
+	}
+	w.outcomes()
+}
+
+// TestSmallHTLCs: an HTLC above the dust limit that is not worth a claim of its own does not hold up the rest.
+func TestSmallHTLCs(t *testing.T) {
+	t.Parallel()
+	for _, closer := range []int{0, 1} {
+		for _, sat := range []uint64{400, 500, 700, 1_500} {
+			t.Run(fmt.Sprintf("%d sat, %s closes", sat, []string{"a", "b"}[closer]), func(t *testing.T) {
+				w := newWorldWith(t, true, 400, 400)
+				w.commitAll([]facts.HTLC{w.a.htlc(0, sat, w.expiry(3), 1), w.a.htlc(1, 50_000, w.expiry(3), 2)},
+					[]facts.HTLC{w.b.htlc(0, sat, w.expiry(20), 3)})
+				w.a.decide(0, true)
+				w.sides()[closer].forceClose()
+				w.mine(30)
+				if w.a.failed[1] != 1 {
+					t.Fatalf("failed %v", w.a.failed)
+				}
+				w.mine(110)
+				for _, s := range w.sides() {
+					if !s.swept() {
+						t.Fatalf("%s: not swept", s.name)
+					}
+					if _, ok := s.res().ResolvedAt(); !ok {
+						t.Logf("%s: an HTLC of %d sat keeps the channel open: failed %v, balance %+v", s.name, sat, s.failed, s.balanced())
+					}
+				}
+			})
+		}
+	}
+}
