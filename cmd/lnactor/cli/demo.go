@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,12 +34,19 @@ const demoExample = `  lnactor demo                                   the defaul
   lnactor demo --seed 7                          the same amounts and plan of crashes each time
   lnactor demo --crashes 0                       how it looks when nothing goes wrong
   lnactor demo --json | jq .crashes.by_actor     for scripts
+  lnactor demo --close force                     close the channel at the end, with payments in flight, block by block
+  lnactor demo --close revoked                   the peer cheats with an old state, and is punished
+  lnactor demo --close cooperative               both sides agree
   lnactor demo --dir /tmp/lnactor                keep the data; run it again to go on with it`
+
+// pace is how long a block of the close stays on a terminal before the next is mined.
+const pace = 400 * time.Millisecond
 
 type demoFlags struct {
 	demo.Options
-	json bool
-	log  string
+	json  bool
+	close string
+	log   string
 }
 
 func newDemo() *cobra.Command {
@@ -64,6 +73,7 @@ func newDemo() *cobra.Command {
 	flags.IntVarP(&f.Crashes, "crashes", "c", 30, "how many crashes there are")
 	flags.Uint64VarP(&f.Seed, "seed", "s", 0, "plan of amounts and crashes (default: a new one each time)")
 	flags.StringVarP(&f.Dir, "dir", "d", "", "keep the data in this directory; go on with what is there")
+	flags.StringVar(&f.close, "close", "", "close the channel at the end, and follow it on chain: cooperative, force or revoked")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object at the end, and nothing else")
 	flags.StringVar(&f.log, "log", "", "write the nodes' logs to this file")
 	return cmd
@@ -78,6 +88,9 @@ func (f *demoFlags) check() error {
 		return wrong("--payments is %d; it must be from %d to 1000000", f.Payments, demo.MinPayments)
 	case f.Crashes < 0 || f.Crashes > 100_000:
 		return wrong("--crashes is %d; it must be from 0 to 100000", f.Crashes)
+	}
+	if f.Close = demo.CloseKind(f.close); f.Close != demo.CloseNot && !slices.Contains(demo.CloseKinds, f.Close) {
+		return wrong("--close is %q; it must be cooperative, force or revoked", f.close)
 	}
 	return nil
 }
@@ -97,6 +110,9 @@ func (f *demoFlags) run(cmd *cobra.Command) error {
 	if !f.json {
 		screen = newScreen(cmd.OutOrStdout(), f.Options)
 		show = screen.show
+		if screen.st.terminal {
+			f.Pace = pace
+		}
 	}
 	report, err := demo.Run(cmd.Context(), f.Options, log, show)
 	if screen != nil {

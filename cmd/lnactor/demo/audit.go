@@ -16,6 +16,9 @@ func (r *run) audit(ctx context.Context, before map[string]Balance) {
 	rep := &r.report
 	rep.Seconds = float64(r.now().Milliseconds()) / 1000
 	rep.Payments.Requested = r.opts.Payments
+	if rep.OnChain != nil {
+		rep.Payments.Requested += rep.OnChain.Held.Claimed + rep.OnChain.Held.Returned
+	}
 	r.ledger.count(&rep.Payments, &rep.Events)
 	for _, s := range r.sides {
 		s.tally.add(&rep.Events)
@@ -28,6 +31,30 @@ func (r *run) audit(ctx context.Context, before map[string]Balance) {
 	moves, faults := r.ledger.close(&rep.Payments)
 	rep.Faults = append(rep.Faults, faults...)
 
+	if rep.OnChain != nil {
+		r.auditClosed()
+	} else {
+		r.auditOpen(ctx, before, moves)
+	}
+	if rep.Events.Unacked > 0 {
+		r.fault("%d of %d emitted events were never acknowledged", rep.Events.Unacked, rep.Events.Emitted)
+	}
+	slices.Sort(rep.Faults)
+	rep.Faults = slices.Compact(rep.Faults)
+	rep.OK = len(rep.Faults) == 0
+}
+
+// auditClosed takes over what the course found: the channel is gone, all money is on chain.
+func (r *run) auditClosed() {
+	for _, s := range r.sides {
+		side := r.report.OnChain.Sides[s.name]
+		r.report.Balances[s.name] = Two{Before: r.start[s.name], After: Balance{OnChainSat: side.WalletAfterSat}}
+	}
+}
+
+// auditOpen holds the balances against the payments, and the two views of the channel against each other.
+func (r *run) auditOpen(ctx context.Context, before map[string]Balance, moves map[string]int64) {
+	rep := &r.report
 	after, err := r.balances(ctx)
 	if err != nil {
 		r.fault("the nodes do not tell their balances: %v", err)
@@ -43,12 +70,6 @@ func (r *run) audit(ctx context.Context, before map[string]Balance) {
 		}
 	}
 	r.auditChannel(ctx)
-	if rep.Events.Unacked > 0 {
-		r.fault("%d of %d emitted events were never acknowledged", rep.Events.Unacked, rep.Events.Emitted)
-	}
-	slices.Sort(rep.Faults)
-	rep.Faults = slices.Compact(rep.Faults)
-	rep.OK = len(rep.Faults) == 0
 }
 
 // auditChannel compares both sides' views of the channel with each other and with its capacity.

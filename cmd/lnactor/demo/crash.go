@@ -13,6 +13,7 @@ import (
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/persister"
+	"github.com/lnactor/lnactor/messages"
 	"github.com/lnactor/lnactor/supervisor"
 )
 
@@ -69,18 +70,45 @@ type fuse struct {
 	seen *tally
 	bomb atomic.Pointer[bomb]
 	say  func(Crashed)
+
+	last  atomic.Int64  // when an actor last had something to do, the demo's own questions excepted
+	funds atomic.Uint32 // height that the wallet has taken in
+	paid  atomic.Uint32 // height that the manager has taken in
 }
+
+// height is what the node has surely seen of the chain. Monitors are told of blocks that concern them only, in the same turn of chainwatch.
+func (f *fuse) height() uint32 { return min(f.funds.Load(), f.paid.Load()) }
+
+// forget is for a node that starts.
+func (f *fuse) forget() {
+	f.funds.Store(0)
+	f.paid.Store(0)
+}
+
+// idle is how long no actor of the node has had anything to do.
+func (f *fuse) idle() time.Duration { return time.Since(time.Unix(0, f.last.Load())) }
 
 var _ kit.Faults = (*fuse)(nil)
 
 func (f *fuse) Before(actor string, msg any) {
 	f.seen.saw(msg)
+	if !question(msg) {
+		f.last.Store(time.Now().UnixNano())
+	}
 	if b := f.bomb.Load(); b != nil && !b.handled {
 		f.burn(b, actor, msg)
 	}
 }
 
 func (f *fuse) After(actor string, msg any) {
+	if tip, ok := msg.(messages.ChainTip); ok {
+		switch kindOf(actor) {
+		case "funds":
+			f.funds.Store(tip.Height)
+		case "manager":
+			f.paid.Store(tip.Height)
+		}
+	}
 	if b := f.bomb.Load(); b != nil && b.handled {
 		f.burn(b, actor, msg)
 	}

@@ -14,7 +14,10 @@ type ledger struct {
 	attempts   map[lnactor.PaymentID]*attempt
 	sent       map[lnactor.Hash]int // payments of an invoice that reached the payee
 	claims     map[lnactor.Hash]claim
-	events     map[string]map[string]string // node -> event id -> what it said
+	held       map[lnactor.Hash]bool                 // the payee was asked about it
+	closing    bool                                  // the channel is to be closed
+	ended      map[string]map[lnactor.ChannelID]bool // node -> channels that are resolved
+	events     map[string]map[string]string          // node -> event id -> what it said
 	redelivery int
 	duplicates int
 	faults     []string
@@ -39,6 +42,9 @@ const (
 	failed
 )
 
+// String is for faults.
+func (o outcome) String() string { return [...]string{"pending", "sent", "failed"}[o] }
+
 type claim struct {
 	payee string
 	msat  uint64
@@ -47,7 +53,7 @@ type claim struct {
 func newLedger() *ledger {
 	return &ledger{
 		attempts: map[lnactor.PaymentID]*attempt{}, sent: map[lnactor.Hash]int{}, claims: map[lnactor.Hash]claim{},
-		events: map[string]map[string]string{}, changed: make(chan struct{}),
+		held: map[lnactor.Hash]bool{}, ended: map[string]map[lnactor.ChannelID]bool{}, events: map[string]map[string]string{}, changed: make(chan struct{}),
 	}
 }
 
@@ -97,8 +103,19 @@ func (l *ledger) record(node string, ev lnactor.Event) {
 			break
 		}
 		l.claims[k.Hash] = claim{node, k.AmountMsat}
+	case lnactor.PaymentClaimable:
+		l.held[k.Hash] = true
 	case lnactor.ChannelClosed:
-		l.fault("%s: the channel was closed (%+v)", node, k)
+		if !l.closing {
+			l.fault("%s: the channel was closed (%+v)", node, k)
+		}
+	case lnactor.ChannelResolved:
+		if l.ended[node] == nil {
+			l.ended[node] = map[lnactor.ChannelID]bool{}
+		}
+		l.ended[node][k.Closed.Channel] = true
+	case lnactor.PaymentLost, lnactor.ClaimLost:
+		l.fault("%s: %T %+v", node, k, k)
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})
@@ -164,14 +181,12 @@ func (l *ledger) count(p *Payments, e *Events) {
 func (l *ledger) close(p *Payments) (moves map[string]int64, faults []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	moves = map[string]int64{}
 	for id, a := range l.attempts {
 		switch {
 		case a.outcome == pending && a.durable:
 			p.Lost++
 			l.fault("%s: payment %s has no outcome", a.payer, id)
 		case a.outcome == sent:
-			moves[a.payer] -= int64(a.msat)
 			if c, ok := l.claims[a.hash]; !ok {
 				p.Lost++
 				l.fault("%s: payment %s was sent and is not claimed", a.payer, id)
@@ -181,11 +196,51 @@ func (l *ledger) close(p *Payments) (moves map[string]int64, faults []string) {
 		}
 	}
 	for hash, c := range l.claims {
-		moves[c.payee] += int64(c.msat)
 		if l.sent[hash] == 0 {
 			p.Lost++
 			l.fault("%s: invoice %s was claimed, and its payer was not told", c.payee, hash)
 		}
 	}
-	return moves, l.faults
+	return l.sums(), l.faults
+}
+
+// moves is what each node's balance has changed by so far, in msat.
+func (l *ledger) moves() map[string]int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sums()
+}
+
+func (l *ledger) sums() map[string]int64 {
+	moves := map[string]int64{}
+	for _, a := range l.attempts {
+		if a.outcome == sent {
+			moves[a.payer] -= int64(a.msat) //nolint:gosec // below the capacity
+		}
+	}
+	for _, c := range l.claims {
+		moves[c.payee] += int64(c.msat) //nolint:gosec // below the capacity
+	}
+	return moves
+}
+
+// expectClose: from here on the channel may be closed.
+func (l *ledger) expectClose() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closing = true
+}
+
+// holds tells whether the payee was asked about the payment of an invoice.
+func (l *ledger) holds(hash lnactor.Hash) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held[hash]
+}
+
+// resolved tells whether a node said that all money of a channel is where it belongs.
+func (l *ledger) resolved(node string, channel lnactor.ChannelID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended[node][channel]
 }

@@ -82,28 +82,15 @@ feed:
 // pay sees one invoice through: until the payer knows that it is sent and the payee that it is claimed. A payment that failed is made again
 // under a new id, which is safe: PaymentFailed says that the old one can never be claimed.
 func (s *shop) pay(ctx context.Context, p purchase) error {
-	var inv lnactor.Invoice
-	if err := p.payee.do(ctx, func(ctx context.Context, n *lnactor.Node) (err error) {
-		inv, err = n.CreateInvoice(ctx, lnactor.InvoiceParams{AmountMsat: p.msat, Description: fmt.Sprintf("demo %d", p.number)})
+	inv, err := s.invoice(ctx, p)
+	if err != nil {
 		return err
-	}); err != nil {
-		return fmt.Errorf("invoice %d: %w", p.number, err)
 	}
 	for try := 0; ; try++ {
-		id := s.paymentID(p.number, try)
-		s.ledger.begin(id, p.payer.name, inv.Hash, p.msat)
-		// An answer may be swallowed by a crash, so the call is repeated with the same id until there is one: the id is used at most once.
-		err := p.payer.do(ctx, func(ctx context.Context, n *lnactor.Node) error {
-			_, err := n.Pay(ctx, inv.Bolt11, lnactor.WithPaymentID(id))
-			if errors.Is(err, lnactor.ErrPaymentIDUsed) {
-				return nil
-			}
-			return err
-		})
+		id, err := s.send(ctx, p, inv, try)
 		if err != nil {
-			return fmt.Errorf("payment %d: %w", p.number, err)
+			return err
 		}
-		s.ledger.durable(id)
 		how, reason, err := s.await(ctx, id)
 		if err != nil {
 			return err
@@ -119,6 +106,34 @@ func (s *shop) pay(ctx context.Context, p purchase) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+func (s *shop) invoice(ctx context.Context, p purchase) (inv lnactor.Invoice, err error) {
+	if err := p.payee.do(ctx, func(ctx context.Context, n *lnactor.Node) (err error) {
+		inv, err = n.CreateInvoice(ctx, lnactor.InvoiceParams{AmountMsat: p.msat, Description: fmt.Sprintf("demo %d", p.number)})
+		return err
+	}); err != nil {
+		return inv, fmt.Errorf("invoice %d: %w", p.number, err)
+	}
+	return inv, nil
+}
+
+// send starts the payment of an invoice. An answer may be swallowed by a crash, so the call is repeated with the same id until there is one: the id
+// is used at most once.
+func (s *shop) send(ctx context.Context, p purchase, inv lnactor.Invoice, try int) (lnactor.PaymentID, error) {
+	id := s.paymentID(p.number, try)
+	s.ledger.begin(id, p.payer.name, inv.Hash, p.msat)
+	if err := p.payer.do(ctx, func(ctx context.Context, n *lnactor.Node) error {
+		_, err := n.Pay(ctx, inv.Bolt11, lnactor.WithPaymentID(id))
+		if errors.Is(err, lnactor.ErrPaymentIDUsed) {
+			return nil
+		}
+		return err
+	}); err != nil {
+		return id, fmt.Errorf("payment %d: %w", p.number, err)
+	}
+	s.ledger.durable(id)
+	return id, nil
 }
 
 func (s *shop) retried(node, reason string) {

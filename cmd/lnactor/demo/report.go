@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Options of Run.
@@ -10,7 +11,9 @@ type Options struct {
 	Payments int // at least MinPayments
 	Crashes  int
 	Seed     uint64
-	Dir      string // where the data is kept; a run continues with the channel of an earlier one
+	Close    CloseKind
+	Pace     time.Duration // how long each block of the close with something to see stays, before the next is mined
+	Dir      string        // where the data is kept; a run continues with the channel of an earlier one
 }
 
 // MinPayments is the last payment each way, which shows that the channel works when all is over.
@@ -28,7 +31,8 @@ type Report struct {
 	Payments Payments       `json:"payments"`
 	Events   Events         `json:"events"`
 	Crashes  Crashes        `json:"crashes"`
-	Balances map[string]Two `json:"balances"` // by node
+	Balances map[string]Two `json:"balances"`           // by node
+	OnChain  *OnChain       `json:"on_chain,omitempty"` // of the channel's close, if there was one
 }
 
 // Payments counts payments of both nodes.

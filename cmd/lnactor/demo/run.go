@@ -37,7 +37,8 @@ func Run(ctx context.Context, o Options, log *slog.Logger, show func(News)) (*Re
 	news := newAnnouncer(show)
 	rng := rand.New(rand.NewPCG(o.Seed, 0x6c6e6163746f72)) //nolint:gosec // it draws the plan of a demonstration
 	w := &world{dir: dir, log: log, ledger: newLedger(), tell: news.tell, began: time.Now(), fail: cancel}
-	w.saboteur = &saboteur{world: w, bombs: plan(rng, o.Crashes, o.Payments), by: map[string]int{}}
+	before, _ := o.split()
+	w.saboteur = &saboteur{world: w, bombs: plan(rng, before, o.Payments), by: map[string]int{}}
 	w.sides = [2]*side{newSide(w, "alice"), newSide(w, "bob")}
 	r := &run{world: w, opts: o, rng: rng, shop: &shop{world: w, run: uint64(w.began.UnixNano()), more: make(chan struct{}), news: map[Retried]int{}}}
 	r.report = Report{Seed: o.Seed, Dir: o.Dir, Faults: []string{}, Balances: map[string]Two{}}
@@ -57,6 +58,7 @@ type run struct {
 	rng    *rand.Rand
 	shop   *shop
 	report Report
+	start  map[string]Balance // of both sides before the first payment
 }
 
 // play is the run from the first block to the closed books.
@@ -64,14 +66,27 @@ func (r *run) play(ctx context.Context) error {
 	if err := r.open(ctx); err != nil {
 		return cause(ctx, err)
 	}
+	if err := r.provide(ctx); err != nil {
+		return cause(ctx, err)
+	}
 	before, err := r.balances(ctx)
 	if err != nil {
 		return cause(ctx, err)
 	}
+	r.start = before
 	r.began = time.Now()
 	r.introduce(ctx, before)
 
 	err = r.tradeAndSettle(ctx)
+	if err == nil && r.opts.Close != CloseNot {
+		r.auditChannel(ctx) // while there is one
+		r.ledger.expectClose()
+		err = r.runCourse(ctx)
+	}
+	if errors.Is(err, errLongest) {
+		r.fault("%v", err)
+		err = nil
+	}
 	if err != nil && !errors.Is(err, errStuck) {
 		return cause(ctx, err)
 	}
@@ -80,6 +95,18 @@ func (r *run) play(ctx context.Context) error {
 	}
 	r.audit(ctx, before)
 	return context.Cause(ctx)
+}
+
+// provide gives bob, who paid for nothing so far, money for the fees of claims.
+func (r *run) provide(ctx context.Context) error {
+	if r.opts.Close == CloseNot {
+		return nil
+	}
+	all, err := r.balances(ctx)
+	if err != nil || all[r.bob().name].OnChainSat >= feesSat/2 {
+		return err
+	}
+	return r.fund(ctx, r.bob(), feesSat)
 }
 
 func (r *run) tradeAndSettle(ctx context.Context) error {

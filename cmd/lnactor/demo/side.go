@@ -18,6 +18,7 @@ type side struct {
 	w      *world
 	name   string
 	dir    string
+	manual bool   // its user is asked about each payment
 	listen string // fixed after the first start, so that the other side finds it again
 	tally  *tally
 	fuse   *fuse
@@ -39,8 +40,9 @@ func newSide(w *world, name string) *side {
 func (s *side) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	s.fuse.forget()
 	node, err := lnactor.Open(ctx, lnactor.Config{
-		Dir: s.dir, Name: s.name, Chain: s.w.chain.Source(), Params: s.w.chain.Params(), Listen: s.listen, MinDepth: 1, Log: s.w.log,
+		Dir: s.dir, Name: s.name, Chain: s.w.chain.Source(), Params: s.w.chain.Params(), Listen: s.listen, MinDepth: 1, Log: s.w.log, ManualClaim: s.manual,
 		Restart: supervisor.Backoff{Min: 10 * time.Millisecond, Max: 250 * time.Millisecond, Decay: time.Second},
 		Observe: func(ev lnactor.SupervisionEvent) { s.w.saboteur.observe(s.name, ev) },
 		Faults:  s.fuse,

@@ -24,6 +24,7 @@ import (
 const (
 	capacitySat = 10_000_000
 	fundingSat  = 20_000_000
+	feesSat     = 1_000_000 // for bob's claims when the channel is closed
 )
 
 // world is the chain, the nodes on it, and what all parts of a run share.
@@ -122,7 +123,7 @@ func (w *world) keepConnected(ctx context.Context) {
 
 func (w *world) openChannel(ctx context.Context) error {
 	w.tell(Opening{"a channel, with half of its money on each side"})
-	if err := w.fund(ctx, w.alice()); err != nil {
+	if err := w.fund(ctx, w.alice(), fundingSat); err != nil {
 		return err
 	}
 	bob, err := w.bob().get(ctx)
@@ -142,7 +143,7 @@ func (w *world) openChannel(ctx context.Context) error {
 }
 
 // fund gives a node money on chain.
-func (w *world) fund(ctx context.Context, s *side) error {
+func (w *world) fund(ctx context.Context, s *side, sat uint64) error {
 	node, err := s.get(ctx)
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (w *world) fund(ctx context.Context, s *side) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.chain.Fund(script, fundingSat); err != nil {
+	if _, err := w.chain.Fund(script, btcutil.Amount(sat)); err != nil {
 		return err
 	}
 	if _, err := w.chain.Mine(1); err != nil {
@@ -167,7 +168,7 @@ func (w *world) fund(ctx context.Context, s *side) error {
 	}
 	return poll(ctx, func() (bool, error) {
 		b, err := node.Balance(ctx)
-		return b.ConfirmedSat >= fundingSat, err
+		return b.ConfirmedSat >= sat, err
 	})
 }
 

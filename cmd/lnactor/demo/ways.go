@@ -1,0 +1,286 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/lnactor/lnactor"
+)
+
+// cooperative: both sides sign a closing transaction.
+func (c *course) cooperative(ctx context.Context) error {
+	if err := c.checkpoint(ctx); err != nil {
+		return err
+	}
+	c.tell(Did{Node: c.alice().name, What: "asks bob to close the channel"})
+	if err := c.ask(ctx, func(ctx context.Context, n *lnactor.Node) error { return n.CloseChannel(ctx, c.channel) }); err != nil {
+		return fmt.Errorf("close the channel: %w", err)
+	}
+	if err := c.awaitTransaction(ctx); err != nil {
+		return err
+	}
+	return c.until(ctx, "cooperative close", c.archived)
+}
+
+// force: alice closes with payments in flight both ways. Of each way one is claimed before her commitment confirms, one after it, one never.
+func (c *course) force(ctx context.Context) error {
+	if err := c.holdable(ctx); err != nil {
+		return err
+	}
+	list, err := c.hold(ctx, c.sat(), c.sat(), c.sat(), c.sat(), c.sat(), c.sat())
+	if err != nil {
+		return err
+	}
+	if err := c.checkpoint(ctx); err != nil {
+		return err
+	}
+	c.tell(Did{Node: c.alice().name, What: "force-closes the channel"})
+	if err := c.ask(ctx, func(ctx context.Context, n *lnactor.Node) error { return n.ForceCloseChannel(ctx, c.channel) }); err != nil {
+		return fmt.Errorf("force-close the channel: %w", err)
+	}
+	if err := c.claim(ctx, list[0], list[1]); err != nil {
+		return err
+	}
+	if err := c.awaitTransaction(ctx); err != nil {
+		return err
+	}
+	if err := c.blocks(ctx, 4); err != nil {
+		return err
+	}
+	if err := c.claim(ctx, list[2], list[3]); err != nil {
+		return err
+	}
+	return c.until(ctx, "force-close", c.archived)
+}
+
+// revoked: bob keeps a copy of his data from when he was richer and four payments were in flight, and closes with it later.
+func (c *course) revoked(ctx context.Context) error {
+	if err := c.holdable(ctx); err != nil {
+		return err
+	}
+	list, err := c.hold(ctx, c.sat(), c.sat(), c.sat(), c.sat())
+	if err != nil {
+		return err
+	}
+	bob, copied := c.bob(), filepath.Join(c.dir, "bob-then")
+	if err := bob.close(); err != nil {
+		return err
+	}
+	if err := backUp(bob.dir, copied); err != nil {
+		return err
+	}
+	c.tell(Did{Node: bob.name, What: "keeps a copy of his data, with four payments in flight"})
+	if err := bob.open(ctx); err != nil {
+		return err
+	}
+	if err := c.reconnect(ctx); err != nil {
+		return err
+	}
+	if err := c.claim(ctx, list[0], list[1]); err != nil {
+		return err
+	}
+	if err := c.refuse(ctx, list[2], list[3]); err != nil {
+		return err
+	}
+	c.tell(Did{Node: bob.name, What: "pays alice 1000000 sat for something good"})
+	paid, err := c.holdOne(ctx, purchase{number: c.opts.Payments + len(c.held) + 1, payer: bob, payee: c.alice(), msat: 1_000_000_000})
+	if err != nil {
+		return err
+	}
+	c.held = append(c.held, paid)
+	if err := c.claim(ctx, paid); err != nil {
+		return err
+	}
+	if err := c.awaitOpen(ctx); err != nil {
+		return err
+	}
+	if err := c.checkpoint(ctx); err != nil {
+		return err
+	}
+	if err := bob.close(); err != nil {
+		return err
+	}
+	c.live = c.live[:1]
+	tx, err := oldCommitment(copied, c.channel, c.chain.Params())
+	if err != nil {
+		return fmt.Errorf("bob's old commitment: %w", err)
+	}
+	c.tell(Did{Node: bob.name, What: "stops his node and broadcasts his commitment of then"})
+	if err := c.chain.Broadcast(tx); err != nil {
+		return err
+	}
+	return c.until(ctx, "revoked commitment", c.archived)
+}
+
+// sat is an amount with an output of its own, in whole satoshis, so that what is rounded is as before.
+func (c *course) sat() uint64 { return 20_000 + c.rng.Uint64N(180_000) }
+
+// ask asks alice for something until there is an answer.
+func (c *course) ask(ctx context.Context, f func(context.Context, *lnactor.Node) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
+	defer cancel()
+	return c.alice().do(ctx, func(ctx context.Context, n *lnactor.Node) error {
+		err := f(ctx, n)
+		if errors.Is(err, lnactor.ErrNotFound) { // its monitor is being loaded
+			return lnactor.ErrStarting
+		}
+		return err
+	})
+}
+
+// awaitTransaction waits until the transaction that closes the channel is on its way.
+func (c *course) awaitTransaction(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
+	defer cancel()
+	return poll(ctx, func() (bool, error) { return len(c.chain.Mempool()) > 0, nil })
+}
+
+// last has the remaining crashes happen and waits until the users know everything.
+func (c *course) last(ctx context.Context) error {
+	for range spans[c.opts.Close] {
+		if c.crew.through() {
+			break
+		}
+		if err := c.step(ctx); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
+	defer cancel()
+	c.tell(Settling{"the last acknowledgements"})
+	return poll(ctx, func() (bool, error) {
+		var e Events
+		for _, s := range c.sides {
+			s.tally.add(&e)
+		}
+		for _, s := range c.live {
+			if !c.ledger.resolved(s.name, c.channel) {
+				return false, nil
+			}
+		}
+		for _, h := range c.held {
+			if how, _, _ := c.ledger.outcome(h.id); how == pending {
+				return false, nil
+			}
+		}
+		return e.Unacked == 0, nil
+	})
+}
+
+// through tells whether all bombs have gone off.
+func (w *wreckers) through() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range w.armed {
+		b.skip.Store(0)
+	}
+	return w.hits == len(w.bombs) && w.down == 0
+}
+
+// settleBooks compares what the chain, the nodes and the users say about the close.
+func (c *course) settleBooks(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stalled)
+	defer cancel()
+	txFees := map[string]uint64{}
+	for _, t := range c.book.Transactions {
+		c.book.FeesSat += t.FeeSat
+		if t.Txid != c.book.ClosingTxid {
+			txFees[t.By] += t.FeeSat
+		}
+	}
+	var outputs int
+	c.book.UnclaimedSat, outputs = c.mine.left()
+	moves := c.ledger.moves()
+	in, out := uint64(capacitySat), c.book.FeesSat+c.book.UnclaimedSat
+	for _, s := range c.sides {
+		side := c.book.Sides[s.name]
+		side.WalletAfterSat, side.TxFeesSat = side.WalletBeforeSat, txFees[s.name]
+		if c.runs(s) {
+			now, ok, err := c.stand(ctx, s)
+			if err != nil {
+				return err
+			}
+			if !ok || !now.Archived {
+				c.fault("%s: the channel is not archived", s.name)
+			}
+			b := now.Balance
+			side.WalletAfterSat, side.SweptSat, side.LostSat, side.CommitFeesSat = now.WalletSat, b.Swept, b.Lost, b.Fees
+			if want := side.WalletBeforeSat + b.Swept - side.TxFeesSat; now.WalletSat != want {
+				c.fault("%s: has %d sat on chain and should have %d", s.name, now.WalletSat, want)
+			}
+			c.auditShare(s, side, moves[s.name])
+		} else {
+			side.LostSat = side.ChannelSat
+		}
+		in, out = in+side.WalletBeforeSat, out+side.WalletAfterSat
+		c.book.Sides[s.name] = side
+	}
+	if in != out {
+		c.fault("on chain: %d sat went in, %d are in the wallets, fees and %d outputs that nobody claims", in, out, outputs)
+	}
+	if c.opts.Close == CloseRevoked {
+		if got := c.book.Sides[c.alice().name].SweptSat; got <= c.book.Sides[c.alice().name].ChannelSat {
+			c.fault("alice has %d sat of the channel, no more than was hers: bob was not punished", got)
+		}
+	}
+	for _, h := range c.held {
+		how, reason, _ := c.ledger.outcome(h.id)
+		switch {
+		case h.claimed && how == sent:
+			c.book.Held.Claimed++
+		case !h.claimed && how == failed:
+			c.book.Held.Returned++
+		default:
+			c.fault("%s: payment %s was held, claimed: %t, and the payer has it as %s (%s)", h.payer.name, h.id, h.claimed, how, reason)
+		}
+	}
+	return nil
+}
+
+// auditShare holds what a side got of the channel against what its payments had made its own.
+func (c *course) auditShare(s *side, side Closed, moves int64) {
+	if c.opts.Close == CloseRevoked {
+		return
+	}
+	begun := int64(c.start[s.name].ChannelMsat) //nolint:gosec // a capacity
+	want := (begun + moves) / 1000
+	if c.opts.Close == CloseForce && s != c.alice() {
+		want += anchorSat // alice, the funder, paid for it
+	}
+	if int64(side.SweptSat+side.CommitFeesSat) != want { //nolint:gosec // a capacity
+		c.fault("%s: got %d sat of the channel, fees included, and should have %d", s.name, side.SweptSat+side.CommitFeesSat, want)
+	}
+}
+
+func (c *course) runs(s *side) bool {
+	for _, l := range c.live {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+// reconnect waits until both sides are connected again while payments are in flight.
+func (c *course) reconnect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
+	defer cancel()
+	_ = c.connect(ctx)
+	return poll(ctx, func() (bool, error) {
+		for _, s := range c.sides {
+			up := false
+			if err := s.do(ctx, func(ctx context.Context, n *lnactor.Node) error {
+				peers, err := n.Peers(ctx)
+				for _, p := range peers {
+					up = up || p.Connected
+				}
+				return err
+			}); err != nil || !up {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
