@@ -165,6 +165,11 @@ func TestClaimPaysForParent(t *testing.T) {
 		if together := (built.FeeSat + 304) * 1000 / (weight + 1200); together < 3000 || together > 3020 || built.FeePerKw < 3000 || built.FeePerKw > 3001 {
 			t.Errorf("%d sat/kw together, said to be %d", together, built.FeePerKw)
 		}
+		question.MinFeePerKw = 4000 // of a replacement, above the estimate
+		if got := w.claim(question); got.Err != nil || got.FeePerKw < 4000 || got.FeePerKw > 4001 {
+			t.Errorf("%d sat/kw, %v", got.FeePerKw, got.Err)
+		}
+		question.MinFeePerKw = 0
 		question.Parent.FeeSat = 3600
 		if got := w.claim(question); codeOf(got.Err) != messages.ClaimUnneeded {
 			t.Errorf("%v", got.Err)

@@ -208,6 +208,37 @@ func TestSweepAfterKill(t *testing.T) {
 	}
 }
 
+// A confirmed sweep that a reorganisation throws out is unspent again, and replaced if it then does not confirm.
+func TestSweepReorganised(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		outs := w.spendable(1, 50_000)
+		w.mine(6)
+		w.tell(messages.SweepOutputs{Event: event(1), Outputs: outs})
+		first := w.mempool()[0].TxHash()
+		w.mine(1)
+		if s := w.board.Status().Sweeps; s[0].Spent == 0 || s[0].Txid != first.String() {
+			t.Fatalf("%+v", s)
+		}
+		if err := w.chain.Reorg(1, 2); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if s := w.board.Status().Sweeps; s[0].Spent != 0 || !w.chain.InMempool(first) {
+			t.Fatalf("%+v", s)
+		}
+		for range bumpAfter {
+			if _, err := w.chain.MineEmpty(1); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if pool := w.mempool(); len(pool) != 1 || pool[0].TxHash() == first {
+			t.Error("not replaced")
+		}
+	})
+}
+
 // Outputs of many channels come home in transactions of a bounded size, and their sum is right.
 func TestSweepMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -106,6 +106,11 @@ func checkClaim(t interface {
 	if int64(b.Fee) < least || b.Fee > c.MaxFee {
 		t.Fatalf("fee %v, at least %d, at most %v", b.Fee, least, c.MaxFee)
 	}
+	for _, r := range w.ledger.rivals(c) { // BIP 125 as btcd has it: a higher rate, and more by the relay fee of the replacement
+		if int64(b.Fee)*1000/vsize(b.Weight) <= int64(r.fee)*1000/vsize(r.weight) || int64(b.Fee) < int64(r.fee)+vsize(b.Weight) {
+			t.Fatalf("fee %v for weight %d does not replace %v for %d", b.Fee, b.Weight, r.fee, r.weight)
+		}
+	}
 	// Above the least only what would have been dust goes to the fee.
 	burnt := int64(b.Fee) - least
 	if len(b.Tx.TxOut) > own && burnt != 0 && len(w.ledger.rivals(c)) == 0 || burnt >= dustLimit+(rate*4*(outputSize+2)+999)/1000+outputSize+2 && len(w.ledger.rivals(c)) == 0 {
@@ -293,6 +298,22 @@ func TestClaimReplaced(t *testing.T) {
 	c.w.ReleaseClaim(LockID{1})
 	c.w.ReleaseClaim(LockID{2})
 	c.want(210_000, 0, 0)
+}
+
+// A replacement that needs another coin is larger: more fee is not enough, it takes a higher rate.
+func TestReplacementThatGrew(t *testing.T) {
+	c := newChain(t, newWallet(t, Config{}))
+	c.mine(c.deposit(44_000))
+	spec := &ClaimSpec{Lock: LockID{1}, Inputs: []ClaimInput{secondStage(0, 50_000)}, FeeRate: 45_000, MaxFee: 200_000}
+	a := c.claim(spec)
+	if err := c.w.AddUnconfirmed(a.Tx); err != nil {
+		t.Fatal(err)
+	}
+	c.mine(c.deposit(60_000))
+	spec.FeeRate = 253
+	if b := c.claim(spec); len(b.Tx.TxIn) != 3 {
+		t.Errorf("%d inputs", len(b.Tx.TxIn))
+	}
 }
 
 func TestReserveClaim(t *testing.T) {
