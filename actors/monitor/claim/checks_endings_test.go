@@ -235,10 +235,52 @@ func (s *side) balanced() messages.ChannelBalance {
 	if b.Available+b.InHTLCs+b.Awaiting+b.Contested+b.Swept+b.Fees+b.Lost != b.Total {
 		s.w.Fatalf("%s: at height %d the balance does not add up: %+v", s.name, s.w.height(), b)
 	}
-	if (b.SpendableAt != 0) != (b.Awaiting != 0) && s.f.Spent != nil && b.SpendableAt != 0 {
+	if b.SpendableAt != 0 && b.Awaiting == 0 {
 		s.w.Fatalf("%s: at height %d something becomes spendable at %d, nothing waits: %+v", s.name, s.w.height(), b.SpendableAt, b)
 	}
+	s.placed(&b)
 	return b
+}
+
+// phase is what the total of a balance depends on: the commitment, and the inbound HTLCs whose preimage is known.
+type phase struct {
+	spender chainhash.Hash
+	known   int
+}
+
+// placed holds a balance against the chain: what is swept and what is lost, and that the total stays.
+func (s *side) placed(b *messages.ChannelBalance) {
+	s.w.Helper()
+	txid, ok := s.w.chain.Spender(s.w.funding)
+	if !ok || s.behind || s.f.Spent == nil || s.f.Spent.Txid != txid || s.w.find(txid) == nil || s.f.Height != s.w.height() {
+		return
+	}
+	var swept, lost uint64
+	leaves, _ := s.w.leaves()
+	for _, l := range leaves {
+		switch {
+		case l.by == s.name:
+			swept += uint64(l.value)
+		case l.by != "" && l.what != "anchor" && l.mine == s.name:
+			lost += uint64(l.value)
+		}
+	}
+	ph := phase{spender: txid}
+	for _, h := range s.f.Inbound {
+		if h.Preimage != nil {
+			ph.known++
+		}
+	}
+	if b.Swept != swept {
+		s.w.Fatalf("%s: at height %d %d sat are swept, the balance says %+v", s.name, s.w.height(), swept, *b)
+	}
+	if lost > b.Lost {
+		s.w.Fatalf("%s: at height %d %d sat are lost, the balance says %+v", s.name, s.w.height(), lost, *b)
+	}
+	if was, ok := s.totals[ph]; ok && was != b.Total {
+		s.w.Fatalf("%s: at height %d the total changes from %d: %+v", s.name, s.w.height(), was, *b)
+	}
+	s.totals[ph] = b.Total
 }
 
 // finish mines until nothing is left to wait for, and settles the accounts.

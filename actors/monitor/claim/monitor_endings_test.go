@@ -37,12 +37,13 @@ type monitor struct {
 	made      map[chainhash.Hash]bool // transactions of this side
 	bumps     int
 	height    uint32
+	totals    map[phase]uint64
 }
 
 func newMonitor(s *side) *monitor {
 	return &monitor{
 		s: s, watched: map[wire.OutPoint]bool{}, wallet: newWallet(s.w, s.name), handed: map[wire.OutPoint]int{}, made: map[chainhash.Hash]bool{},
-		early: map[uint64]bool{}, height: s.w.height(),
+		totals: map[phase]uint64{}, early: map[uint64]bool{}, height: s.w.height(),
 	}
 }
 

@@ -221,6 +221,45 @@ func TestScenario26ThreeHops(t *testing.T) {
 	}
 }
 
+// TestScenario28Balances: the balance of a channel at every block of its end, on either side, with dust, claims in flight and justice. That the parts
+// add up, what is swept and that the total stays is checked at every block of every test (balanced); here the amounts are written down.
+func TestScenario28Balances(t *testing.T) {
+	t.Parallel()
+	w := newWorldWith(t, true, 400, 400)
+	w.commitAll([]facts.HTLC{w.a.htlc(0, 20_000, w.expiry(10), 1), w.a.htlc(1, 21_000, w.expiry(20), 2), w.a.htlc(2, 300, w.expiry(20), 3)},
+		[]facts.HTLC{w.b.htlc(0, 22_000, w.expiry(20), 4), w.b.htlc(1, 23_000, w.expiry(10), 5)})
+	const paid = 1124 + 4*172 + 2*330 // a commitment with four HTLCs at 1000 sat/kw, and the anchors (BOLT 3)
+	const gift = 330                  // b's anchor, which a paid
+	a, b := w.a.balanced(), w.b.balanced()
+	if a.Total != 2_000_000 || b.Total != 2_000_000 || a.InHTLCs != 41_300 || b.InHTLCs != 45_000 || a.Fees != paid || b.Fees != 0 {
+		t.Fatalf("open: a %+v, b %+v", a, b)
+	}
+	w.a.forceClose()
+	a, b = w.a.balanced(), w.b.balanced()
+	if a.InHTLCs != 41_000 || a.Awaiting != 2_000_000-41_000-a.Fees-a.Swept || a.Total != 2_000_000 || b.InHTLCs != 45_000 || b.Awaiting != 1_955_000 {
+		t.Fatalf("confirmed: a %+v, b %+v", a, b)
+	}
+	w.b.decide(1, true)
+	w.a.decide(0, true)
+	if a, b = w.a.balanced(), w.b.balanced(); a.Total != 2_022_000 || b.Total != 2_021_000+gift {
+		t.Fatalf("preimages: a %+v, b %+v", a, b)
+	}
+	w.act()
+	w.until(w.a.f.Spent.Height + 4)
+	if a, b = w.a.balanced(), w.b.balanced(); a.Lost != 21_000 || b.Lost != 22_000 || b.Swept < 21_000 || a.InHTLCs != 20_000 || b.InHTLCs != 23_000 {
+		t.Fatalf("claimed: a %+v, b %+v", a, b)
+	}
+	w.until(w.a.f.Outbound[0].CLTVExpiry)
+	if a, b = w.a.balanced(), w.b.balanced(); a.Contested != 20_000 || b.Contested != 23_000 {
+		t.Fatalf("expired: a %+v, b %+v", a, b)
+	}
+	w.finish()
+	if a, b = w.a.balanced(), w.b.balanced(); a.Swept+a.Fees != 2_000_000+22_000-21_000 || a.Lost != 21_000 || b.Swept+b.Fees != 2_000_000+21_000-22_000+gift || b.Lost != 22_000 {
+		t.Fatalf("over: a %+v, b %+v", a, b)
+	}
+	w.outcomes()
+}
+
 // TestScenario29Replaced: our commitment is replaced by the counterparty's in a reorganisation, at each depth; claims are rebuilt for the new one.
 func TestScenario29Replaced(t *testing.T) {
 	t.Parallel()
