@@ -20,20 +20,23 @@ import (
 // chainSide is what a world knows about its chain.
 type chainSide struct {
 	startHeight int32
-	held        [2][]*held // commitments that were durable at their owner, by owner, oldest first
+	old         []*wire.MsgTx // that were in the chain then
+	held        [2][]*held    // commitments that were durable at their owner, by owner, oldest first
 	commitments map[chainhash.Hash]*held
 	depth       map[chainhash.Hash]int32 // of a transaction: most confirmations that it had at the end of a step of the world
 	split       bool                     // nobody connects any more
 	delta       uint32                   // of invoices; 0: the default
 	how         string                   // the channel ends
-	funding     wire.OutPoint            // of the prepared channel
-	began       [2]int64                 // msat of each node in it
-	seenBefore  [2]map[string]bool       // events that were handled in the prepared world
+	oldest      uint64                   // of bob's commitments that is not revoked
+	thief       *thief
+	funding     wire.OutPoint      // of the prepared channel
+	began       [2]int64           // msat of each node in it
+	seenBefore  [2]map[string]bool // events that were handled in the prepared world
 }
 
 func newChainSide(c *regtest.Chain, from *prepared) chainSide {
 	s := chainSide{
-		startHeight: c.Height(), held: [2][]*held{append([]*held(nil), from.held[0]...), append([]*held(nil), from.held[1]...)},
+		startHeight: c.Height(), old: from.txs, held: [2][]*held{append([]*held(nil), from.held[0]...), append([]*held(nil), from.held[1]...)},
 		commitments: map[chainhash.Hash]*held{}, depth: map[chainhash.Hash]int32{},
 	}
 	for _, list := range s.held {

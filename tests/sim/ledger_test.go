@@ -35,30 +35,36 @@ type ledger struct {
 	taken      [2]int64 // out of the channel
 	count      [2]int   // of their transactions
 
+	others   int64 // taken out of the channel by others
 	capacity int64
 	closeFee int64 // of the transaction that closed the channel
 	left     map[wire.OutPoint]int64
 }
 
-// ledger reads the chain. The coins that were there before are found in the blocks below.
+// ledger reads the chain.
 func (w *world) ledger(funding wire.OutPoint) *ledger {
 	l := &ledger{left: map[wire.OutPoint]int64{}}
 	coins := map[wire.OutPoint]coin{}
+	for _, tx := range w.old {
+		w.enter(l, coins, tx, funding, false)
+	}
+	l.start = w.walletsOf(coins)
+	old := map[chainhash.Hash]bool{}
+	for _, tx := range w.old {
+		old[tx.TxHash()] = true
+	}
+	// From below the start on: a reorganisation may reach there.
 	for h := int32(regtest.PreparedHeight + 1); h <= w.chain.Height(); h++ {
 		block, err := w.chain.Block(h)
 		if err != nil {
 			w.wrong("block %d: %v", h, err)
 			return l
 		}
-		if h == w.startHeight+1 {
-			l.start = w.walletsOf(coins)
-		}
 		for _, tx := range block.Transactions[1:] {
-			w.enter(l, coins, tx, funding, h > w.startHeight)
+			if !old[tx.TxHash()] {
+				w.enter(l, coins, tx, funding, true)
+			}
 		}
-	}
-	if w.chain.Height() == w.startHeight {
-		l.start = w.walletsOf(coins)
 	}
 	l.end = w.walletsOf(coins)
 	for op, c := range coins {
@@ -129,6 +135,8 @@ func (w *world) enter(l *ledger, coins map[wire.OutPoint]coin, tx *wire.MsgTx, f
 		w.spent(l, 0, in-out, fromChannel-toChannel)
 	case who[1]:
 		w.spent(l, 1, in-out, fromChannel-toChannel)
+	case stage:
+		l.others += fromChannel - toChannel
 	}
 }
 
@@ -150,7 +158,7 @@ func (w *world) ownerOf(script []byte) owner {
 // deepen notes how many confirmations each transaction of the newest blocks has had at most.
 func (w *world) deepen() {
 	tip := w.chain.Height()
-	for h := max(tip-6, w.startHeight+1); h <= tip; h++ {
+	for h := max(tip-11, regtest.PreparedHeight+1); h <= tip; h++ {
 		block, err := w.chain.Block(h)
 		if err != nil {
 			w.wrong("block %d: %v", h, err)

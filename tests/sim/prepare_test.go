@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/btcsuite/btcd/wire"
+
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/persister/memstore"
 	"github.com/lnactor/lnactor/internal/ln"
@@ -20,8 +22,9 @@ type prepared struct {
 	stores  [2]*memstore.Store
 	indexes [2]wallet.Indexes
 	seen    [2]map[string]messages.UserEvent
-	channel ln.ChannelID // zero if there is none
-	held    [2][]*held   // commitments that there were
+	channel ln.ChannelID  // zero if there is none
+	held    [2][]*held    // commitments that there were
+	txs     []*wire.MsgTx // of its blocks
 }
 
 const (
@@ -93,6 +96,13 @@ func (w *world) freeze(id ln.ChannelID) *prepared {
 		panic(err)
 	}
 	p := &prepared{chain: snap, channel: id, held: w.held}
+	for h := int32(regtest.PreparedHeight + 1); h <= w.chain.Height(); h++ {
+		block, err := w.chain.Block(h)
+		if err != nil {
+			panic(err)
+		}
+		p.txs = append(p.txs, block.Transactions[1:]...)
+	}
 	for i, n := range w.nodes {
 		p.stores[i], p.indexes[i], p.seen[i] = n.store.Crash(rand.New(rand.NewPCG(1, 1))), n.indexes, maps.Clone(n.user.seen)
 	}
