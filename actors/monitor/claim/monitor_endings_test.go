@@ -36,6 +36,7 @@ type monitor struct {
 	handed    map[wire.OutPoint]int   // how often
 	made      map[chainhash.Hash]bool // transactions of this side
 	bumps     int
+	raced     bool // a transaction of the peer kept one of ours out of the mempool at this block
 	height    uint32
 	totals    map[phase]uint64
 }
@@ -213,7 +214,7 @@ func (s *side) disconnect(height uint32, hash chainhash.Hash) {
 // act does at the tip what there is to do: commitment, claims, sweeps.
 func (s *side) act() {
 	s.w.Helper()
-	if s.down {
+	if s.raced = false; s.down {
 		return
 	}
 	if s.f.Spent == nil && s.f.ForceClose != nil && !s.f.ProvenBehind {
@@ -225,6 +226,45 @@ func (s *side) act() {
 		}
 	}
 	s.sweep()
+	if s.dirty && !s.raced && !s.w.deep && !s.behind {
+		s.prompt()
+	}
+}
+
+// prompt checks that what can be claimed in the next block is about to be: L4, and no cheater gets time.
+func (s *side) prompt() {
+	s.w.Helper()
+	txid, ok := s.w.chain.Spender(s.w.funding)
+	c := s.w.find(txid)
+	if !ok || c == nil {
+		return
+	}
+	pending := map[wire.OutPoint]bool{}
+	for _, tx := range s.w.chain.Mempool() {
+		for _, in := range tx.TxIn {
+			pending[in.PreviousOutPoint] = true
+		}
+	}
+	revoked := c.owner != s.name && c.tx.Number < s.f.CounterpartyNumber
+	want := func(what string, index int, due bool) {
+		op := wire.OutPoint{Hash: txid, Index: uint32(index)}
+		if out, err := s.w.chain.TxOut(op); err == nil && due && !pending[op] && out.TxOut.Value >= 8_000 {
+			s.w.Fatalf("%s: at height %d nothing claims %s of %d sat: %+v", s.name, s.w.height(), what, out.TxOut.Value, s.res().Plan())
+		}
+	}
+	for i := range c.tx.HTLCs {
+		h := &c.tx.HTLCs[i]
+		due := revoked
+		if outbound := h.Offered == (c.owner == s.name); outbound {
+			due = due || h.CLTVExpiry <= s.w.height()
+		} else if in := s.f.Inbound[h.ID]; in != nil {
+			due = due || in.Preimage != nil
+		}
+		want("the htlc", int(h.OutputIndex), due)
+	}
+	if revoked && c.tx.ToOwnerIndex >= 0 {
+		want("to_local", c.tx.ToOwnerIndex, true)
+	}
 }
 
 // plan carries out one plan and tells whether it asked for a claim that it got.
@@ -280,10 +320,8 @@ func (s *side) offer(tx *wire.MsgTx, fresh bool) {
 	}
 	var be *chain.BroadcastError
 	if errors.As(err, &be) {
-		if be.Spender != (chainhash.Hash{}) && !s.made[be.Spender] {
-			return
-		}
-		if s.lostRace(tx) {
+		if be.Spender != (chainhash.Hash{}) && !s.made[be.Spender] || s.lostRace(tx) {
+			s.raced = true
 			return
 		}
 		if be.Code == chain.BroadcastMissingInputs && s.f.Spent == nil && !s.w.chain.InMempool(s.current().tx.Txid) {
