@@ -178,6 +178,18 @@ func TestDisconnected(t *testing.T) {
 	}
 }
 
+// TestSecondStageIndex: a second stage has its output at the index of its input, wherever that is in the transaction around it.
+func TestSecondStageIndex(t *testing.T) {
+	n := withHTLCs()
+	closings["revoked"](n)
+	tx := txSpending(stageOf(preimageOf(1)), wire.OutPoint{Index: 50}, wire.OutPoint{Index: 51}, n.htlcOutput(t, true, 0).op)
+	n.apply(n.resolve(t).Match(tx, tx.TxHash(), testHeight+1)...)
+	n.at(testHeight + 1)
+	if o := n.htlcOutput(t, true, 0).stage; o == nil || o.op != (wire.OutPoint{Hash: tx.TxHash(), Index: 2}) || o.value != 50_000 {
+		t.Fatalf("second stage %+v", o)
+	}
+}
+
 // TestEqualHTLCs: outputs that can't be told apart are mapped one to one, by id where nothing else orders them, on a commitment that is built and on a
 // revoked one that is searched. Two of one hash and amount whose expiries differ have one script where we offered them on ours: there the order of
 // BOLT 3 tells them apart.
