@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"report": report,
+			"course": course,
 			"await":  await,
 			"damage": damage,
 		},
@@ -81,18 +82,23 @@ func hold() {
 	}
 }
 
+// read decodes a report strictly.
+func read(ts *testscript.TestScript, file string) (r demo.Report) {
+	decoder := json.NewDecoder(strings.NewReader(ts.ReadFile(file)))
+	decoder.DisallowUnknownFields()
+	ts.Check(decoder.Decode(&r))
+	if _, err := decoder.Token(); err != io.EOF {
+		ts.Fatalf("more than one JSON value: %v", err)
+	}
+	return r
+}
+
 // report FILE PAYMENTS CRASHES decodes a report strictly and checks what must hold of every good one.
 func report(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: report FILE PAYMENTS CRASHES")
 	}
-	decoder := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
-	decoder.DisallowUnknownFields()
-	var r demo.Report
-	ts.Check(decoder.Decode(&r))
-	if _, err := decoder.Token(); err != io.EOF {
-		ts.Fatalf("more than one JSON value: %v", err)
-	}
+	r := read(ts, args[0])
 	payments, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	crashes, err := strconv.Atoi(args[2])
@@ -124,6 +130,7 @@ func report(ts *testscript.TestScript, neg bool, args []string) {
 		"crashes made":                c.Planned == crashes && c.Made == crashes && sum == crashes,
 		"kinds of crashes":            slices.Equal(kinds, want),
 		"both balances":               len(r.Balances) == 2,
+		"nothing on chain":            r.OnChain == nil,
 		"money on both sides":         r.Balances["alice"].Before.ChannelMsat > 0 && r.Balances["bob"].Before.ChannelMsat > 0,
 		"no satoshi made or vanished": satBefore == satAfter && msatBefore == msatAfter && msatBefore == 10_000_000_000,
 	} {

@@ -40,7 +40,7 @@ const demoExample = `  lnactor demo                                   the defaul
   lnactor demo --dir /tmp/lnactor                keep the data; run it again to go on with it`
 
 // pace is how long a block of the close stays on a terminal before the next is mined.
-const pace = 400 * time.Millisecond
+const pace = 300 * time.Millisecond
 
 type demoFlags struct {
 	demo.Options

@@ -68,6 +68,12 @@ func (s *screen) show(n demo.News) {
 	case demo.Progress:
 		s.last = n
 		s.progress()
+	case demo.Closing:
+		s.closing(n)
+	case demo.Did:
+		s.did(n)
+	case demo.BlockMined:
+		s.block(n)
 	case demo.Settling:
 		s.note = "waiting for " + n.What
 		s.redraw()

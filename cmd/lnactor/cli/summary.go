@@ -42,16 +42,24 @@ func (s *screen) summary(r *demo.Report) {
 		crashes += ": " + strings.Join(by, ", ")
 	}
 	row("crashes", crashes)
-	for _, name := range []string{"alice", "bob"} {
-		b := r.Balances[name]
-		row(name, fmt.Sprintf("%s sat in the channel, %s before", sats(b.After.ChannelMsat), sats(b.Before.ChannelMsat)))
+	if r.OnChain != nil {
+		s.onChain(r.OnChain)
+	} else {
+		for _, name := range []string{"alice", "bob"} {
+			b := r.Balances[name]
+			row(name, fmt.Sprintf("%s sat in the channel, %s before", sats(b.After.ChannelMsat), sats(b.Before.ChannelMsat)))
+		}
 	}
 	row("time", fmt.Sprintf("%.1f s, seed %d", r.Seconds, r.Seed))
 	if r.Dir != "" {
 		row("data", r.Dir)
 	}
 	s.line("")
-	if r.OK {
+	switch {
+	case r.OK && r.OnChain != nil:
+		s.line("  %s", s.st.good.Render("✓ Nothing lost or doubled; to the satoshi, what went in is in the wallets, was paid as fees or is listed above."))
+		return
+	case r.OK:
 		s.line("  %s", s.st.good.Render("✓ Nothing lost, doubled or left over; every millisatoshi is in its place."))
 		return
 	}

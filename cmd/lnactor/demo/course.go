@@ -149,13 +149,13 @@ func (c *course) archived() bool {
 
 // step mines a block, gives the nodes time for it and looks at what it did.
 func (c *course) step(ctx context.Context) error {
-	c.crew.arm(ctx, c.book.Blocks, c.live, len(c.chain.Mempool()) > 0)
+	c.crew.arm(ctx, c.book.Blocks, c.live, len(c.chain.Mempool()) > 0, func(node string) bool { return c.stood[node].Archived })
 	mined, err := c.chain.Mine(1)
 	if err != nil {
 		return err
 	}
 	c.book.Blocks++
-	stands, err := c.follow(ctx)
+	stands, err := c.follow(ctx, c.mine.closes(mined[0]))
 	if err != nil {
 		return err
 	}
@@ -224,9 +224,8 @@ func (c *course) judge(now Stand, block BlockMined) {
 	if now.Node != c.alice().name {
 		most += anchorSat // alice, the funder, paid for his
 	}
-	if c.opts.Close == CloseRevoked && now.Node == c.alice().name { // the old commitment may have had more of hers or less
-		floor, most = 0, capacitySat
-		if seen && c.book.ClosingHeight != 0 && c.book.ClosingHeight < block.Height {
+	if c.opts.Close == CloseRevoked { // what was hers until she knows what can be punished, and then all of that
+		if floor, most = c.least[now.Node], capacitySat; seen && was.Balance.Total > c.least[now.Node] {
 			floor, most = was.Balance.Total, was.Balance.Total
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -46,8 +48,9 @@ func (w *world) look(ctx context.Context, s *side) (found lnactor.Channel, archi
 	return found, archived, err
 }
 
-// follow waits until the nodes have taken in the newest block and are silent, and tells where they stand.
-func (c *course) follow(ctx context.Context) ([]Stand, error) {
+// follow waits until the nodes have taken in the newest block and are silent, and tells where they stand. spender is what spends the funding output
+// in that block, nil for nothing.
+func (c *course) follow(ctx context.Context, spender *chainhash.Hash) ([]Stand, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
 	defer cancel()
 	var stands []Stand
@@ -62,7 +65,7 @@ func (c *course) follow(ctx context.Context) ([]Stand, error) {
 		}
 		stands = stands[:0]
 		for _, s := range c.live {
-			stand, ok, err := c.stand(ctx, s)
+			stand, ok, err := c.stand(ctx, s, spender)
 			if err != nil || !ok {
 				return false, err
 			}
@@ -73,8 +76,8 @@ func (c *course) follow(ctx context.Context) ([]Stand, error) {
 	return stands, err
 }
 
-// stand is where a side stands, and whether it has the newest block.
-func (c *course) stand(ctx context.Context, s *side) (Stand, bool, error) {
+// stand is where a side stands, and whether it has the newest block, and what closed the channel.
+func (c *course) stand(ctx context.Context, s *side, spender *chainhash.Hash) (Stand, bool, error) {
 	found, archived, err := c.look(ctx, s)
 	if errors.Is(err, errReloading) {
 		return Stand{}, false, nil
@@ -94,7 +97,8 @@ func (c *course) stand(ctx context.Context, s *side) (Stand, bool, error) {
 		now.WalletSat = b.ConfirmedSat + b.UnconfirmedSat + b.ReservedSat
 		return err
 	})
-	return now, int64(s.fuse.height()) >= int64(c.chain.Height()), err
+	knows := spender == nil || archived != nil || found.Spent != nil && found.Spent.Txid == *spender
+	return now, knows && int64(s.fuse.height()) >= int64(c.chain.Height()), err
 }
 
 // question tells whether a message is one of follow's own, which are no sign of life.

@@ -88,7 +88,7 @@ func (c *course) claim(ctx context.Context, list ...*held) error {
 	defer cancel()
 	for _, h := range list {
 		h.claimed = true
-		c.tell(Did{Node: h.payee.name, What: fmt.Sprintf("claims a payment of %d sat", h.msat/1000)})
+		c.tell(Did{Node: h.payee.name, What: "claims a payment", Sat: h.msat / 1000})
 		if err := c.decide(ctx, h, func(ctx context.Context, n *lnactor.Node) error { return n.ClaimPayment(ctx, h.hash) }, func() bool {
 			yes, _ := c.ledger.claimed(h.hash)
 			return yes

@@ -2,9 +2,9 @@ package demo
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/txscript"
 	"github.com/btcsuite/btcd/wire"
 )
@@ -213,6 +213,19 @@ func (x *explorer) label(tx *wire.MsgTx, height int32, closer func() (by string,
 	return t
 }
 
+// closes is the transaction of a block that spends the funding output, nil if there is none.
+func (x *explorer) closes(block *wire.MsgBlock) *chainhash.Hash {
+	for _, tx := range block.Transactions {
+		for _, in := range tx.TxIn {
+			if in.PreviousOutPoint == x.funding {
+				txid := tx.TxHash()
+				return &txid
+			}
+		}
+	}
+	return nil
+}
+
 // opened takes in the outputs of the transaction that closed the channel. Those of a cooperative close are in the wallets.
 func (x *explorer) opened(tx *wire.MsgTx, by string) {
 	if by == "" {
@@ -264,6 +277,3 @@ func (x *explorer) left() (sat uint64, outputs int) {
 	}
 	return sat, len(x.open)
 }
-
-// knownKind tells whether a kind is one of this package.
-func knownKind(k TxKind) bool { return slices.Contains(txKinds, k) }

@@ -79,7 +79,7 @@ func (l *ledger) durable(id lnactor.PaymentID) {
 func (l *ledger) record(node string, ev lnactor.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	said := fmt.Sprintf("%T%+v", ev.Kind, ev.Kind)
+	said := saying(ev.Kind)
 	if l.events[node] == nil {
 		l.events[node] = map[string]string{}
 	}
@@ -119,6 +119,16 @@ func (l *ledger) record(node string, ev lnactor.Event) {
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})
+}
+
+// saying is an event in words, without addresses of memory.
+func saying(kind any) string {
+	if k, ok := kind.(lnactor.ChannelClosed); ok && k.Force != nil {
+		force := *k.Force
+		k.Force = nil
+		return fmt.Sprintf("%T%+v%+v", k, k, force)
+	}
+	return fmt.Sprintf("%T%+v", kind, kind)
 }
 
 func (l *ledger) end(node string, id lnactor.PaymentID, as outcome, reason string) {

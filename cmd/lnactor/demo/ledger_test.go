@@ -38,6 +38,8 @@ func TestLedgerFinds(t *testing.T) {
 		{"an id that says something else", []told{{"alice", paid}, {"bob", got}, {"alice", ev("s", got.Kind)}}, 0, 0, "says"},
 		{"an outcome of nothing", []told{{"alice", paid}, {"bob", got}, {"bob", ev("x", lnactor.PaymentSent{PaymentID: id})}}, 0, 0, "never made"},
 		{"another amount", []told{{"alice", paid}, {"bob", ev("c", lnactor.PaymentClaimed{Hash: hash, AmountMsat: 4})}}, 0, 0, "4 were claimed"},
+		{"a payment that was lost", []told{{"alice", paid}, {"bob", got}, {"alice", ev("l", lnactor.PaymentLost{PaymentID: id})}}, 0, 0, "PaymentLost"},
+		{"a claim that was lost", []told{{"alice", paid}, {"bob", got}, {"bob", ev("l", lnactor.ClaimLost{Hash: hash})}}, 0, 0, "ClaimLost"},
 		{"a closed channel", []told{{"alice", paid}, {"bob", got}, {"bob", ev("d", lnactor.ChannelClosed{})}}, 0, 0, "was closed"},
 	} {
 		l := newLedger()

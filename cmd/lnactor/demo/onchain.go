@@ -70,6 +70,7 @@ type (
 	Did struct {
 		Node string
 		What string // such as "force-closes the channel"
+		Sat  uint64 // for how much, 0 if that has no meaning
 	}
 	// BlockMined says what a block did to the channel.
 	BlockMined struct {

@@ -55,6 +55,9 @@ func (c *course) force(ctx context.Context) error {
 	return c.until(ctx, "force-close", c.archived)
 }
 
+// spent is what bob pays in satoshi before he cheats: what he would like to have back.
+const spent = 1_000_000
+
 // revoked: bob keeps a copy of his data from when he was richer and four payments were in flight, and closes with it later.
 func (c *course) revoked(ctx context.Context) error {
 	if err := c.holdable(ctx); err != nil {
@@ -84,8 +87,8 @@ func (c *course) revoked(ctx context.Context) error {
 	if err := c.refuse(ctx, list[2], list[3]); err != nil {
 		return err
 	}
-	c.tell(Did{Node: bob.name, What: "pays alice 1000000 sat for something good"})
-	paid, err := c.holdOne(ctx, purchase{number: c.opts.Payments + len(c.held) + 1, payer: bob, payee: c.alice(), msat: 1_000_000_000})
+	c.tell(Did{Node: bob.name, What: "pays alice for something good", Sat: spent})
+	paid, err := c.holdOne(ctx, purchase{number: c.opts.Payments + len(c.held) + 1, payer: bob, payee: c.alice(), msat: spent * 1000})
 	if err != nil {
 		return err
 	}
@@ -198,7 +201,7 @@ func (c *course) settleBooks(ctx context.Context) error {
 		side := c.book.Sides[s.name]
 		side.WalletAfterSat, side.TxFeesSat = side.WalletBeforeSat, txFees[s.name]
 		if c.runs(s) {
-			now, ok, err := c.stand(ctx, s)
+			now, ok, err := c.stand(ctx, s, nil)
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,9 @@ func planClosing(rng *rand.Rand, crashes, first, nodes int) []*bomb {
 			busy := []string{"persister", "manager", "monitor", "chainwatch", "funds"}
 			b.trigger = busy[rng.IntN(len(busy))]
 		}
-		b.skip.Store(rng.Int64N(3))
+		if skip := rng.Int64N(3); b.trigger != "monitor" { // which is told of few blocks
+			b.skip.Store(skip)
+		}
 		bombs[i] = b
 	}
 	return bombs
@@ -79,7 +81,7 @@ func newWreckers(r *run, bombs []*bomb) *wreckers {
 }
 
 // arm sets the next bomb if it is due in this block.
-func (w *wreckers) arm(ctx context.Context, block int, live []*side, busy bool) {
+func (w *wreckers) arm(ctx context.Context, block int, live []*side, busy bool, archived func(node string) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.set == len(w.bombs) {
@@ -95,9 +97,12 @@ func (w *wreckers) arm(ctx context.Context, block int, live []*side, busy bool) 
 		w.armed[b.node].skip.Store(0)
 		return
 	}
+	side := live[b.node]
+	if b.trigger == "monitor" && archived(side.name) {
+		b.kind, b.trigger = "manager", "manager" // there is none any more
+	}
 	w.set++
 	w.armed[b.node] = b
-	side := live[b.node]
 	side.fuse.bomb.Store(b)
 	w.crews.Go(func() { w.attend(ctx, side, b) })
 }
