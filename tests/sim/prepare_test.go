@@ -25,6 +25,8 @@ type prepared struct {
 	channel ln.ChannelID  // zero if there is none
 	held    [2][]*held    // commitments that there were
 	txs     []*wire.MsgTx // of its blocks
+
+	payments []payment // under way
 }
 
 const (

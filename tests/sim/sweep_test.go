@@ -133,21 +133,25 @@ func (s script) crashAtMessage(k uint64, kind sim.FaultKind, after bool) (hit bo
 	return hit, problem
 }
 
+// commitFault is what happens to a commit, and what is on disk after it.
+type commitFault struct {
+	name  string
+	state func(n int) int
+	fault memstore.Fault
+}
+
+var commitFaults = []commitFault{
+	{"lost", func(int) int { return 0 }, memstore.None},
+	{"kept", func(n int) int { return n - 1 }, memstore.None},
+	{"fails, lost", func(int) int { return 0 }, memstore.FailEither},
+	{"fails, kept", func(n int) int { return n - 1 }, memstore.FailEither},
+	{"panics", func(n int) int { return n - 1 }, memstore.PanicEither},
+}
+
 // TestSweepAppends crashes a node at each of its commits: the batch is lost, or it is on disk, or the commit fails and nobody knows.
 func TestSweepAppends(t *testing.T) {
-	faults := []struct {
-		name  string
-		state func(n int) int
-		fault memstore.Fault
-	}{
-		{"lost", func(int) int { return 0 }, memstore.None},
-		{"kept", func(n int) int { return n - 1 }, memstore.None},
-		{"fails, lost", func(int) int { return 0 }, memstore.FailEither},
-		{"fails, kept", func(n int) int { return n - 1 }, memstore.FailEither},
-		{"panics", func(n int) int { return n - 1 }, memstore.PanicEither},
-	}
 	for _, s := range scripts {
-		for _, f := range faults {
+		for _, f := range commitFaults {
 			for node := range identities {
 				t.Run(fmt.Sprintf("%s/%s/%s", s.name, identities[node].name, f.name), func(t *testing.T) {
 					sweep(t, 1, func(k int) (bool, string) { return s.crashAtCommit(k, node, f.state, f.fault) })
