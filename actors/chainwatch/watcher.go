@@ -55,16 +55,21 @@ type watcher struct {
 
 // register starts or replaces a registration. One of an older incarnation is dropped.
 func (c *core) register(r messages.ChainRegister) effects {
+	told := blockID{height: r.Height, hash: r.Hash}
 	if old, ok := c.watchers[r.Channel]; ok {
 		if r.Incarnation < old.incarnation {
 			return c.done()
+		}
+		if r.Incarnation == old.incarnation && old.state != unverified && old.toldID.height > told.height {
+			// Blocks that it was told since it wrote this are in its mailbox. It will rest on them, so their end is told like that of its cursor.
+			told = old.toldID
 		}
 		c.drop(old)
 	}
 	w := &watcher{
 		channel: r.Channel, incarnation: r.Incarnation, to: r.To,
 		outpoints: make(map[wire.OutPoint]*item, len(r.Outpoints)),
-		toldID:    blockID{height: r.Height, hash: r.Hash},
+		toldID:    told,
 		seen:      r.Height,
 		greet:     true,
 	}

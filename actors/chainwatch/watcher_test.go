@@ -184,3 +184,24 @@ func TestLaterWishReplacesEarlier(t *testing.T) {
 	h.sync()
 	h.want("w1: block 204")
 }
+
+// A watcher registers, is told of blocks that it has not read yet, and registers again with its older cursor, because it hears ChainStarted late.
+// It will read what it was told, so a reorganisation before it has caught up must be told as well.
+func TestRegisterTwiceThenReorg(t *testing.T) {
+	h := newHarness(t, 200)
+	h.register(1, h.f.tip())
+	cursor := h.f.tip()
+	h.f.mine(spend(1, out(1)))
+	h.f.mine()
+	h.sync()
+	h.want("w1: block 200", "w1: block 201 tx1@201")
+
+	h.hold = true
+	h.register(1, cursor)
+	h.f.cut(2)
+	h.f.mineEmpty(3)
+	h.sync()
+	h.hold = false
+	h.release()
+	h.want("w1: fork 200", "w1: block 203")
+}
