@@ -225,6 +225,12 @@ func TestThreeBlockRule(t *testing.T) {
 	if due := n.due(t); len(due) != 0 {
 		t.Fatalf("the channel is open: %+v", due)
 	}
+	behind := &node{keys: n.keys, f: n.f.Clone()}
+	behind.at(1140)
+	behind.apply(facts.ProvenBehind{}) // nothing else is planned that would wake it
+	if at := behind.resolve(t).WakeAt(); at != 1147 {
+		t.Fatalf("wakes at %d", at)
+	}
 	n.at(1146)
 	n.apply(facts.ForceClosed{Reason: facts.CloseByUser})
 	if due := n.due(t); len(due) != 0 {
@@ -293,6 +299,9 @@ func TestSpendable(t *testing.T) {
 	n.at(testHeight + 4)
 	if due := n.due(t); len(due) != 0 {
 		t.Fatalf("due: %+v", due)
+	}
+	if at := n.resolve(t).WakeAt(); at != testHeight+5 {
+		t.Fatalf("wakes at %d", at)
 	}
 	n.at(testHeight + 5)
 	due := n.due(t)
