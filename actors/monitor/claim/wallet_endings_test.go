@@ -135,7 +135,8 @@ func (v *wallet) build(q *messages.BuildClaim, id uint64) messages.ClaimBuilt {
 	change := &wire.TxOut{PkScript: v.script}
 	all := append(slices.Clone(outs), change)
 	rate := max(v.rates(q.Target), uint64(q.MinFeePerKw), 253)
-	picked, fee := []wire.OutPoint(nil), uint64(0)
+	var picked []wire.OutPoint
+	var fee uint64
 	usable := v.usable(id)
 	for {
 		size := weight(q.Inputs, len(picked), all)
