@@ -70,7 +70,7 @@ func course(ts *testscript.TestScript, neg bool, args []string) {
 		ok = first.Kind == demo.TxCommitment && first.By == "alice" && o.Held == demo.Held{Claimed: 4, Returned: 2} &&
 			has(demo.TxHTLCSuccess, demo.TxHTLCTimeout, demo.TxHTLCClaim, demo.TxHTLCRefund, demo.TxSweep)
 	case demo.CloseRevoked:
-		ok = first.Kind == demo.TxRevoked && first.By == "bob" && has(demo.TxJustice) && bob.SweptSat == 0 && bob.LostSat == bob.ChannelSat &&
+		ok = first.Kind == demo.TxRevoked && first.By == "bob" && has(demo.TxJustice, demo.TxHTLCSuccess, demo.TxSweep) && o.Held == demo.Held{Claimed: 3, Returned: 2} && bob.SweptSat == 0 && bob.LostSat == bob.ChannelSat &&
 			alice.SweptSat+alice.CommitFeesSat == 10_000_000
 	}
 	if !ok {

@@ -102,8 +102,13 @@ func balanceParts(b lnactor.ChannelBalance) (parts []string) {
 		sat  uint64
 		what string
 	}{
-		{b.Available, "to sweep"}, {b.InHTLCs, "in payments"}, {b.Awaiting, waits}, {b.Contested, "contested"},
-		{b.Swept, "in the wallet"}, {b.Fees, "fees"}, {b.Lost, "paid or lost"},
+		{b.Available, "to sweep"},
+		{b.InHTLCs, "in payments"},
+		{b.Awaiting, waits},
+		{b.Contested, "contested"},
+		{b.Swept, "in the wallet"},
+		{b.Fees, "fees"},
+		{b.Lost, "paid or lost"},
 	} {
 		if p.sat > 0 {
 			parts = append(parts, group(p.sat)+" "+p.what)

@@ -26,6 +26,13 @@ At the end the books must balance: every payment has exactly one outcome, every
 event was acknowledged, and every satoshi is where it should be. If so, the exit
 code is 0; if anything is lost, doubled or left over, it is 1, with the reason.
 
+With --close the channel ends at last, and the demo mines block by block until all
+of its money is in the wallets and both nodes have archived it, with crashes on:
+cooperative, by a transaction of both; force, by alice alone with payments in
+flight both ways, some claimed on chain and some timed out; revoked, by bob with
+an old state, for which alice takes everything. At every block each side's money
+must add up, and at the end what went in must be in the wallets or paid as fees.
+
 A payment may fail when the peer is down. That is a proper outcome: the payer keeps
 the money, and the demo pays the invoice again under a new payment id.`
 

@@ -32,6 +32,7 @@ type course struct {
 	least  map[string]uint64 // what a side's total may not fall below
 	mine   *explorer
 	crew   *wreckers
+	friend *wire.MsgTx // to be in the next block, alone
 	quiet  int
 	book   OnChain
 }
@@ -96,6 +97,7 @@ func (c *course) checkpoint(ctx context.Context) error {
 		c.least[s.name] = (ch.HolderMsat + ch.OutboundMsat) / 1000
 		c.book.Sides[s.name] = Closed{WalletBeforeSat: before[s.name].OnChainSat, ChannelSat: c.least[s.name]}
 	}
+	c.gossip()
 	c.tell(Closing{Kind: c.opts.Close, Held: len(c.held)})
 	return nil
 }
@@ -150,21 +152,18 @@ func (c *course) archived() bool {
 // step mines a block, gives the nodes time for it and looks at what it did.
 func (c *course) step(ctx context.Context) error {
 	c.crew.arm(ctx, c.book.Blocks, c.live, len(c.chain.Mempool()) > 0, func(node string) bool { return c.stood[node].Archived })
-	mined, err := c.chain.Mine(1)
+	mined, err := c.mineNext()
 	if err != nil {
 		return err
 	}
 	c.book.Blocks++
-	stands, err := c.follow(ctx, c.mine.closes(mined[0]))
+	stands, err := c.follow(ctx, c.mine.closes(mined))
 	if err != nil {
 		return err
 	}
-	c.shop.tellRetried()
-	for _, s := range c.sides {
-		s.tally.news()
-	}
+	c.gossip()
 	block := BlockMined{Height: c.chain.Height(), Quiet: c.quiet}
-	for _, tx := range mined[0].Transactions[1:] {
+	for _, tx := range mined.Transactions[1:] {
 		t := c.mine.label(tx, block.Height, func() (string, TxKind) { return c.closer(ctx) })
 		if t.Kind == TxOther && t.TakesSat == 0 {
 			continue
@@ -191,6 +190,27 @@ func (c *course) step(ctx context.Context) error {
 	return c.rest(ctx)
 }
 
+// gossip tells what came again and was acknowledged, and which payments were made again.
+func (c *course) gossip() {
+	c.shop.tellRetried()
+	for _, s := range c.sides {
+		s.tally.news()
+	}
+}
+
+// mineNext mines what the mempool has, or what its miner was asked for.
+func (c *course) mineNext() (*wire.MsgBlock, error) {
+	if tx := c.friend; tx != nil {
+		c.friend = nil
+		return c.chain.MineTxs(tx)
+	}
+	blocks, err := c.chain.Mine(1)
+	if err != nil {
+		return nil, err
+	}
+	return blocks[0], nil
+}
+
 // rest lets a reader follow.
 func (c *course) rest(ctx context.Context) error {
 	if c.opts.Pace <= 0 {
@@ -206,7 +226,7 @@ func (c *course) rest(ctx context.Context) error {
 
 func changed(a, b Stand) bool {
 	a.Balance.SpendableAt, b.Balance.SpendableAt = 0, 0
-	return a != b
+	return a.Balance != b.Balance || a.Archived != b.Archived
 }
 
 // judge holds a side's balance against what it was: the parts add up, and the total stays but for payments that the side learned the preimage of.

@@ -14,6 +14,7 @@ type ledger struct {
 	attempts   map[lnactor.PaymentID]*attempt
 	sent       map[lnactor.Hash]int // payments of an invoice that reached the payee
 	claims     map[lnactor.Hash]claim
+	proofs     map[lnactor.PaymentID]lnactor.Preimage
 	held       map[lnactor.Hash]bool                 // the payee was asked about it
 	closing    bool                                  // the channel is to be closed
 	ended      map[string]map[lnactor.ChannelID]bool // node -> channels that are resolved
@@ -53,7 +54,7 @@ type claim struct {
 func newLedger() *ledger {
 	return &ledger{
 		attempts: map[lnactor.PaymentID]*attempt{}, sent: map[lnactor.Hash]int{}, claims: map[lnactor.Hash]claim{},
-		held: map[lnactor.Hash]bool{}, ended: map[string]map[lnactor.ChannelID]bool{}, events: map[string]map[string]string{}, changed: make(chan struct{}),
+		proofs: map[lnactor.PaymentID]lnactor.Preimage{}, held: map[lnactor.Hash]bool{}, ended: map[string]map[lnactor.ChannelID]bool{}, events: map[string]map[string]string{}, changed: make(chan struct{}),
 	}
 }
 
@@ -94,6 +95,7 @@ func (l *ledger) record(node string, ev lnactor.Event) {
 	switch k := ev.Kind.(type) {
 	case lnactor.PaymentSent:
 		l.end(node, k.PaymentID, sent, "")
+		l.proofs[k.PaymentID] = k.Preimage
 	case lnactor.PaymentFailed:
 		l.end(node, k.PaymentID, failed, k.Reason)
 	case lnactor.PaymentClaimed:
@@ -239,6 +241,13 @@ func (l *ledger) expectClose() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closing = true
+}
+
+// proof is the preimage of a payment that was sent.
+func (l *ledger) proof(id lnactor.PaymentID) lnactor.Preimage {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.proofs[id]
 }
 
 // holds tells whether the payee was asked about the payment of an invoice.

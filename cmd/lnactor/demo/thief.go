@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -11,11 +12,12 @@ import (
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/keychain"
 
-	"github.com/lnactor/lnactor/actors/monitor"
+	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/monitor/record"
 	"github.com/lnactor/lnactor/actors/persister"
 	"github.com/lnactor/lnactor/actors/persister/bboltstore"
 	"github.com/lnactor/lnactor/internal/chankeys"
+	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/seed"
@@ -23,7 +25,7 @@ import (
 )
 
 // A node never signs a commitment that it revoked, and nothing of its interface can make it. What the demo's cheater does is what a real one would
-// have to do: he keeps a copy of his data directory from when he was richer, and lets the monitor of that time close the channel.
+// have to do: he keeps a copy of his data directory from when he was richer, and signs with the keys in it what it says.
 
 // stolen are the files of a data directory that a commitment can be signed with.
 var stolen = []string{bboltstore.FileName, "seed"}
@@ -64,8 +66,15 @@ func (h *history) Record(r persister.Record) {
 	}
 }
 
-// oldCommitment is the commitment of a backup, signed.
-func oldCommitment(dir string, channel ln.ChannelID, params *chaincfg.Params) (_ *wire.MsgTx, err error) {
+// loot is what can be made of a copy: the commitment of then, and the second stages of its HTLCs.
+type loot struct {
+	facts  *facts.Channel
+	signer chankeys.Signer
+	tx     *commitment.Tx
+}
+
+// steal reads a copy.
+func steal(dir string, channel ln.ChannelID, params *chaincfg.Params) (_ *loot, err error) {
 	store, err := bboltstore.Open(dir, bboltstore.Options{})
 	if err != nil {
 		return nil, err
@@ -79,43 +88,82 @@ func oldCommitment(dir string, channel ln.ChannelID, params *chaincfg.Params) (_
 	if err != nil {
 		return nil, err
 	}
-	return h.commitment(chankeys.NewLocal(func(f keychain.KeyFamily, i uint32) (*btcec.PrivateKey, error) { return root.Key(f, i) }))
+	l := &loot{signer: chankeys.NewLocal(func(f keychain.KeyFamily, i uint32) (*btcec.PrivateKey, error) { return root.Key(f, i) })}
+	if l.facts, err = h.replay(); err != nil {
+		return nil, err
+	}
+	point, err := l.signer.PerCommitmentPoint(l.facts.KeyIndex, l.facts.HolderNumber)
+	if err != nil {
+		return nil, err
+	}
+	view, err := l.facts.View(facts.Holder, point)
+	if err != nil {
+		return nil, err
+	}
+	l.tx, err = commitment.Build(&l.facts.Tx, view)
+	return l, err
 }
 
-// commitment lets the monitor of that time close the channel.
-func (h *history) commitment(signer chankeys.Signer) (*wire.MsgTx, error) {
-	var snapshot *record.Snapshot
+// replay makes the facts of the log.
+func (h *history) replay() (c *facts.Channel, err error) {
+	through := uint64(0)
 	if h.snapshot != nil {
 		s, err := record.ReadSnapshot(h.snapshot.Data)
 		if err != nil {
 			return nil, err
 		}
-		snapshot = s
+		c, through = s.Channel, h.snapshot.Through
 	}
-	var records []*record.Record
 	for _, r := range h.records {
-		if h.snapshot != nil && r.Seq <= h.snapshot.Through {
+		if r.Seq <= through {
 			continue
 		}
 		rec, err := record.Read(r.Data)
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, rec)
+		for _, u := range rec.Updates {
+			switch opened, first := u.(facts.Opened); {
+			case first:
+				c = facts.New(opened)
+			case c == nil:
+				return nil, errNoChannel
+			default:
+				if _, err := c.Apply(u); err != nil {
+					return nil, err
+				}
+			}
+		}
 	}
-	m, err := monitor.Restore(signer, snapshot, records)
+	if c == nil {
+		return nil, errNoChannel
+	}
+	return c, nil
+}
+
+var errNoChannel = errors.New("the copy does not have the channel")
+
+// commitment signs the commitment of then.
+func (l *loot) commitment() (*wire.MsgTx, error) {
+	sig, err := l.signer.SignHolder(l.facts.KeyIndex, &l.facts.Tx, l.tx)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := m.ForceClose(facts.CloseByUser, ""); err != nil {
-		return nil, err
+	return l.tx.Complete(sig, l.facts.HolderSig)
+}
+
+// success signs the second stage that claims a payment with its preimage. It pays no fee: a miner has to be talked into it.
+func (l *loot) success(preimage lnactor.Preimage) (*wire.MsgTx, error) {
+	hash := sha256.Sum256(preimage[:])
+	for i := range l.tx.HTLCs {
+		if h := &l.tx.HTLCs[i]; h.Offered || h.Hash != hash {
+			continue
+		}
+		sig, err := l.signer.SignHolderHTLC(l.facts.KeyIndex, &l.facts.Tx, l.tx, i, nil)
+		if err != nil {
+			return nil, err
+		}
+		return l.tx.CompleteHTLC(i, nil, sig, l.facts.HolderHTLCSigs[i], (*[32]byte)(&preimage))
 	}
-	wanted, err := m.Broadcasts()
-	if err != nil {
-		return nil, err
-	}
-	if len(wanted) != 1 {
-		return nil, fmt.Errorf("the old monitor would broadcast %d transactions", len(wanted))
-	}
-	return wanted[0].Tx, nil
+	return nil, fmt.Errorf("the commitment has no output for payment %x", hash)
 }

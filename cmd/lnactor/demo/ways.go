@@ -102,18 +102,38 @@ func (c *course) revoked(ctx context.Context) error {
 	if err := c.checkpoint(ctx); err != nil {
 		return err
 	}
+	return c.cheat(ctx, copied, list[0])
+}
+
+// cheat: bob's node stays down, and he publishes what he makes of his copy: the commitment, and a claim of a payment that he had claimed off chain
+// since. The claim has no fee, which no mempool takes, but the miner of the next block is a friend of his.
+func (c *course) cheat(ctx context.Context, copied string, claimed *held) error {
+	bob := c.bob()
 	if err := bob.close(); err != nil {
 		return err
 	}
 	c.live = c.live[:1]
-	tx, err := oldCommitment(copied, c.channel, c.chain.Params())
+	l, err := steal(copied, c.channel, c.chain.Params())
+	if err != nil {
+		return fmt.Errorf("bob's copy: %w", err)
+	}
+	closing, err := l.commitment()
 	if err != nil {
 		return fmt.Errorf("bob's old commitment: %w", err)
 	}
+	again, err := l.success(c.ledger.proof(claimed.id))
+	if err != nil {
+		return fmt.Errorf("bob's claim: %w", err)
+	}
 	c.tell(Did{Node: bob.name, What: "stops his node and broadcasts his commitment of then"})
-	if err := c.chain.Broadcast(tx); err != nil {
+	if err := c.chain.Broadcast(closing); err != nil {
 		return err
 	}
+	if err := c.step(ctx); err != nil {
+		return err
+	}
+	c.tell(Did{Node: bob.name, What: "has a miner include his claim of a payment that he was paid already", Sat: claimed.msat / 1000})
+	c.friend = again
 	return c.until(ctx, "revoked commitment", c.archived)
 }
 

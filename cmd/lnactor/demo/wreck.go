@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -37,13 +38,16 @@ func planClosing(rng *rand.Rand, crashes, first, nodes int) []*bomb {
 			busy := []string{"persister", "manager", "monitor", "chainwatch", "funds"}
 			b.trigger = busy[rng.IntN(len(busy))]
 		}
-		if skip := rng.Int64N(3); b.trigger != "monitor" { // which is told of few blocks
+		if skip := rng.Int64N(3); !b.shy() {
 			b.skip.Store(skip)
 		}
 		bombs[i] = b
 	}
 	return bombs
 }
+
+// shy bombs wait for actors that have nothing to do while nothing happens to the channel.
+func (b *bomb) shy() bool { return b.trigger == "monitor" || b.trigger == "persister" }
 
 // bombs of this close; the cheater's node is down.
 func (c *course) bombs() []*bomb {
@@ -92,7 +96,13 @@ func (w *wreckers) arm(ctx context.Context, block int, live []*side, busy bool, 
 	if block < due && (!busy || w.set > block*len(w.bombs)/span+ahead) {
 		return
 	}
+	if !busy {
+		w.prefer(func(b *bomb) bool { return !b.shy() })
+	}
 	b := w.bombs[w.set]
+	if b.shy() && !busy && block < span {
+		return
+	}
 	if w.armed[b.node] != nil {
 		w.armed[b.node].skip.Store(0)
 		return
@@ -105,6 +115,14 @@ func (w *wreckers) arm(ctx context.Context, block int, live []*side, busy bool, 
 	w.armed[b.node] = b
 	side.fuse.bomb.Store(b)
 	w.crews.Go(func() { w.attend(ctx, side, b) })
+}
+
+// prefer puts the first bomb of a sort next, if there is one.
+func (w *wreckers) prefer(sort func(*bomb) bool) {
+	rest := w.bombs[w.set:]
+	if i := slices.IndexFunc(rest, sort); i > 0 {
+		rest[0], rest[i] = rest[i], rest[0]
+	}
 }
 
 // attend waits for a crash and cleans up after it.
