@@ -14,13 +14,15 @@ import (
 
 // TestSimulationAdversary: bob is honest for a while; then somebody with his keys broadcasts whatever bob ever held, claims, pins and replaces, while
 // alice crashes and the chain is reorganised. She loses nothing but fees.
-func TestSimulationAdversary(t *testing.T) {
-	s := suite{name: "adversary", seeds: 40, from: opened, run: robbery, check: (*world).checkRobbery, plan: func(r *rand.Rand) plan {
+func TestSimulationAdversary(t *testing.T) { robberySuite.test(t) }
+
+var robberySuite = suite{
+	name: "adversary", seeds: 40, from: opened, run: robbery, check: (*world).checkRobbery,
+	plan: func(r *rand.Rand) plan {
 		p := drawOnChain(r)
 		p.archiveDepth = uint32(6 + r.IntN(4))
 		return p
-	}}
-	s.test(t)
+	},
 }
 
 func robbery(w *world, r *rand.Rand) {
