@@ -222,6 +222,21 @@ func TestClaimStarves(t *testing.T) {
 	})
 }
 
+// When blocks cost more than a claim is worth it pays what it may: its output is lost for sure if nothing is broadcast.
+func TestClaimAtItsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		s := w.channelOutputs(60_000)
+		w.rates.set(1_000_000, nil)
+		w.mine(1)
+		ask := s.ask(1)
+		ask.MaxFeeSat = 30_000
+		if got := w.claim(ask); got.Err != nil || got.FeeSat != 30_000 {
+			t.Errorf("fee %d, error %v", got.FeeSat, got.Err)
+		}
+	})
+}
+
 // A claim made before a kill keeps its coins: none is given away before all monitors have said what they hold (rule 22).
 func TestClaimAfterKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

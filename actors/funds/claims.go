@@ -48,7 +48,7 @@ func (c *core) buildClaim(m messages.BuildClaim) {
 		return
 	}
 	delete(c.waiting, key)
-	spec.FeeRate = max(chainfee.SatPerKWeight(c.fees.rate(m.Target)), spec.FeeRate)
+	spec.WantRate = chainfee.SatPerKWeight(c.fees.rate(m.Target))
 	built, err := c.wallet.BuildClaim(spec)
 	reply := messages.ClaimBuilt{Channel: m.Channel, Incarnation: m.Incarnation, Claim: m.Claim}
 	if err != nil {

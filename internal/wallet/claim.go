@@ -32,8 +32,9 @@ type ClaimSpec struct {
 	Inputs   []ClaimInput
 	LockTime uint32
 	FeeRate  chainfee.SatPerKWeight // at least; of the transaction, and of Parent and it together
+	WantRate chainfee.SatPerKWeight // rather than FeeRate, as far as MaxFee goes: a claim that pays too little may confirm, none never does
 	MinFee   btcutil.Amount         // fee of all that it replaces, 0 for nothing: it pays more by what relaying it costs (BIP 125)
-	MaxFee   btcutil.Amount         // more is ErrClaimTooExpensive
+	MaxFee   btcutil.Amount         // to need more is ErrClaimTooExpensive
 	Parent   *ClaimParent           // nil for none
 }
 
@@ -88,7 +89,7 @@ func (c *ClaimSpec) check() error {
 	if len(c.Inputs) == 0 {
 		return bad("no inputs")
 	}
-	if c.MinFee < 0 || c.MinFee > btcutil.MaxSatoshi || c.MaxFee < 0 || c.FeeRate < 0 || c.FeeRate > math.MaxUint32 {
+	if c.MinFee < 0 || c.MinFee > btcutil.MaxSatoshi || c.MaxFee < 0 || c.FeeRate < 0 || c.FeeRate > math.MaxUint32 || c.WantRate < 0 {
 		return bad("fee %d to %d at rate %d", c.MinFee, c.MaxFee, c.FeeRate)
 	}
 	if p := c.Parent; p != nil && (p.Weight <= 0 || p.Weight > math.MaxUint32 || p.Fee < 0 || p.Fee > btcutil.MaxSatoshi) {
@@ -179,13 +180,23 @@ type rival struct {
 
 func vsize(weight int64) int64 { return (weight + 3) / 4 }
 
-// fee is what a claim of this weight must pay, exactly: rounded up to the satoshi.
+// fee is what a claim of this weight pays, exactly: what is wanted as far as that may be, and what it must, rounded up to the satoshi.
 func (c *ClaimSpec) fee(weight int64, rivals []rival) btcutil.Amount {
-	rate := c.rate()
+	return max(c.least(weight, rivals), min(c.feeAt(c.want(), weight), c.MaxFee))
+}
+
+// feeAt is the fee at a rate, of a parent too.
+func (c *ClaimSpec) feeAt(rate chainfee.SatPerKWeight, weight int64) btcutil.Amount {
 	fee := feeOf(rate, weight)
 	if c.Parent != nil {
 		fee = max(fee, feeOf(rate, weight+c.Parent.Weight)-c.Parent.Fee)
 	}
+	return fee
+}
+
+// least is what a claim of this weight must pay.
+func (c *ClaimSpec) least(weight int64, rivals []rival) btcutil.Amount {
+	fee := c.feeAt(c.rate(), weight)
 	replaced := c.MinFee
 	var sum btcutil.Amount
 	for _, r := range rivals {
@@ -202,6 +213,14 @@ func (c *ClaimSpec) fee(weight int64, rivals []rival) btcutil.Amount {
 
 // rate is at least what nodes relay.
 func (c *ClaimSpec) rate() chainfee.SatPerKWeight { return max(c.FeeRate, chainfee.FeePerKwFloor) }
+
+// want is the rate to be had if MaxFee lets it. An absurd one, of a source that takes one unit for another, says nothing.
+func (c *ClaimSpec) want() chainfee.SatPerKWeight {
+	if c.WantRate > maxFeeRate {
+		return c.rate()
+	}
+	return max(c.rate(), c.WantRate)
+}
 
 // feeOf rounds up.
 func feeOf(rate chainfee.SatPerKWeight, weight int64) btcutil.Amount {
@@ -225,7 +244,7 @@ func (l *ledger) draftClaim(c *ClaimSpec) (*claimDraft, error) {
 	if c.FeeRate > maxFeeRate {
 		return nil, fmt.Errorf("%w: at %d sat/kw", ErrClaimTooExpensive, c.FeeRate)
 	}
-	if p := c.Parent; p != nil && p.Fee >= feeOf(c.rate(), p.Weight) {
+	if p := c.Parent; p != nil && p.Fee >= feeOf(c.want(), p.Weight) {
 		return nil, ErrClaimUnneeded
 	}
 	rivals := l.rivals(c)
@@ -286,11 +305,21 @@ func (c *ClaimSpec) finish(coins []*coin, total btcutil.Amount, rivals []rival) 
 	return &claimDraft{coins: coins, fee: total, weight: weight}, least, true
 }
 
+// coinCost is what it costs to add a coin, at about the rate that the claim will have.
+func (c *ClaimSpec) coinCost() btcutil.Amount {
+	weight := c.weight(1, true)
+	if c.Parent != nil {
+		weight += c.Parent.Weight
+	}
+	may := chainfee.SatPerKWeight(int64(min(c.MaxFee, btcutil.MaxSatoshi)) * 1000 / weight)
+	return feeOf(max(c.rate(), min(c.want(), may)), coinWeight)
+}
+
 // claimCoins are the confirmed coins that a claim may take: those of its lock, also where the transaction that is to be replaced spends them, and
 // those that nothing holds. Coins that cost more than they bring at this rate are left out. Unconfirmed ones are of no use: a replacement may not
 // bring in new ones (BIP 125, rule 2).
 func (l *ledger) claimCoins(c *ClaimSpec) (held, free []*coin) {
-	cost := feeOf(c.rate(), coinWeight)
+	cost := c.coinCost()
 	for _, op := range l.byLock[c.Lock] {
 		if x, ok := l.coins[op]; ok && x.height != 0 && l.mature(x) && x.value > cost {
 			held = append(held, x)

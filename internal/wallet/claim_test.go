@@ -103,6 +103,13 @@ func checkClaim(t interface {
 	if c.MinFee > 0 {
 		least = max(least, int64(c.MinFee)+vsize(b.Weight))
 	}
+	if r := int64(c.WantRate); r <= maxFeeRate {
+		wanted := (r*b.Weight + 999) / 1000
+		if p := c.Parent; p != nil {
+			wanted = max(wanted, (r*(b.Weight+p.Weight)+999)/1000-int64(p.Fee))
+		}
+		least = max(least, min(wanted, int64(c.MaxFee)))
+	}
 	if int64(b.Fee) < least || b.Fee > c.MaxFee {
 		t.Fatalf("fee %v, at least %d, at most %v", b.Fee, least, c.MaxFee)
 	}
@@ -209,6 +216,18 @@ func TestClaimArithmetic(t *testing.T) {
 			[]int64{100_000},
 			ClaimSpec{Inputs: []ClaimInput{anchor(0)}, FeeRate: 1000, MaxFee: lots, Parent: &ClaimParent{Weight: 1000, Fee: 1000}},
 			0, 0, nil, ErrClaimUnneeded,
+		},
+		{"wanted", nil, ClaimSpec{Inputs: []ClaimInput{channelOutput(0, 50_000)}, WantRate: 1000, MaxFee: lots}, 530, 0, []int64{49_470}, nil},
+		{"wanted, as far as the limit", nil, ClaimSpec{Inputs: []ClaimInput{channelOutput(0, 50_000)}, WantRate: 1000, MaxFee: 529}, 529, 0, []int64{49_471}, nil},
+		{"wanted, but needed above the limit", nil, ClaimSpec{Inputs: []ClaimInput{channelOutput(0, 50_000)}, WantRate: 1000, MaxFee: 134}, 0, 0, nil, ErrClaimTooExpensive},
+		{"absurdly wanted", nil, ClaimSpec{Inputs: []ClaimInput{channelOutput(0, 50_000)}, WantRate: maxFeeRate + 1, MaxFee: lots}, 135, 0, []int64{49_865}, nil},
+		{
+			"parent, wanted as far as the limit",
+			[]int64{100_000},
+			ClaimSpec{Inputs: []ClaimInput{anchor(0)}, WantRate: 50_000, MaxFee: 5000, Parent: &ClaimParent{Weight: 1000, Fee: 253}},
+			5000, 1,
+			[]int64{95_330},
+			nil,
 		},
 		{"absurd rate", nil, ClaimSpec{Inputs: []ClaimInput{channelOutput(0, 50_000)}, FeeRate: maxFeeRate + 1, MaxFee: lots}, 0, 0, nil, ErrClaimTooExpensive},
 		{"nothing", nil, ClaimSpec{FeeRate: 1000, MaxFee: lots}, 0, 0, nil, ErrClaimInvalid},
