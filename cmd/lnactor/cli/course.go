@@ -44,7 +44,7 @@ func (s *screen) block(n demo.BlockMined) {
 		title = ""
 	}
 	for _, side := range n.Sides {
-		s.line("%s", s.fit(fmt.Sprintf("  %s   %s %s", s.st.faint.Render(pad(title, 6)), s.st.node.Render(pad(side.Node, 5)), where(side))))
+		s.line("  %s   %s %s", s.st.faint.Render(pad(title, 6)), s.st.node.Render(pad(side.Node, 5)), where(side)) // it may wrap: the end counts
 		title = ""
 	}
 }
