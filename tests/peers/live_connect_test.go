@@ -1,0 +1,133 @@
+package peers
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/lnactor/lnactor"
+)
+
+// TestLiveReconnect: either side dials, hangs up, ends in order or dies, and the connection and the channel come back.
+func TestLiveReconnect(t *testing.T) {
+	r := newRig(t, setup{extra: true, limit: 4 * time.Minute})
+	r.connect(true)
+	l := r.open(true, capacity/2, nil)
+	works := func(what string) {
+		t.Helper()
+		t.Log(what)
+		r.awaitConnected()
+		r.awaitActive(l)
+		r.weMustSend(1_500_000)
+		r.lndMustSend(1_500_000)
+		r.balances(l)
+	}
+	works("we dialled")
+
+	r.lnd.disconnect(t, r.ctx, r.us.ID())
+	works("lnd hung up, we dialled again")
+
+	must(t, r.us.Disconnect(r.ctx, r.lnd.ID))
+	await(t, r.ctx, "the end of the connection", func() bool { return !r.connected() })
+	r.lnd.connect(t, r.ctx, r.us.ID(), r.us.ListenAddress())
+	works("lnd dialled")
+
+	must(t, r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr))
+	works("both want the connection")
+
+	for _, kill := range []bool{false, true} {
+		r.restartUs(kill)
+		works("we restarted")
+		r.restartLnd(kill)
+		works("lnd restarted")
+	}
+	must(t, r.us.Disconnect(r.ctx, r.lnd.ID))
+	r.lnd.connect(t, r.ctx, r.us.ID(), r.us.ListenAddress())
+	works("lnd alone dials")
+	r.restartUs(true)
+	works("we restarted, lnd dials")
+	r.restartLnd(true)
+	works("lnd restarted and dials")
+
+	// One and the same connection for longer than lnd's pings are apart, and ours.
+	idle, cancel := context.WithTimeout(r.ctx, 75*time.Second)
+	defer cancel()
+	for idle.Err() == nil {
+		if !r.connected() {
+			t.Fatal("an idle connection was lost")
+		}
+		time.Sleep(time.Second)
+	}
+	works("after some quiet")
+}
+
+// TestLivePublic: a channel that lnd wants announced works, although we do not announce it.
+func TestLivePublic(t *testing.T) {
+	r := newRig(t, setup{extra: true})
+	r.connect(true)
+	l := r.open(false, capacity/2, map[string]any{"private": false})
+	r.mine(6) // lnd sends announcement_signatures now
+	r.weMustSend(1_500_000)
+	r.lndMustSend(1_500_000)
+	r.balances(l)
+	r.restartLnd(false)
+	r.awaitActive(l)
+	r.mine(1)
+	r.weMustSend(1_500_000)
+	r.lndMustSend(1_500_000)
+	r.closeMutually(l, true)
+}
+
+// TestLiveOpenSurvivesRestarts: either side dies while the funding transaction waits for blocks, at each depth.
+func TestLiveOpenSurvivesRestarts(t *testing.T) {
+	r := newRig(t, setup{extra: true, limit: 4 * time.Minute, us: func(c *lnactor.Config) { c.MinDepth = 3 }})
+	r.connect(true)
+	for _, weFund := range []bool{true, false} {
+		l := r.openUnconfirmed(weFund, capacity/2, nil)
+		r.restartUs(true)
+		r.awaitConnected()
+		r.mine(1)
+		r.restartLnd(true)
+		r.awaitConnected()
+		r.mine(1)
+		r.restartUs(true)
+		r.mine(1)
+		r.awaitConnected()
+		r.restartLnd(true)
+		r.mine(1)
+		r.awaitActive(l)
+		r.balances(l)
+		r.closeMutually(l, weFund)
+	}
+}
+
+// TestLiveFees: the funder changes the fee of the commitments, up and down, with payments under way.
+func TestLiveFees(t *testing.T) {
+	r := newRig(t, setup{extra: true})
+	r.connect(true)
+	l := r.open(true, capacity/2, nil)
+	for _, fee := range []uint32{2500, 500, 5000, 1250} {
+		stop := make(chan struct{})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					burst(r, 4, 4, r.lndPays(1_000_000))
+				}
+			}
+		}()
+		must(t, r.us.SetChannelFee(r.ctx, l.id, fee))
+		burst(r, 8, 4, r.wePay(1_000_000))
+		close(stop)
+		<-done
+		await(t, r.ctx, "the new fee", func() bool {
+			c, err := r.lnd.channel(r.ctx, l.point)
+			return err == nil && c.FeePerKw == fee
+		})
+		r.balances(l)
+	}
+}

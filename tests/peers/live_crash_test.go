@@ -1,0 +1,183 @@
+package peers
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// TestLiveWeDie kills lnactor at random moments of payments in both directions.
+func TestLiveWeDie(t *testing.T) {
+	r := newRig(t, setup{extra: true, limit: 6 * time.Minute})
+	r.connect(true)
+	l := r.open(true, capacity/2, nil)
+	r.massacre(l, 12, func() { r.restartUs(true) })
+}
+
+// TestLiveLndDies kills lnd at random moments of payments in both directions, and ends it in order sometimes.
+func TestLiveLndDies(t *testing.T) {
+	r := newRig(t, setup{extra: true, limit: 8 * time.Minute})
+	r.connect(true)
+	l := r.open(false, capacity/2, nil)
+	r.massacre(l, 8, func() { r.restartLnd(r.rng.IntN(3) > 0) })
+}
+
+// TestLiveConnectionDies cuts the connection at random moments of payments in both directions.
+func TestLiveConnectionDies(t *testing.T) {
+	r := newRig(t, setup{extra: true, limit: 6 * time.Minute})
+	r.connect(true)
+	l := r.open(true, capacity/2, nil)
+	r.massacre(l, 30, func() { r.lnd.disconnect(t, r.ctx, r.us.ID()) })
+}
+
+// massacre does harm again and again while both sides pay each other. In the end each payment of ours that Pay accepted has one outcome, lnd agrees
+// with it, each that lnd settled was claimed once, and the balances are what the outcomes make them.
+func (r *rig) massacre(l link, rounds int, harm func()) {
+	r.t.Helper()
+	before, _ := r.balances(l)
+	type payment struct {
+		id   lnactor.PaymentID
+		hash []byte
+		msat uint64
+	}
+	var ours []payment
+	msat := uint64(1_000_000)
+	for round := range rounds {
+		var mu sync.Mutex
+		stop := make(chan struct{})
+		var payers sync.WaitGroup
+		for range 4 {
+			payers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(5 * time.Millisecond):
+					}
+					mu.Lock()
+					msat++
+					p := payment{msat: msat, id: ln.PaymentID(randomBytes(r.rng, 32))}
+					mu.Unlock()
+					inv, err := r.lnd.invoice(r.ctx, p.msat, nil)
+					if err != nil {
+						continue // lnd is away
+					}
+					p.hash = inv.Hash
+					_, err = r.us.now().Pay(r.ctx, inv.Bolt11, lnactor.WithPaymentID(p.id))
+					switch {
+					case err == nil, errors.Is(err, lnactor.ErrClosed), errors.Is(err, context.DeadlineExceeded):
+						mu.Lock() // accepted, or nobody knows
+						ours = append(ours, p)
+						mu.Unlock()
+					case errors.Is(err, lnactor.ErrNoChannel), errors.Is(err, lnactor.ErrStarting), errors.Is(err, lnactor.ErrBusy), errors.Is(err, lnactor.ErrBalance):
+					default:
+						r.t.Error(err)
+						return
+					}
+				}
+			})
+			payers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					case <-time.After(5 * time.Millisecond):
+					}
+					inv, err := r.us.now().CreateInvoice(r.ctx, lnactor.InvoiceParams{AmountMsat: 1_500_000})
+					if err != nil {
+						continue
+					}
+					ctx, cancel := context.WithTimeout(r.ctx, 3*time.Second)
+					_, _ = r.lnd.pay(ctx, inv.Bolt11, map[string]any{"timeout_seconds": 10})
+					cancel()
+				}
+			})
+		}
+		mu.Lock()
+		pause := time.Duration(300+r.rng.IntN(1200)) * time.Millisecond
+		mu.Unlock()
+		time.Sleep(pause)
+		close(stop) // those under way go on
+		harm()
+		payers.Wait()
+		if r.t.Failed() {
+			r.t.FailNow()
+		}
+		r.awaitConnected()
+		r.awaitActive(l)
+		r.t.Logf("round %d: %d payments of ours so far", round, len(ours))
+	}
+	r.audit(l, before, func() (sent uint64, n int) {
+		for _, p := range ours {
+			var known lnactor.Payment
+			await(r.t, r.ctx, "the outcome of each payment of ours", func() bool {
+				var err error
+				known, err = r.us.GetPayment(r.ctx, p.id)
+				return errors.Is(err, lnactor.ErrNotFound) || err == nil && known.Status != lnactor.PaymentPending
+			})
+			inv, err := r.lnd.lookup(r.ctx, p.hash)
+			must(r.t, err)
+			settled := inv.State == "SETTLED"
+			if settled != (known.Status == lnactor.PaymentIsSent) {
+				r.t.Errorf("payment %s: ours is %v (%s), lnd's invoice is %s", p.id, known.Status, known.Reason, inv.State)
+			}
+			if settled {
+				if inv.Paid != p.msat || len(inv.HTLCs) != 1 {
+					r.t.Errorf("payment %s of %d msat: lnd got %+v", p.id, p.msat, inv)
+				}
+				sent += p.msat
+				n++
+			}
+		}
+		return sent, n
+	})
+	r.weMustSend(1_234_000)
+	r.lndMustSend(1_234_000)
+}
+
+// audit compares the balances with what was sent and claimed.
+func (r *rig) audit(l link, before uint64, sent func() (uint64, int)) {
+	r.t.Helper()
+	out, n := sent()
+	r.atRest(l)
+	lndPaid, err := r.lnd.payments(r.ctx)
+	must(r.t, err)
+	var in uint64
+	claimed := map[lnactor.Hash]bool{}
+	for _, e := range all[lnactor.PaymentClaimed](r.us) {
+		if claimed[e.Hash] {
+			r.t.Errorf("%s was claimed twice", e.Hash)
+		}
+		claimed[e.Hash] = true
+		in += e.AmountMsat
+	}
+	lost := 0
+	for hash, p := range lndPaid {
+		var h lnactor.Hash
+		copy(h[:], fromHex(r.t, hash))
+		switch {
+		case p.Status == "SUCCEEDED" && !claimed[h]:
+			r.t.Errorf("lnd paid %s, but we did not claim it", hash)
+		case p.Status != "SUCCEEDED" && claimed[h]:
+			lost++ // lnd does not always know the end of its payments after a crash
+		}
+		if raw := fromHex(r.t, p.Preimage); p.Status == "SUCCEEDED" && sha256.Sum256(raw) != h {
+			r.t.Errorf("lnd has another preimage of %s", hash)
+		}
+	}
+	for _, e := range all[lnactor.PaymentSent](r.us) {
+		if _, failed := find(r.us, func(f lnactor.PaymentFailed) bool { return f.PaymentID == e.PaymentID }); failed {
+			r.t.Errorf("payment %s was sent and failed", e.PaymentID)
+		}
+	}
+	if after, _ := r.balances(l); after != before+in-out {
+		r.t.Errorf("%d msat before, %d after, but %d came in and %d went out", before, after, in, out)
+	}
+	r.t.Logf("%d payments of ours sent, %d of lnd's claimed; of lnd's, %d that we claimed it does not call succeeded", n, len(claimed), lost)
+}
