@@ -72,7 +72,10 @@ func (m *monitors) receive(s *Supervisor, ctx actor.Context) {
 			m.unknown = append(m.unknown, msg)
 		}
 	case messages.ChannelArchived:
-		// The monitor tells it again for as long as it runs, so a child that is not there is no error.
+		// It answers nothing any more: a manager that starts now must not wait for it. It tells it again for as long as it runs, so a child that is
+		// not there is no error.
+		delete(m.channels, msg.Channel)
+		delete(m.quarantined, msg.Channel)
 		_ = s.Stop(messages.ChannelAddr(msg.Channel))
 		_ = s.Stop(messages.MonitorAddr(msg.Channel))
 	case messages.PeersReattach:

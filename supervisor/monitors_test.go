@@ -7,6 +7,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -47,6 +48,39 @@ func TestMonitorsCrashBeforeTheList(t *testing.T) {
 		synctest.Wait()
 		if l, ok := manager[len(manager)-1].(messages.MonitorList); !ok || l.ManagerIncarnation != 7 || l.Incarnation == 0 {
 			t.Fatalf("no list: %v", manager[len(manager)-1])
+		}
+	})
+}
+
+// A channel that was archived answers no fence, and its end is told to one manager only: a list for the next one must not name it, also while its
+// actors are still stopping.
+func TestArchivedIsNotListed(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var manager, persister []any
+		for at, got := range map[messages.Addr]*[]any{messages.ManagerAddr: &manager, messages.PersisterAddr: &persister} {
+			if _, err := w.env.Spawn(nil, at, w.env.Props(func() actor.Actor {
+				return actor.ReceiveFunc(func(ctx actor.Context) {
+					if _, system := ctx.Message().(actor.SystemMessage); !system {
+						*got = append(*got, ctx.Message())
+					}
+				})
+			})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.start(Config{Children: []ChildSpec{{Name: messages.MonitorsAddr, Producer: newMonitors(w.env, Parts{}), GiveUp: Never}}})
+		synctest.Wait()
+		list := persister[0].(messages.ListOwners) //nolint:forcetypeassert // all that Monitors asks
+		ended, lives := ln.ChannelID{1}, ln.ChannelID{2}
+		w.env.Tell(messages.MonitorsAddr, messages.OwnersLoaded{
+			Incarnation: list.Incarnation, Owners: []messages.Owner{messages.Owner(ended[:]), messages.Owner(lives[:])},
+		})
+		w.env.Tell(messages.MonitorsAddr, messages.ChannelArchived{Channel: ended})
+		w.env.Tell(messages.MonitorsAddr, messages.ManagerHello{Incarnation: 7})
+		synctest.Wait()
+		l, ok := manager[len(manager)-1].(messages.MonitorList)
+		if !ok || len(l.Channels) != 1 || l.Channels[0] != lives {
+			t.Fatalf("list: %+v", manager[len(manager)-1])
 		}
 	})
 }
