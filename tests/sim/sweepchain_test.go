@@ -20,7 +20,7 @@ import (
 var loaded = sync.OnceValue(func() *prepared {
 	w := newWorld(0, opened(), plan{snapshotEvery: 32, manual: true})
 	defer w.close()
-	w.delta = 27
+	w.delta = 36
 	for _, n := range w.nodes {
 		n.user.holds = func(ln.Hash) bool { return true }
 	}
@@ -265,7 +265,7 @@ func (s ends) crashAtCommit(k int, f commitFault) (hit bool, problem string) {
 func TestSweepEndingMessages(t *testing.T) {
 	stride := 400
 	if *fullFlag {
-		stride = 9
+		stride = 25
 	}
 	for _, s := range courses {
 		for i, kind := range []sim.FaultKind{sim.CrashActor, sim.CrashNode} {
@@ -273,7 +273,7 @@ func TestSweepEndingMessages(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%v after=%v", s.name, kind, after), func(t *testing.T) {
 					first := 37 * (2*i + j)
 					if *fullFlag {
-						first = 2*i + j
+						first = 6 * (2*i + j)
 					}
 					sweep(t, stride, func(k int) (bool, string) { return s.crashAtMessage(uint64(first+k), kind, after) })
 				})
