@@ -49,7 +49,7 @@
 // pays more in fees than it gets could still claim it.
 //
 // Inbound: at 6 confirmations of the spend of its output, and where the counterparty took it by a second stage on a revoked commitment, of that
-// one's spend; of the commitment, if it has no output. One that nobody takes never ends; 100 blocks past its expiry it is not waited for. It was fulfilled
+// one's spend; of the commitment, if it has no output. One that nobody takes never ends; 100 blocks past its expiry it is not waited for, and one whose preimage we know, but which is not worth its fee, has failed. It was fulfilled
 // when its money is ours and its preimage known: a revoked commitment that is punished pays us HTLCs whatever their fate was meant to be, and
 // those whose preimage we do not know were never ours to keep towards anybody upstream.
 //

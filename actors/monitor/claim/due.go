@@ -105,10 +105,13 @@ func (r *Resolution) inboundEnd(h *facts.HTLC) (at uint32, fulfilled bool) {
 	if o.kind == htlcRevoked && o.stage != nil {
 		o = o.stage // theirs, and still ours to punish
 	}
-	if o.spend == nil {
-		return never, false
+	switch {
+	case o.spend != nil:
+		return finalAt(o.spend.Height), o.spend.Ours && h.Preimage != nil
+	case h.Preimage != nil:
+		return r.leftAt(o), false // we claimed it towards others, and it is not worth its fee: a loss, which somebody waits to hear of
 	}
-	return finalAt(o.spend.Height), o.spend.Ours && h.Preimage != nil
+	return never, false
 }
 
 // inboundWithout is about an inbound HTLC that the commitment lacks, or has as dust.

@@ -31,8 +31,8 @@ func (r *Resolution) Watches() (list []Watch) {
 }
 
 // ResolvedAt is the height of the last transaction that the resolution rests on, once nothing is left to wait for but depth: every output is spent,
-// or nobody's business any more, every HTLC has ended or was left in its output by
-// both sides, and no claim is under way. Anchors are left out of account.
+// or nobody's business any more, every HTLC has ended or was left in its output by both sides, and no claim is under way. Anchors are left out of
+// account.
 func (r *Resolution) ResolvedAt() (height uint32, ok bool) {
 	if r.height == 0 || r.unread || len(r.f.OnChain.Claims) > 0 {
 		return 0, false

@@ -421,3 +421,27 @@ func TestWorthless(t *testing.T) {
 	n.at(1050)
 	wantShape(t, n, "lock 1010: 360 9000")
 }
+
+// TestWorthlessInbound: an HTLC that we claimed towards others, and that is not worth the fee on chain, ends as a loss, so that whoever waits for its
+// end hears of it. One whose preimage we don't know is left open: nobody claimed anything.
+func TestWorthlessInbound(t *testing.T) {
+	n := newNode(true)
+	n.both(nil, []facts.HTLC{testHTLC(0, 360, 1010, 1), testHTLC(1, 360, 1010, 2)})
+	n.learn(0, 1)
+	n.closeTheirs()
+	n.at(1109)
+	if _, ok := ended(n.due(t), false, 0); ok {
+		t.Fatal("ended while others could still be claimed with it")
+	}
+	if at := n.resolve(t).WakeAt(); at != 1110 {
+		t.Fatalf("wakes at %d", at)
+	}
+	n.at(1110)
+	due := n.due(t)
+	if f, ok := ended(due, false, 0); !ok || f {
+		t.Fatalf("ended %v, fulfilled %v", ok, f)
+	}
+	if _, ok := ended(due, false, 1); ok {
+		t.Fatal("an HTLC that nobody claimed has ended")
+	}
+}
