@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
@@ -17,21 +18,27 @@ import (
 
 // Tokens of questions to the store.
 const (
-	tokenRevoked = iota + 1
-	tokenArchive
+	tokenArchive = iota + 1
+	tokenRevoked // and the number of the commitment
 )
 
 // asked is what this incarnation asked the chain and the wallet for. A new one asks for all of it again (rule 3).
 type asked struct {
 	watched map[wire.OutPoint]uint32  // from this height on
 	cast    map[uint64]chainhash.Hash // claim -> its transaction that was broadcast
-	build   map[uint64]*claim.Request // claim -> question to the wallet that is not answered
+	build   map[uint64]question       // claim -> question to the wallet that is not answered
 	swept   map[uint64]bool           // events whose sweep was announced
+}
+
+// question is what the wallet was asked, and at which height.
+type question struct {
+	*claim.Request
+	height uint32
 }
 
 func newAsked() asked {
 	return asked{
-		watched: map[wire.OutPoint]uint32{}, cast: map[uint64]chainhash.Hash{}, build: map[uint64]*claim.Request{}, swept: map[uint64]bool{},
+		watched: map[wire.OutPoint]uint32{}, cast: map[uint64]chainhash.Hash{}, build: map[uint64]question{}, swept: map[uint64]bool{},
 	}
 }
 
@@ -59,7 +66,7 @@ func (s *Session) chain(o *Output, step *Step) {
 	}
 	if c.Revoked != nil {
 		o.tell(messages.PersisterAddr, messages.GetRows{
-			Bucket: messages.BucketRevoked, Key: record.RevokedKey(s.id, *c.Revoked), Incarnation: s.incarnation, Token: tokenRevoked,
+			Bucket: messages.BucketRevoked, Key: record.RevokedKey(s.id, *c.Revoked), Incarnation: s.incarnation, Token: tokenRevoked + *c.Revoked,
 			ReplyTo: messages.MonitorAddr(s.id),
 		})
 	}
@@ -134,9 +141,14 @@ func (s *Session) unwanted(o *Output, id uint64) {
 	}
 }
 
-// build asks the wallet. An answer may be lost, so the question is repeated for as long as it stands.
+// build asks the wallet. An answer may be lost, so the question is repeated with every block for as long as it stands; not more often, since each
+// of hundreds of answers makes a new plan.
 func (s *Session) build(o *Output, q *claim.Request) {
-	s.asked.build[q.ID] = q
+	height := s.m.facts.Height
+	if before, ok := s.asked.build[q.ID]; ok && before.height == height && reflect.DeepEqual(before.Request, q) {
+		return
+	}
+	s.asked.build[q.ID] = question{q, height}
 	m := q.Build
 	m.Channel, m.Incarnation, m.Claim, m.ReplyTo = s.id, s.incarnation, q.ID, messages.MonitorAddr(s.id)
 	o.tell(messages.FundsAddr, m)
@@ -145,7 +157,7 @@ func (s *Session) build(o *Output, q *claim.Request) {
 // built takes the wallet's answer. It must be to what is asked for now: the chain may have moved on.
 func (s *Session) built(m messages.ClaimBuilt) (Output, error) {
 	var o Output
-	q := s.asked.build[m.Claim]
+	q := s.asked.build[m.Claim].Request
 	if q == nil || m.Incarnation != s.incarnation {
 		if m.Err == nil && q == nil {
 			s.unwanted(&o, m.Claim)
@@ -177,7 +189,7 @@ func (s *Session) rows(m messages.GotRows) (Output, error) {
 		return Output{}, nil
 	case m.Token == tokenArchive:
 		return s.page(m), nil
-	case m.Token != tokenRevoked || s.m.facts.Spent == nil:
+	case s.m.facts.Spent == nil || s.m.facts.Spent.Spend != facts.SpendRevoked:
 		return Output{}, nil
 	case m.Err != nil:
 		return Output{Refused: m.Err}, nil // asked again with the next block
@@ -185,6 +197,9 @@ func (s *Session) rows(m messages.GotRows) (Output, error) {
 	number, err := s.m.spentNumber()
 	if err != nil {
 		return Output{}, err
+	}
+	if m.Token != tokenRevoked+number {
+		return Output{}, nil // of one that a reorganisation took out meanwhile
 	}
 	data := facts.Revoked{Number: number} // no row: no HTLC had an output
 	var unread error

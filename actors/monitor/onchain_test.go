@@ -15,15 +15,23 @@ import (
 // broken is a peer that revoked commitment 1, which had an HTLC of each direction, and then broadcast it.
 func broken(t *testing.T) (h *harness, old *wire.MsgTx) {
 	t.Helper()
+	h, _, old = brokenTwice(t)
+	return h, old
+}
+
+// brokenTwice has commitment 0, without HTLCs, besides.
+func brokenTwice(t *testing.T) (h *harness, first, old *wire.MsgTx) {
+	t.Helper()
 	h = ready(t, true)
 	h.draw()
+	first = build(h.s.m.facts, facts.Counterparty).Tx
 	h.update(facts.HolderCommitment{Adds: []facts.HTLC{inbound(0, 50_000_000, 400)}, Sig: h.holderCommitment([]facts.HTLC{inbound(0, 50_000_000, 400)}).Sig})
 	h.update(facts.CounterpartyCommitment{Adds: []facts.HTLC{outbound(0, 40_000_000, 300)}})
 	h.update(h.revocation())
 	old = build(h.s.m.facts, facts.Counterparty).Tx
 	h.update(facts.CounterpartyCommitment{Adds: []facts.HTLC{outbound(1, 1_000_000, 300)}})
 	h.update(h.revocation())
-	return h, old
+	return h, first, old
 }
 
 // answer gives the monitor what the store has for its question.
@@ -59,8 +67,9 @@ func TestRevokedRowIsRead(t *testing.T) {
 	}
 	h.restart()
 	o = h.do(h.block(105))
+	n := builds(o)
 	o = h.answer(t, o)
-	if n := builds(o); n != 3 {
+	if n += builds(o); n != 3 {
 		t.Fatalf("claims of %d outputs, want to_local and two HTLCs", n)
 	}
 	o = h.restart()
@@ -70,14 +79,34 @@ func TestRevokedRowIsRead(t *testing.T) {
 	h.same()
 }
 
+// TestRevokedRowOfAnother: an answer about a revoked commitment that a reorganisation replaced by another one says nothing about that.
+func TestRevokedRowOfAnother(t *testing.T) {
+	h, first, old := brokenTwice(t)
+	o := h.do(h.block(104, first))
+	q, ok := told[messages.GetRows](o)
+	if !ok {
+		t.Fatal("nothing was asked of the store")
+	}
+	h.do(messages.ChainDisconnected{Incarnation: h.s.incarnation, Height: 103, Hash: blockHash(103)})
+	o = h.do(h.block(104, old))
+	n := builds(o)
+	if o := h.do(messages.GotRows{Incarnation: q.Incarnation, Token: q.Token}); o.Record != nil {
+		t.Fatal("it is taken for an answer about the other one")
+	}
+	if n += builds(h.answer(t, o)); n != 3 {
+		t.Fatalf("claims of %d outputs, want to_local and two HTLCs", n)
+	}
+}
+
 // TestRevokedRowUnreadable: what can be punished without the row is punished.
 func TestRevokedRowUnreadable(t *testing.T) {
 	h, old := broken(t)
 	o := h.do(h.block(104, old))
+	n := builds(o)
 	q, _ := told[messages.GetRows](o)
 	o = h.do(messages.GotRows{Incarnation: q.Incarnation, Token: q.Token, Rows: []messages.Row{{Bucket: q.Bucket, Key: q.Key, Value: []byte{1}}}})
-	if o.Refused == nil || builds(o) != 1 {
-		t.Fatalf("refused %v, claims of %d outputs", o.Refused, builds(o))
+	if o.Refused == nil || n != 1 || builds(o) != 0 {
+		t.Fatalf("refused %v, claims of %d and %d outputs", o.Refused, n, builds(o))
 	}
 	if o = h.do(messages.GotRows{Incarnation: q.Incarnation, Token: q.Token, Err: errors.New("no answer")}); o.Record != nil {
 		t.Fatal("an answer that came twice is recorded")
@@ -162,6 +191,25 @@ func hasArchiveQuestion(o Output) bool {
 	return ok && q.Token == tokenArchive
 }
 
+// TestQuestionsToTheWallet: one that is not answered is repeated with every block, in which the answer may have been lost, and not with every message,
+// of which there are as many as answers.
+func TestQuestionsToTheWallet(t *testing.T) {
+	h, old := broken(t)
+	o := h.do(h.block(104, old))
+	if n := builds(o); n != 1 {
+		t.Fatalf("claims of %d outputs", n)
+	}
+	if o = h.update(facts.PreimageLearned{HTLCID: 1, Preimage: preimage(1)}); o.Record == nil || builds(o) != 0 {
+		t.Fatalf("record %v, asked again for claims of %d outputs", o.Record, builds(o))
+	}
+	if n := builds(h.do(h.block(105))); n != 1 {
+		t.Fatalf("next block: claims of %d outputs", n)
+	}
+	if n := builds(h.do(messages.ChainStarted{})); n != 1 {
+		t.Fatalf("all is asked for again: claims of %d outputs", n)
+	}
+}
+
 // TestUnwantedCoinsAreGivenBack: an answer that comes when the claim is not wanted any more must not hold the wallet's coins.
 func TestUnwantedCoinsAreGivenBack(t *testing.T) {
 	h := ready(t, true)
@@ -226,9 +274,10 @@ func TestWatcher(t *testing.T) {
 	if err != nil || o.Record != nil || len(o.Rows) > 0 {
 		t.Fatalf("%+v, %v", o, err)
 	}
-	o, err = h.s.Handle(messages.GotRows{Incarnation: h.incarnation, Token: tokenRevoked, Rows: []messages.Row{h.revokedRow(1)}})
-	if err != nil || builds(o) != 3 {
-		t.Fatalf("claims of %d outputs: %v", builds(o), err)
+	n := builds(o)
+	o, err = h.s.Handle(messages.GotRows{Incarnation: h.incarnation, Token: tokenRevoked + 1, Rows: []messages.Row{h.revokedRow(1)}})
+	if n += builds(o); err != nil || n != 3 {
+		t.Fatalf("claims of %d outputs: %v", n, err)
 	}
 	for _, d := range o.Then {
 		if d.To == messages.ManagerAddr {
