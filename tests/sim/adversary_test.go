@@ -29,6 +29,7 @@ func robbery(w *world, r *rand.Rand) {
 	w.closing, w.delta = true, uint32(27+r.IntN(3))
 	w.holdPayments(r)
 	w.traffic(r)
+	w.traffic(r)
 	w.traffic(r) // so that there are old commitments to choose from
 	id := w.nodes[0].shadow.order[0]
 	w.until(w.calm, w.plan.storm+time.Second)
@@ -70,6 +71,7 @@ func (w *world) defend(id ln.ChannelID, t *thief) {
 			w.stormEnd = w.sim.Now().Add(time.Duration(r.Int64N(int64(200 * time.Millisecond))))
 			calm = 700 * time.Millisecond
 		}
+		w.maySleep(r, storms)
 		if w.onlyDepth() && t.reorgs == 0 && len(t.options()) == 0 {
 			w.mine(5)
 		} else {

@@ -65,7 +65,7 @@ func (w *world) checkOutcomes() {
 		case sent && claimed[p.to.index][p.msg.Hash] == 0 && !p.to.gone:
 			w.wrong("L2: %s sent %s, which %s does not have (claimed %d, lost %d; %s)", p.from.name, id, p.to.name,
 				claimed[p.to.index][p.msg.Hash], lost[p.to.index][p.msg.Hash], w.how)
-		case got && !sent:
+		case got && !sent && !p.to.gone: // who is gone claims nothing any more
 			w.wrong("L2: %s has %s, and %s says failed: %v", p.to.name, id, p.from.name, failed)
 		case p.accepted && !sent && !failed && !p.mayVanish():
 			w.wrong("L1: %s: payment %s has no outcome", p.from.name, id)

@@ -77,6 +77,8 @@ type node struct {
 	revoked map[ln.ChannelID]uint64 // holder commitments below this number are revoked
 	lossy   bool                    // the manager's records were lost or rolled back
 	gone    bool                    // never comes back
+	asleep  int                     // down for so many blocks
+	slept   bool                    // once is enough
 
 	claims    map[chainhash.Hash]bool // that were durable at some time
 	spendable map[wire.OutPoint]bool  // handed to the wallet at some time
@@ -160,7 +162,8 @@ func (n *node) boot() {
 
 // reboot takes what a crash left of the store and starts again.
 func (n *node) reboot() {
-	if n.gone {
+	if n.gone || n.asleep > 0 {
+		n.booting = false
 		return
 	}
 	if choose := n.w.plan.onDisk; choose != nil {

@@ -152,6 +152,21 @@ func (w *world) round(r *rand.Rand, storm bool) {
 	w.pass(calm)
 }
 
+// maySleep sends a node to sleep for some blocks, or wakes it.
+func (w *world) maySleep(r *rand.Rand, storm bool) {
+	for _, n := range w.nodes {
+		switch {
+		case n.asleep > 0:
+			n.asleep-- // the world raises it when it is 0
+		case storm && !n.gone && !n.slept && r.IntN(60) == 0:
+			n.asleep, n.slept = 1+r.IntN(5), true
+			if w.sim.Alive(n.name) {
+				w.sim.Crash(n.name)
+			}
+		}
+	}
+}
+
 // reorganise replaces up to five blocks. What they held comes back to the mempool, or is forgotten by it.
 func (w *world) reorganise(r *rand.Rand) {
 	depth := 1 + r.IntN(5)
@@ -179,11 +194,16 @@ func (w *world) resolve(id ln.ChannelID, r *rand.Rand) {
 	storms := r.IntN(3) > 0 // else the sky is clear from here on
 	decideAt := w.chain.Height() + int32(r.IntN(8))
 	closeBy := w.chain.Height() + int32(r.IntN(40))
-	last := w.chain.Height() + 110
-	if w.plan.archiveDepth == 0 || w.nodes[0].gone || w.nodes[1].gone {
-		last += 120 // for the archive, or for somebody to take what nobody takes
+	first := w.chain.Height()
+	more := func() bool {
+		last := first + 110
+		if w.plan.archiveDepth == 0 || w.nodes[0].gone || w.nodes[1].gone {
+			last += 120 // for the archive, or for somebody to take what nobody takes
+		}
+		return w.chain.Height() < last
 	}
-	for w.chain.Height() < last && len(w.wrongs) == 0 && !(w.archived() && w.quiet() == "") {
+	for more() && len(w.wrongs) == 0 && !(w.archived() && w.quiet() == "") {
+		w.maySleep(r, storms)
 		w.round(r, storms)
 		if w.chain.Height() >= decideAt {
 			decideAt = 1 << 30
@@ -248,7 +268,7 @@ func (c *shadowChannel) mayClaim() bool {
 
 // onlyDepth tells whether all that is left is to wait for the archive.
 func (w *world) onlyDepth() bool {
-	if len(w.chain.Mempool()) > 0 || w.quiet() != "" {
+	if len(w.chain.Mempool()) > 0 || w.quiet() != "" || w.nodes[0].asleep+w.nodes[1].asleep > 0 {
 		return false
 	}
 	for _, n := range w.nodes {

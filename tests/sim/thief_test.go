@@ -58,6 +58,9 @@ func newThief(w *world, r *rand.Rand) *thief {
 		t.close = all[len(all)-1]
 		if r.IntN(4) > 0 {
 			t.close = all[r.IntN(len(all))]
+			if other := all[r.IntN(len(all))]; len(other.tx.HTLCs) > len(t.close.tx.HTLCs) {
+				t.close = other // there is more to take
+			}
 		}
 	}
 	var outs []*wire.TxOut
@@ -323,7 +326,9 @@ func (t *thief) countOpen() {
 		}
 	}
 	for op := range seen {
-		t.open[op]++ // its own block included, which alice could not use: hence one more than patience below
+		if w.nodes[0].asleep == 0 {
+			t.open[op]++ // its own block included, which alice could not use
+		}
 	}
 }
 

@@ -110,7 +110,7 @@ func (w *world) step() bool {
 		w.tracing()
 	}
 	for _, n := range w.nodes {
-		if !n.booting && !n.gone && !w.sim.Alive(n.name) {
+		if !n.booting && !n.gone && n.asleep == 0 && !w.sim.Alive(n.name) {
 			n.booting = true
 			w.kills++
 			wait := time.Duration(1+n.rand().Int64N(50)) * time.Millisecond
