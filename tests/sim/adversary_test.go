@@ -17,7 +17,7 @@ import (
 func TestSimulationAdversary(t *testing.T) { robberySuite.test(t) }
 
 var robberySuite = suite{
-	name: "adversary", seeds: 40, from: opened, run: robbery, check: (*world).checkRobbery,
+	name: "adversary", seeds: 30, from: opened, run: robbery, check: (*world).checkRobbery,
 	plan: func(r *rand.Rand) plan {
 		p := drawOnChain(r)
 		p.archiveDepth = uint32(6 + r.IntN(4))

@@ -14,8 +14,8 @@ var onChain = []struct {
 	bite
 	suite suite
 }{
-	{bite{name: "none", seeds: 12}, endingSuite},
-	{bite{name: "none, robbed", seeds: 12}, robberySuite},
+	{bite{name: "none", seeds: 4}, endingSuite},
+	{bite{name: "none, robbed", seeds: 4}, robberySuite},
 	// Rule 22: a claim is in the chain before its record is on disk.
 	{bite{name: "claim before its record", seeds: 20, guards: true, plan: func(p *plan) { p.seen = castEarly }}, endingSuite},
 	// S16: an HTLC has failed, says the monitor, when the transaction that decides about it has one confirmation.

@@ -16,7 +16,10 @@
 // and remembers their ids; callers (caller_test.go) pay and ask again until they have an answer. A storm (storm_test.go) is what goes wrong. When it
 // is over, the world must come to rest and check_test.go looks at everything.
 //
+// Channels that end on chain: the endings (onchain_test.go), every commitment that was ever held (held_test.go), a thief who has bob's keys
+// (adversary_test.go, thief_test.go), the money as the chain tells it (ledger_test.go), and what must hold in the end (ending_test.go).
+//
 // Prepared worlds (prepare_test.go) are made once and cloned for each seed. Crash sweeps (sweep_test.go) hit every append and every message of one
-// payment. The scenarios (scenario_test.go) are those of other implementations' bugs. bite_test.go breaks the rules on purpose and shows that the
+// payment, and those of an end on chain (sweepchain_test.go). The scenarios (scenario_test.go, scenario_chain_test.go) are those of other implementations' bugs. bite_test.go and bitechain_test.go break the rules on purpose and show that the
 // simulation notices.
 package sim

@@ -15,7 +15,7 @@ import (
 // TestSimulationOnChain: payments in flight both ways, then the channel ends on chain, and blocks come until all of it is resolved.
 func TestSimulationOnChain(t *testing.T) { endingSuite.test(t) }
 
-var endingSuite = suite{name: "endings", seeds: 40, from: opened, run: endOnChain, plan: drawOnChain, check: (*world).checkEnding}
+var endingSuite = suite{name: "endings", seeds: 30, from: opened, run: endOnChain, plan: drawOnChain, check: (*world).checkEnding}
 
 // drawOnChain makes the plan of a world that ends on chain.
 func drawOnChain(r *rand.Rand) plan {

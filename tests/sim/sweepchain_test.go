@@ -231,7 +231,7 @@ func TestSweepEndingAppends(t *testing.T) {
 	for _, s := range courses {
 		for i, f := range commitFaults {
 			t.Run(s.name+"/"+f.name, func(t *testing.T) {
-				stride, first := 12, 2*i // others in each
+				stride, first := 20, 4*i // others in each
 				if *fullFlag {
 					stride, first = 1, 0
 				}
