@@ -19,7 +19,7 @@
 // Channels that end on chain: the endings (onchain_test.go), every commitment that was ever held (held_test.go), a thief who has bob's keys
 // (adversary_test.go, thief_test.go), the money as the chain tells it (ledger_test.go), and what must hold in the end (ending_test.go).
 //
-// Prepared worlds (prepare_test.go) are made once and cloned for each seed. Crash sweeps (sweep_test.go) hit every append and every message of one
-// payment, and those of an end on chain (sweepchain_test.go). The scenarios (scenario_test.go, scenario_chain_test.go) are those of other implementations' bugs. bite_test.go and bitechain_test.go break the rules on purpose and show that the
-// simulation notices.
+// Prepared worlds (prepare_test.go) are made once and cloned for each seed. Crash sweeps hit every append and every message of one payment
+// (sweep_test.go) and of a channel's end on chain (sweepchain_test.go). The scenarios (scenario_test.go, scenario_chain_test.go) are those of other
+// implementations' bugs. bite_test.go and bitechain_test.go break the rules on purpose and show that the simulation notices.
 package sim
