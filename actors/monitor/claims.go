@@ -173,7 +173,10 @@ func (s *Session) built(m messages.ClaimBuilt) (Output, error) {
 		return o, nil
 	}
 	step, err := s.m.Claim(q, m)
-	if err != nil {
+	switch {
+	case err != nil && step.Record != nil:
+		return o, s.fatal(err) // memory is ahead of the disk
+	case err != nil:
 		// Nothing was recorded. The claim is planned anew with the next block.
 		o.Refused = fmt.Errorf("claim %x: %w", m.Claim, err)
 		s.unwanted(&o, m.Claim)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor/actors/monitor/record"
@@ -210,6 +211,32 @@ func TestQuestionsToTheWallet(t *testing.T) {
 	}
 }
 
+// pointless is a signer that knows no points any more.
+type pointless struct{ chankeys.Signer }
+
+func (pointless) PerCommitmentPoint(uint32, uint64) (*btcec.PublicKey, error) {
+	return nil, errors.New("no answer")
+}
+
+// TestClaimThatCannotBePlannedOn: once a claim is in the facts, a failure must not be taken for a claim that was not made. The next record would not
+// follow from the last.
+func TestClaimThatCannotBePlannedOn(t *testing.T) {
+	h := ready(t, true)
+	q, ok := told[messages.BuildClaim](h.do(messages.ForceCloseChannel{Reason: facts.CloseByUser}))
+	if !ok {
+		t.Fatal("the anchor is not planned")
+	}
+	tx := wire.NewMsgTx(2)
+	tx.AddTxIn(&wire.TxIn{PreviousOutPoint: q.Inputs[0].OutPoint, Sequence: q.Inputs[0].Sequence})
+	tx.AddTxIn(&wire.TxIn{Sequence: q.Inputs[0].Sequence, Witness: wire.TxWitness{{1}}})
+	tx.AddTxOut(wire.NewTxOut(9000, []byte{0x51}))
+	h.s.m.signer = pointless{h.s.m.signer}
+	o, err := h.s.Handle(messages.ClaimBuilt{Channel: h.s.id, Incarnation: q.Incarnation, Claim: q.Claim, Tx: tx, FeeSat: 500, FeePerKw: 300})
+	if err == nil || len(h.s.m.facts.OnChain.Claims) != 1 {
+		t.Fatalf("the incarnation goes on with a record that is nowhere: %+v", o)
+	}
+}
+
 // TestUnwantedCoinsAreGivenBack: an answer that comes when the claim is not wanted any more must not hold the wallet's coins.
 func TestUnwantedCoinsAreGivenBack(t *testing.T) {
 	h := ready(t, true)
@@ -262,8 +289,10 @@ func TestWatcher(t *testing.T) {
 		t.Fatal("nothing is watched")
 	}
 	for _, msg := range []any{
-		messages.Fence{Channel: h.s.id, ManagerIncarnation: 1, Fence: 9}, messages.ChannelLoad{Channel: h.s.id, Incarnation: 99},
-		messages.ForceCloseChannel{Reason: facts.CloseByUser}, messages.DecideHTLC{HTLCID: 0, Resolution: fulfilled(0)},
+		messages.Fence{Channel: h.s.id, ManagerIncarnation: 1, Fence: 9},
+		messages.ChannelLoad{Channel: h.s.id, Incarnation: 99},
+		messages.ForceCloseChannel{Reason: facts.CloseByUser},
+		messages.DecideHTLC{HTLCID: 0, Resolution: fulfilled(0)},
 	} {
 		o, err := h.s.Handle(msg)
 		if err != nil || o.Record != nil || len(o.Then) > 0 {
