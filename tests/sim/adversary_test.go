@@ -29,7 +29,6 @@ func robbery(w *world, r *rand.Rand) {
 	w.closing, w.delta = true, uint32(27+r.IntN(3))
 	w.holdPayments(r)
 	w.traffic(r)
-	w.traffic(r)
 	w.traffic(r) // so that there are old commitments to choose from
 	id := w.nodes[0].shadow.order[0]
 	w.until(w.calm, w.plan.storm+time.Second)
