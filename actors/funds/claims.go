@@ -50,13 +50,20 @@ func (c *core) buildClaim(m messages.BuildClaim) {
 	delete(c.waiting, key)
 	spec.WantRate = chainfee.SatPerKWeight(c.fees.rate(m.Target))
 	built, err := c.wallet.BuildClaim(spec)
+	c.starves(key, err)
+	if short := (*wallet.InsufficientFundsError)(nil); errors.As(err, &short) {
+		// A claim that pays too little may confirm, none never does.
+		spec.WantRate = 0
+		if cheap, poor := c.wallet.BuildClaim(spec); poor == nil {
+			built, err = cheap, nil
+		}
+	}
 	reply := messages.ClaimBuilt{Channel: m.Channel, Incarnation: m.Incarnation, Claim: m.Claim}
 	if err != nil {
 		reply.Err = claimError(err)
 	} else {
 		reply.Tx, reply.FeeSat, reply.FeePerKw = built.Tx, uint64(built.Fee), uint32(min(built.FeeRate, 1<<32-1))
 	}
-	c.starves(key, err)
 	c.tell(m.ReplyTo, reply)
 }
 

@@ -35,7 +35,8 @@ func (m *Monitor) Block(b messages.ChainBlock) (Step, error) {
 	if err := m.decide(&s); err != nil {
 		return Step{}, err
 	}
-	return s, m.resolve(&s)
+	err := m.resolve(&s)
+	return s, err
 }
 
 // decide adds to a step what the new height makes due, in the same record.
@@ -46,6 +47,9 @@ func (m *Monitor) decide(s *Step) error {
 	var u facts.Update
 	if h := m.readyHeight(); h != 0 && h <= m.facts.Height {
 		u = facts.HolderReady{} // the watch on the funding output is older than this record (rule 4)
+	}
+	if m.lostFor() >= irrevocable {
+		u = facts.ForceClosed{Reason: facts.CloseByReorganisation, Detail: "the transaction that closed the channel left the chain and did not come back"}
 	}
 	if why := m.due(); why != "" {
 		u = facts.ForceClosed{Reason: facts.CloseByHTLCDeadline, Detail: why}
@@ -130,8 +134,10 @@ func (m *Monitor) Disconnect(height uint32, hash chainhash.Hash) (Step, error) {
 		updates = append(updates, facts.BlockSeen{Height: height, Hash: hash})
 	}
 	s := Step{Alarm: m.alarm(height)}
+	m.noteLost(height)
 	if err := m.extend(&s, updates...); err != nil {
 		return Step{}, err
 	}
-	return s, m.plan(&s)
+	err := m.plan(&s)
+	return s, err
 }

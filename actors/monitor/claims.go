@@ -194,8 +194,9 @@ func (s *Session) rows(m messages.GotRows) (Output, error) {
 		return s.page(m), nil
 	case s.m.facts.Spent == nil || s.m.facts.Spent.Spend != facts.SpendRevoked:
 		return Output{}, nil
-	case m.Err != nil:
-		return Output{Refused: m.Err}, nil // asked again with the next block
+	}
+	if refused := m.Err; refused != nil {
+		return Output{Refused: refused}, nil // asked again with the next block
 	}
 	number, err := s.m.spentNumber()
 	if err != nil {

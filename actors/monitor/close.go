@@ -30,7 +30,8 @@ func (m *Monitor) ForceClose(reason facts.CloseReason, detail string) (Step, err
 	if err != nil {
 		return Step{}, err
 	}
-	return s, m.plan(&s)
+	err = m.plan(&s)
+	return s, err
 }
 
 // Broadcasts is what the chain should have and does not: handed over when it is decided, and again at every start until it confirms.
@@ -49,6 +50,9 @@ func (m *Monitor) Broadcasts() ([]Broadcast, error) {
 	}
 	if f.MutualClose != nil {
 		out = append(out, Broadcast{Tx: f.MutualClose, Label: "mutual close"})
+	}
+	if m.lost != nil && len(out) == 0 && f.ForceClose == nil {
+		out = append(out, Broadcast{Tx: m.lost, Label: "lost close"})
 	}
 	if f.ForceClose != nil {
 		tx, err := m.signedHolder()

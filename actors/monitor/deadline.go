@@ -83,6 +83,7 @@ func (m *Monitor) wakeHeight() uint32 {
 	if m.over() {
 		return s.Wake
 	}
+	s.wake(m.lostUntil())
 	s.wake(m.readyHeight())
 	for _, h := range m.facts.Outbound {
 		s.wake(m.deadline(h, true))

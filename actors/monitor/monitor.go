@@ -30,6 +30,8 @@ type Monitor struct {
 
 	resolved     *claim.Resolution // follows from the facts; nil when they changed since
 	archiveDepth uint32
+	lost         *wire.MsgTx // what closed the channel and left the chain; see lost.go
+	lostAt       uint32      // height from which on it is not there
 	frozen       bool // the records are not to be relied on: see watcher.go
 }
 
@@ -105,6 +107,7 @@ func Restore(signer chankeys.Signer, s *record.Snapshot, records []*record.Recor
 	if m.facts == nil {
 		return nil, ErrNoChannel
 	}
+	m.lostAt = m.facts.Height
 	return m, nil
 }
 

@@ -106,7 +106,10 @@ func (m *Monitor) plan(s *Step) error {
 }
 
 // Replan says what is asked of the chain and the wallet, at a start.
-func (m *Monitor) Replan() (s Step, err error) { return s, m.plan(&s) }
+func (m *Monitor) Replan() (s Step, err error) {
+	err = m.plan(&s)
+	return s, err
+}
 
 // RevokedRead takes in the HTLC data of the revoked commitment that confirmed.
 func (m *Monitor) RevokedRead(r facts.Revoked) (s Step, err error) {

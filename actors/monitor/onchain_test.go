@@ -339,3 +339,40 @@ func TestOwnOldCommitment(t *testing.T) {
 		t.Fatalf("spent: %+v", s)
 	}
 }
+
+// TestLostClose: what closed the channel is offered to the chain again when a reorganisation took it out, until something else closes it; and if nothing
+// does within 6 blocks, we do (L5). A restart begins to count again.
+func TestLostClose(t *testing.T) {
+	h := ready(t, true)
+	theirs := build(h.s.m.facts, facts.Counterparty).Tx
+	h.do(h.block(104, theirs))
+	o := h.do(messages.ChainDisconnected{Incarnation: h.s.incarnation, Height: 103, Hash: blockHash(103)})
+	if b, ok := told[messages.Broadcast](o); !ok || b.Tx.TxHash() != theirs.TxHash() {
+		t.Fatalf("broadcast: %+v", b)
+	}
+	if w, ok := told[messages.ChainWatch](o); !ok || w.WakeAt != 109 {
+		t.Fatalf("wakes at %d", w.WakeAt)
+	}
+	h.do(h.block(108))
+	h.restart()
+	h.do(h.block(113))
+	if f := h.s.m.facts.ForceClose; f != nil {
+		t.Fatalf("closed too early: %+v", f)
+	}
+	o = h.do(h.block(114))
+	if f := h.s.m.facts.ForceClose; f == nil || f.Reason != facts.CloseByReorganisation {
+		t.Fatalf("force close: %+v", f)
+	}
+	if _, ok := told[messages.Broadcast](o); !ok {
+		t.Fatal("our commitment is not broadcast")
+	}
+	h.same()
+
+	h = ready(t, true)
+	h.do(h.block(104, theirs))
+	h.do(messages.ChainDisconnected{Incarnation: h.s.incarnation, Height: 103, Hash: blockHash(103)})
+	o = h.do(h.block(105, build(h.s.m.facts, facts.Holder).Tx))
+	if w, ok := told[messages.Withdraw](o); !ok || w.Txid != theirs.TxHash() {
+		t.Fatal("the lost close is broadcast although another one confirmed")
+	}
+}

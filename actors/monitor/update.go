@@ -39,7 +39,8 @@ func (m *Monitor) Update(id uint64, u facts.Update) (Step, error) {
 		return Step{}, err
 	}
 	m.updateID = id
-	return s, m.resolve(&s)
+	err = m.resolve(&s)
+	return s, err
 }
 
 // Decide records what happens to an inbound HTLC (rules 12, 13). The first decision stands; a preimage that comes after it is kept, since it

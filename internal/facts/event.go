@@ -90,6 +90,7 @@ const (
 	CloseByProtocolError
 	CloseByPeerError
 	CloseByHTLCDeadline
+	CloseByReorganisation // the transaction that closed the channel left the chain and did not come back
 )
 
 // SpendableOutputs: these outputs are the holder's alone, for good; the wallet takes them.
