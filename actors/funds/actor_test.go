@@ -520,3 +520,22 @@ func TestReorgTooDeep(t *testing.T) {
 		}
 	})
 }
+
+// With too few coins for the rate that is wanted, a claim pays what they allow, and the operator hears that they are too few.
+func TestClaimOfAPoorWallet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		s := w.channelOutputs(60_000)
+		s.inputs[0].Output = wire.NewTxOut(60_000, programOf([]byte{txscript.OP_TRUE}))
+		w.coins(2_000)
+		w.rates.set(20_000, nil)
+		w.mine(1)
+		got := w.claim(s.ask(1))
+		if got.Err != nil || got.FeeSat > 2_000 {
+			t.Fatalf("fee %d, error %v", got.FeeSat, got.Err)
+		}
+		if st := w.board.Status(); len(st.Starving) != 1 || st.Starving[0].NeedSat <= 2_000 {
+			t.Errorf("%+v", st.Starving)
+		}
+	})
+}
