@@ -210,7 +210,7 @@ func (l *listener) ping(ctx context.Context, ws *websocket.Conn) {
 	for {
 		select {
 		case <-ticker.C:
-			if ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(l.pings)) != nil {
+			if ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(l.silence)) != nil {
 				return // the reader finds out by itself
 			}
 		case <-ctx.Done():

@@ -172,7 +172,7 @@ func TestSilence(t *testing.T) {
 
 // TestPongs: one that answers stays.
 func TestPongs(t *testing.T) {
-	short := func(l *listener) { l.pings, l.silence = 20*time.Millisecond, time.Second }
+	short := func(l *listener) { l.pings, l.silence = 40*time.Millisecond, 3*time.Second }
 	pings := make(chan struct{}, 1000)
 	s := startServer(t, func(s *server, w http.ResponseWriter, r *http.Request) {
 		ws := accept(s, w, r)
@@ -186,7 +186,7 @@ func TestPongs(t *testing.T) {
 		io.Copy(io.Discard, reader{ws})
 	}, short)
 	ws := await(t, "connection", s.connected)
-	for range 75 { // longer than silence
+	for range 80 { // longer than silence
 		await(t, "ping", pings)
 	}
 	if len(s.connected) > 0 {
