@@ -114,6 +114,9 @@ func (n *node) broadcasts(tx *wire.MsgTx) {
 			if f.MutualClose != nil && f.MutualClose.TxHash() == txid {
 				return
 			}
+			if n.spenders[txid] {
+				return // it closed the channel and left the chain: whoever made it, it is public
+			}
 			number, err := commitment.NumberOf(tx, &f.Tx)
 			switch {
 			case err != nil:
@@ -150,6 +153,9 @@ func (n *node) noteChain(f *facts.Channel) {
 	}
 	for op := range f.OnChain.Spendable {
 		n.spendable[op] = true
+	}
+	if f.Spent != nil {
+		n.spenders[f.Spent.Txid] = true
 	}
 }
 

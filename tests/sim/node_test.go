@@ -82,6 +82,7 @@ type node struct {
 
 	claims    map[chainhash.Hash]bool // that were durable at some time
 	spendable map[wire.OutPoint]bool  // handed to the wallet at some time
+	spenders  map[chainhash.Hash]bool // of funding outputs, that were in the chain at some time, as a durable record has it
 	closed    map[ln.ChannelID]bool   // archived
 	errs      bool                    // sends its peer an error that it knows nothing of, with its next message
 

@@ -222,6 +222,8 @@ func (s *shadow) record(c *shadowChannel, data []byte) error {
 			s.n.w.hold(s.n, c)
 		case facts.ClaimSigned:
 			s.n.claims[u.Tx.TxHash()] = true
+		case facts.FundingSpent:
+			s.n.spenders[u.Txid] = true
 		case facts.OutputsSpendable:
 			for _, o := range u.Outputs {
 				s.n.spendable[o] = true

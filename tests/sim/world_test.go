@@ -59,7 +59,7 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 	for i, who := range identities {
 		n := &node{
 			identity: who, w: w, index: i, revoked: map[ln.ChannelID]uint64{}, store: from.stores[i].Clone(), indexes: from.indexes[i],
-			claims: map[chainhash.Hash]bool{}, spendable: map[wire.OutPoint]bool{}, closed: map[ln.ChannelID]bool{},
+			claims: map[chainhash.Hash]bool{}, spendable: map[wire.OutPoint]bool{}, spenders: map[chainhash.Hash]bool{}, closed: map[ln.ChannelID]bool{},
 		}
 		n.old = from.stores[i]
 		n.user = newUser(n, from.seen[i])
