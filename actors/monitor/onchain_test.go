@@ -376,3 +376,28 @@ func TestLostClose(t *testing.T) {
 		t.Fatal("the lost close is broadcast although another one confirmed")
 	}
 }
+
+// TestClaimsHoldTheirCoins: at every start the wallet hears of all claims, also of those whose commitment a reorganisation took out: it may come back,
+// and then their coins must not be in another transaction (rule 22, L4).
+func TestClaimsHoldTheirCoins(t *testing.T) {
+	h := ready(t, true)
+	h.do(h.block(104, build(h.s.m.facts, facts.Counterparty).Tx))
+	claim := wire.NewMsgTx(2)
+	claim.AddTxIn(wire.NewTxIn(&wire.OutPoint{Index: 7}, nil, wire.TxWitness{{1}}))
+	var step Step
+	if err := h.s.m.extend(&step, facts.ClaimSigned{ID: 5, Tx: claim, Height: 104}); err != nil {
+		t.Fatal(err)
+	}
+	h.durable(h.s.output(step))
+	h.do(messages.ChainDisconnected{Incarnation: h.s.incarnation, Height: 103, Hash: blockHash(103)})
+	o := h.restart()
+	s, ok := told[messages.WalletSpends](o)
+	for _, d := range o.Then {
+		if m, is := d.Msg.(messages.WalletSpends); is && m.Claim == 5 {
+			s = m
+		}
+	}
+	if !ok || s.Claim != 5 || s.Tx.TxHash() != claim.TxHash() {
+		t.Fatalf("the wallet heard %+v", s)
+	}
+}

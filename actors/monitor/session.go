@@ -110,6 +110,7 @@ func (s *Session) register(o *Output, broadcast bool) error {
 		return err
 	}
 	s.broadcast(o, casts)
+	s.reserve(o)
 	s.asked = newAsked() // the chain watcher knows nothing else of ours (rule 3)
 	step, err := s.m.Replan()
 	if err != nil {
