@@ -31,23 +31,37 @@ func (c *Channel) sayError(text string) {
 	c.say(&lnwire.Error{ChanID: c.wireID(), Data: lnwire.ErrorData(text)})
 }
 
-// warnPeer drops the connection with a warning, which leaves first (BOLT 1). The proposals of both sides are void with it.
+// warnPeer drops the connection with a warning, which leaves first (BOLT 1).
 func (c *Channel) warnPeer(text string) {
-	c.session.link = linkMute
-	c.refuseQueue(ErrPeerNotConnected)
-	c.behind(
-		c.toPeer(&lnwire.Warning{ChanID: c.wireID(), Data: lnwire.WarningData(text)}),
-		messages.Delivery{To: messages.PeerAddr(c.facts.Peer), Msg: messages.PeerReconnect{Session: c.session.id, Why: text}},
-	)
+	c.reconnect(text, c.toPeer(&lnwire.Warning{ChanID: c.wireID(), Data: lnwire.WarningData(text)}))
 }
 
-// peerError: the peer failed the channel (BOLT 1: "MUST fail the channel(s) referred to by the message").
+// reconnect drops the connection once all that was recorded has left, and first something more. The proposals of both sides are void with it.
+func (c *Channel) reconnect(why string, first ...messages.Delivery) {
+	c.session.link = linkMute
+	c.refuseQueue(ErrPeerNotConnected)
+	c.behind(append(first, messages.Delivery{
+		To: messages.PeerAddr(c.facts.Peer), Msg: messages.PeerReconnect{Session: c.session.id, Why: why},
+	})...)
+}
+
+// internalError is what lnd says of a channel when something of its own fails, which is also when it is stopped while payments are under way. It
+// sends that as an error, but keeps the channel and re-establishes it with the next connection.
+const internalError = "internal error"
+
+// peerError: the peer failed the channel (BOLT 1: "MUST fail the channel(s) referred to by the message"). The one exception is internalError: to
+// close over it would cost both sides a channel at every restart of the peer. What else it may mean is safe: nothing more is said on this
+// connection, so nothing is added, and a peer that has closed is seen on the chain.
 func (c *Channel) peerError(m *lnwire.Error) error {
 	if c.over() {
 		return nil
 	}
 	if c.facts.MutualClose != nil {
 		return nil // the closing transaction is as good as any other
+	}
+	if string(m.Data) == internalError {
+		c.reconnect("the peer has an internal error")
+		return nil
 	}
 	c.giveUp(facts.CloseByPeerError, sanitize(string(m.Data)))
 	return nil

@@ -168,6 +168,30 @@ func TestPeerError(t *testing.T) {
 	}
 }
 
+// lnd says "internal error" when it is stopped under payments, and means no close: the channel is re-established and goes on.
+func TestInternalErrorOfThePeer(t *testing.T) {
+	w := newWorld(t)
+	w.a.add(1, 2_000_000)
+	w.run()
+	w.b.add(2, 3_000_000) // proposed and signed, and void if it was not recorded
+	w.a.add(3, 4_000_000)
+	session := w.a.sessionID
+	w.say(&lnwire.Error{Data: []byte("internal error")})
+	w.run()
+	if len(w.a.forced) != 0 || w.a.durable.ForceClose != nil {
+		t.Fatalf("closes: %v", w.a.forced)
+	}
+	if w.a.sessionID == session {
+		t.Fatal("the connection goes on, over which the peer has given the channel up")
+	}
+	w.a.add(4, 5_000_000)
+	w.run()
+	w.agree()
+	if n := w.a.durable.NextOutboundHTLCID; n < 2 {
+		t.Fatalf("%d HTLCs of ours", n)
+	}
+}
+
 // What can be refused is refused with its reason, and never reaches the peer.
 func TestAddIsRefused(t *testing.T) {
 	for _, c := range []struct {
