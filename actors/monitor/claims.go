@@ -205,7 +205,7 @@ func (s *Session) rows(m messages.GotRows) (Output, error) {
 		return Output{}, nil
 	}
 	if refused := m.Err; refused != nil {
-		return Output{Refused: refused}, nil // asked again with the next block
+		return Output{Refused: refused}, nil //nolint:nilerr // for the log: it is asked again with the next block
 	}
 	number, err := s.m.spentNumber()
 	if err != nil {

@@ -32,7 +32,7 @@ type Monitor struct {
 	archiveDepth uint32
 	lost         *wire.MsgTx // what closed the channel and left the chain; see lost.go
 	lostAt       uint32      // height from which on it is not there
-	frozen       bool // the records are not to be relied on: see watcher.go
+	frozen       bool        // the records are not to be relied on: see watcher.go
 }
 
 // ArchiveAfter sets how deep everything must be before the log is given up.
