@@ -28,8 +28,8 @@ func TestLiveReconnect(t *testing.T) {
 	works("lnd hung up, we dialled again")
 
 	must(t, r.us.Disconnect(r.ctx, r.lnd.ID))
-	await(t, r.ctx, "the end of the connection", func() bool { return !r.connected() })
-	r.lnd.connect(t, r.ctx, r.us.ID(), r.us.ListenAddress())
+	await(t, r.ctx, "the end of the connection", func() bool { return !r.lnd.connected(r.ctx, r.us.ID()) })
+	r.lndDials()
 	works("lnd dialled")
 
 	must(t, r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr))
@@ -42,11 +42,12 @@ func TestLiveReconnect(t *testing.T) {
 		works("lnd restarted")
 	}
 	must(t, r.us.Disconnect(r.ctx, r.lnd.ID))
-	r.lnd.connect(t, r.ctx, r.us.ID(), r.us.ListenAddress())
+	r.lndDials()
 	works("lnd alone dials")
 	r.restartUs(true)
 	works("we restarted, lnd dials")
 	r.restartLnd(true)
+	r.lndDials()
 	works("lnd restarted and dials")
 
 	// One and the same connection for longer than lnd's pings are apart, and ours.

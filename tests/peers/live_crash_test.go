@@ -21,11 +21,20 @@ func TestLiveWeDie(t *testing.T) {
 }
 
 // TestLiveLndDies kills lnd at random moments of payments in both directions, and ends it in order sometimes.
+//
+// lnd itself loses money here, which is no fault of ours: it sends update_fulfill_htlc, is killed before it commits to it, takes the same HTLC for a
+// replay after its restart, and fails it with invalid_onion_version. We have the preimage and say that the payment was sent, and have the money
+// back. So each payment that we call sent must be settled in lnd's books, but not the reverse, and our balance may be higher than it should.
 func TestLiveLndDies(t *testing.T) {
 	r := newRig(t, setup{extra: true, limit: 8 * time.Minute})
 	r.connect(true)
 	l := r.open(false, capacity/2, nil)
-	r.massacre(l, 8, func() { r.restartLnd(r.rng.IntN(3) > 0) })
+	r.lndMayLose = true
+	lives := 0
+	r.massacre(l, 8, func() {
+		lives++
+		r.restartLnd(lives%3 > 0)
+	})
 }
 
 // TestLiveConnectionDies cuts the connection at random moments of payments in both directions.
@@ -47,7 +56,7 @@ func (r *rig) massacre(l link, rounds int, harm func()) {
 		msat uint64
 	}
 	var ours []payment
-	msat := uint64(1_000_000)
+	msat := uint64(360_000) // more than dust
 	for round := range rounds {
 		var mu sync.Mutex
 		stop := make(chan struct{})
@@ -58,7 +67,7 @@ func (r *rig) massacre(l link, rounds int, harm func()) {
 					select {
 					case <-stop:
 						return
-					case <-time.After(5 * time.Millisecond):
+					case <-time.After(15 * time.Millisecond):
 					}
 					mu.Lock()
 					msat++
@@ -87,7 +96,7 @@ func (r *rig) massacre(l link, rounds int, harm func()) {
 					select {
 					case <-stop:
 						return
-					case <-time.After(5 * time.Millisecond):
+					case <-time.After(15 * time.Millisecond):
 					}
 					inv, err := r.us.now().CreateInvoice(r.ctx, lnactor.InvoiceParams{AmountMsat: 1_500_000})
 					if err != nil {
@@ -109,7 +118,7 @@ func (r *rig) massacre(l link, rounds int, harm func()) {
 		if r.t.Failed() {
 			r.t.FailNow()
 		}
-		r.awaitConnected()
+		r.weDial()
 		r.awaitActive(l)
 		r.t.Logf("round %d: %d payments of ours so far", round, len(ours))
 	}
@@ -124,11 +133,12 @@ func (r *rig) massacre(l link, rounds int, harm func()) {
 			inv, err := r.lnd.lookup(r.ctx, p.hash)
 			must(r.t, err)
 			settled := inv.State == "SETTLED"
-			if settled != (known.Status == lnactor.PaymentIsSent) {
+			weSent := known.Status == lnactor.PaymentIsSent
+			if weSent && !settled || settled && !weSent && !r.lndMayLose {
 				r.t.Errorf("payment %s: ours is %v (%s), lnd's invoice is %s", p.id, known.Status, known.Reason, inv.State)
 			}
-			if settled {
-				if inv.Paid != p.msat || len(inv.HTLCs) != 1 {
+			if weSent {
+				if inv.Paid != p.msat || len(inv.HTLCs) != 1 || sha256.Sum256(known.Preimage[:]) != known.Hash {
 					r.t.Errorf("payment %s of %d msat: lnd got %+v", p.id, p.msat, inv)
 				}
 				sent += p.msat
@@ -176,7 +186,11 @@ func (r *rig) audit(l link, before uint64, sent func() (uint64, int)) {
 			r.t.Errorf("payment %s was sent and failed", e.PaymentID)
 		}
 	}
-	if after, _ := r.balances(l); after != before+in-out {
+	switch after, _ := r.balances(l); {
+	case after == before+in-out:
+	case r.lndMayLose && after > before+in-out:
+		r.t.Logf("lnd lost %d msat: payments that it had fulfilled it failed after a crash", after-(before+in-out))
+	default:
 		r.t.Errorf("%d msat before, %d after, but %d came in and %d went out", before, after, in, out)
 	}
 	r.t.Logf("%d payments of ours sent, %d of lnd's claimed; of lnd's, %d that we claimed it does not call succeeded", n, len(claimed), lost)

@@ -52,7 +52,7 @@ func TestLiveFailures(t *testing.T) {
 	})
 
 	t.Run("lnd refuses", func(t *testing.T) {
-		const wrong = "payment details"
+		const wrong = "IncorrectOrUnknownPaymentDetails"
 		inv, err := r.lnd.invoice(r.ctx, 7_000_000, nil)
 		must(t, err)
 		must(t, r.lnd.cancel(r.ctx, inv.Hash))

@@ -1,7 +1,9 @@
 package peers
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -119,7 +121,7 @@ func (r *rig) rewindLnd(l link, do func()) {
 	r.t.Helper()
 	r.lnd.stop(r.t)
 	old := r.lnd.dir + ".old"
-	must(r.t, os.CopyFS(old, os.DirFS(r.lnd.dir)))
+	copyDir(r.t, r.lnd.dir, old)
 	r.lnd.start(r.t, r.ctx)
 	r.awaitConnected()
 	r.awaitActive(l)
@@ -134,7 +136,7 @@ func (r *rig) rewindUs(l link, do func()) {
 	r.t.Helper()
 	must(r.t, r.us.stop(false))
 	old := r.us.cfg.Dir + ".old"
-	must(r.t, os.CopyFS(old, os.DirFS(r.us.cfg.Dir)))
+	copyDir(r.t, r.us.cfg.Dir, old)
 	r.us.start(r.t, r.ctx)
 	r.awaitConnected()
 	r.awaitActive(l)
@@ -142,4 +144,16 @@ func (r *rig) rewindUs(l link, do func()) {
 	must(r.t, r.us.stop(false))
 	must(r.t, os.Rename(r.us.cfg.Dir, r.us.cfg.Dir+".new"))
 	must(r.t, os.Rename(old, r.us.cfg.Dir))
+}
+
+// copyDir copies a directory; the files stay private.
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	must(t, os.CopyFS(to, os.DirFS(from)))
+	must(t, filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o600)
+	}))
 }

@@ -132,7 +132,9 @@ func TestLiveAmounts(t *testing.T) {
 			l := r.open(weFund, capacity/2, nil)
 			for _, msat := range []uint64{1, 999, 1_000, 1_001, 353_999, 354_000, 354_001, 999_999, 123_456_789} {
 				r.weMustSend(msat)
-				r.lndMustSend(msat)
+				if msat >= 1_000 { // lnd offers nothing below, by its own policy
+					r.lndMustSend(msat)
+				}
 			}
 			r.balances(l)
 			// All that we can send, not a millisatoshi more, and all of it back.

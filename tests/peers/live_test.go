@@ -74,7 +74,11 @@ func (r *rig) closeMutually(l link, weStart bool) {
 	r.mine(6)
 	awaitEvent(r.t, r.ctx, r.us, "ChannelResolved", func(e lnactor.ChannelResolved) bool { return e.Closed.Channel == l.id })
 	await(r.t, r.ctx, "lnd to have it closed", func() bool {
-		c := r.lnd.closed(r.t, r.ctx)
-		return len(c) == 1 && c[0].CloseType == "COOPERATIVE_CLOSE"
+		for _, c := range r.lnd.closed(r.t, r.ctx) {
+			if c.Point == l.point {
+				return c.CloseType == "COOPERATIVE_CLOSE"
+			}
+		}
+		return false
 	})
 }

@@ -145,9 +145,8 @@ func (l *lndNode) post(ctx context.Context, path string, body, answer any) error
 }
 
 // connect makes a lasting connection to a node.
-func (l *lndNode) connect(t testing.TB, ctx context.Context, id lnactor.NodeID, addr string) {
-	t.Helper()
-	must(t, l.post(ctx, "/v1/peers", map[string]any{"addr": map[string]any{"pubkey": id.String(), "host": addr}, "perm": true}, nil))
+func (l *lndNode) connect(ctx context.Context, id lnactor.NodeID, addr string) error {
+	return l.post(ctx, "/v1/peers", map[string]any{"addr": map[string]any{"pubkey": id.String(), "host": addr}, "perm": true}, nil)
 }
 
 func (l *lndNode) disconnect(t testing.TB, ctx context.Context, id lnactor.NodeID) {

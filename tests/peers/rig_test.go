@@ -34,6 +34,8 @@ type rig struct {
 	lnd   *lndNode
 	us    *ourNode
 	rng   *rand.Rand
+
+	lndMayLose bool // see TestLiveLndDies
 }
 
 // setup is how the nodes of a rig are started.
@@ -133,11 +135,25 @@ func (r *rig) follow() {
 func (r *rig) connect(weDial bool) {
 	r.t.Helper()
 	if weDial {
-		must(r.t, r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr))
+		r.weDial()
 	} else {
-		r.lnd.connect(r.t, r.ctx, r.us.ID(), r.us.ListenAddress())
+		r.lndDials()
 	}
-	r.awaitConnected()
+}
+
+// weDial connects at once: by ourselves we would wait longer after each connection that was lost soon.
+func (r *rig) weDial() {
+	r.t.Helper()
+	await(r.t, r.ctx, "our connection", func() bool { return r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr) == nil && r.connected() })
+}
+
+// lndDials has lnd connect.
+func (r *rig) lndDials() {
+	r.t.Helper()
+	await(r.t, r.ctx, "lnd's connection", func() bool {
+		_ = r.lnd.connect(r.ctx, r.us.ID(), r.us.ListenAddress()) // refused while there is one
+		return r.connected()
+	})
 }
 
 func (r *rig) connected() bool {

@@ -102,12 +102,6 @@ func (u *ourNode) watch(n *lnactor.Node, done chan struct{}) {
 	}
 }
 
-// copyTo copies the directory of a node that is stopped.
-func (u *ourNode) copyTo(t testing.TB, dir string) {
-	t.Helper()
-	must(t, os.CopyFS(dir, os.DirFS(u.cfg.Dir)))
-}
-
 // find returns the first event that a function accepts.
 func find[E any](u *ourNode, accept func(E) bool) (E, bool) {
 	u.mu.Lock()
