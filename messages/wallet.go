@@ -18,6 +18,7 @@ type WalletSpends struct {
 	Channel ln.ChannelID
 	Claim   uint64 // 0: the funding transaction; else a claim of the channel, whose wallet inputs are held under its own name until ReleaseClaim
 	Tx      *wire.MsgTx
+	Held    bool         // only the coins are to be held: the transaction is not in the chain's hands now, and may never be again
 	Release ln.ChannelID // the temporary id under which an opening reserved the same inputs; zero if none
 }
 

@@ -109,8 +109,10 @@ func (c *core) spends(m messages.WalletSpends) {
 		return
 	}
 	log := c.log.With(slog.String("channel_id", m.Channel.String()), slog.String("txid", m.Tx.TxHash().String()))
-	if err := c.wallet.AddUnconfirmed(m.Tx); err != nil {
-		log.Warn("wallet refuses a transaction", slog.Any("error", err))
+	if !m.Held {
+		if err := c.wallet.AddUnconfirmed(m.Tx); err != nil {
+			log.Warn("wallet refuses a transaction", slog.Any("error", err))
+		}
 	}
 	if m.Release != (ln.ChannelID{}) {
 		c.wallet.Release(wallet.LockID(m.Release))

@@ -133,12 +133,12 @@ func (s *Session) cast(o *Output, keep []facts.ClaimSigned) {
 	}
 }
 
-// reserve tells the wallet of the coins in all claims, before it gives any away (rule 22): also in those that are not to be broadcast now, because
-// their commitment left the chain. It may come back, and they with it.
+// reserve has the wallet hold the coins of all claims, before it gives any away (rule 22): also of those that are not to be broadcast now, because
+// their commitment left the chain or something else took their outputs. It may come back, and they with it.
 func (s *Session) reserve(o *Output) {
 	claims := s.m.facts.OnChain.Claims
 	for _, id := range slices.Sorted(maps.Keys(claims)) {
-		o.tell(messages.FundsAddr, messages.WalletSpends{Channel: s.id, Claim: id, Tx: claims[id].Tx})
+		o.tell(messages.FundsAddr, messages.WalletSpends{Channel: s.id, Claim: id, Tx: claims[id].Tx, Held: true})
 	}
 }
 

@@ -397,7 +397,7 @@ func TestClaimsHoldTheirCoins(t *testing.T) {
 			s = m
 		}
 	}
-	if !ok || s.Claim != 5 || s.Tx.TxHash() != claim.TxHash() {
+	if !ok || s.Claim != 5 || s.Tx.TxHash() != claim.TxHash() || !s.Held {
 		t.Fatalf("the wallet heard %+v", s)
 	}
 }
