@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
@@ -57,11 +60,11 @@ func peerCommands() []*cobra.Command {
 func channelCommands() []*cobra.Command {
 	var push string
 	var feePerKw, limit uint32
-	var sure bool
+	var sure, untilOpen bool
 	return []*cobra.Command{
 		newCall(call[*apiv1.OpenChannelResponse]{
 			use: "open NODE_ID AMOUNT", short: "Open a channel", args: wants("NODE_ID", "AMOUNT"),
-			long: "Opens a channel to a connected node and funds it from the wallet. It can be used when its\nfunding transaction has confirmed; " +
+			long: "Opens a channel to a connected node and funds it from the wallet. What follows an @ in NODE_ID is not looked at. It\ncan be used when its funding transaction has confirmed; " +
 				"'lnactor channels' shows it as open then.",
 			example: "  lnactor open 03ab... 1000000\n  lnactor open 03ab... 0.01btc --push 1000",
 			flags: func(cmd *cobra.Command) {
@@ -77,7 +80,8 @@ func channelCommands() []*cobra.Command {
 				if err != nil {
 					return nil, err
 				}
-				return n.OpenChannel(ctx, &apiv1.OpenChannelRequest{NodeId: args[0], CapacitySat: capacity, PushMsat: pushed, FeePerKw: feePerKw})
+				id, _, _ := strings.Cut(args[0], "@")
+				return n.OpenChannel(ctx, &apiv1.OpenChannelRequest{NodeId: id, CapacitySat: capacity, PushMsat: pushed, FeePerKw: feePerKw})
 			},
 			show: func(p *page, a *apiv1.OpenChannelResponse) { p.row("channel", a.GetChannelId()) },
 		}),
@@ -122,9 +126,31 @@ func channelCommands() []*cobra.Command {
 			show: func(p *page, _ *apiv1.SetChannelFeeResponse) { p.row("asked for") },
 		}),
 		newCall(call[*apiv1.ListChannelsResponse]{
-			use: "channels", short: "List the channels", example: "  lnactor channels\n  lnactor channels --json | jq '.channels[] | select(.phase==\"open\")'",
+			use: "channels", short: "List the channels", example: "  lnactor channels\n  lnactor channels --until-open\n  lnactor channels --json | jq '.channels[] | select(.phase==\"open\")'",
+			flags: func(cmd *cobra.Command) {
+				cmd.Flags().BoolVar(&untilOpen, "until-open", false, "wait until no channel is being opened any more, for --timeout at most")
+			},
 			make: func(ctx context.Context, n *node, _ []string) (*apiv1.ListChannelsResponse, error) {
-				return n.ListChannels(ctx, &apiv1.ListChannelsRequest{})
+				w := waiter{w: n.cmd.ErrOrStderr(), began: time.Now()}
+				defer w.end()
+				for {
+					a, err := n.ListChannels(ctx, &apiv1.ListChannelsRequest{})
+					if err != nil || !untilOpen || !slices.ContainsFunc(a.GetChannels(), func(c *apiv1.Channel) bool { return c.GetPhase() == "funding" }) {
+						return a, err
+					}
+					w.show("channels wait for confirmations")
+					select {
+					case <-ctx.Done():
+						if n.cmd.Context().Err() != nil {
+							return nil, errStopped
+						}
+						return nil, &apiError{
+							code: connect.CodeDeadlineExceeded, reason: "deadline", text: "a channel is still being opened",
+							hint: "its funding transaction needs confirmations, and the peer must be connected",
+						}
+					case <-time.After(lookAgain):
+					}
+				}
 			},
 			show: showChannels,
 		}),

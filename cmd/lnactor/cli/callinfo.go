@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
@@ -12,14 +14,37 @@ import (
 
 // Commands about the node as a whole.
 func nodeCommands() []*cobra.Command {
+	var wait time.Duration
+	var uri bool
 	return []*cobra.Command{
 		newCall(call[*apiv1.GetInfoResponse]{
 			use: "info", short: "Show who the node is and where its chain stands",
-			example: "  lnactor info\n  lnactor info --json | jq -r .nodeId",
+			example: "  lnactor info\n  lnactor info --wait 30s\n  lnactor connect -d alice $(lnactor info -d bob --uri)\n  lnactor info --json | jq -r .nodeId",
+			flags: func(cmd *cobra.Command) {
+				cmd.Flags().DurationVar(&wait, "wait", 0, "how long to wait for a node that starts")
+				cmd.Flags().BoolVar(&uri, "uri", false, "print NODE_ID@HOST:PORT and nothing else")
+			},
 			make: func(ctx context.Context, n *node, _ []string) (*apiv1.GetInfoResponse, error) {
-				return n.GetInfo(ctx, &apiv1.GetInfoRequest{})
+				for began := time.Now(); ; {
+					a, err := n.GetInfo(ctx, &apiv1.GetInfoRequest{})
+					switch {
+					case err != nil && connect.CodeOf(err) == connect.CodeUnavailable && time.Since(began) < wait && ctx.Err() == nil:
+						time.Sleep(lookAgain)
+					case err == nil && uri && a.GetListenAddress() == "":
+						return nil, &apiError{
+							code: connect.CodeFailedPrecondition, reason: "not_listening", text: "peers can't connect to this node",
+							hint: "start it with --listen, such as --listen 127.0.0.1:9736",
+						}
+					default:
+						return a, err
+					}
+				}
 			},
 			show: func(p *page, a *apiv1.GetInfoResponse) {
+				if uri {
+					p.row(a.GetNodeId() + "@" + a.GetListenAddress())
+					return
+				}
 				p.row("node", a.GetNodeId())
 				p.row("network", a.GetNetwork())
 				if a.GetListenAddress() != "" {

@@ -145,7 +145,7 @@ func (n *node) explain(err error) error {
 	}
 	var netErr *net.OpError
 	switch {
-	case n.cmd.Context().Err() != nil && connect.IsWireError(err) == false:
+	case n.cmd.Context().Err() != nil && !connect.IsWireError(err):
 		return errInterruptedCall
 	case errors.As(err, &netErr) && e.reason == "":
 		e.code, e.reason = connect.CodeUnavailable, "no_node"

@@ -151,7 +151,7 @@ func (p *process) serveChain(embedded *regtest.Chain, running *Running) error {
 
 func (p *process) serveAPI(embedded *regtest.Chain, stop func(), running *Running) error {
 	c := p.Config
-	cfg := server.Config{Node: p.node, Params: Params(c.Text("network")), Source: c.Chain(), Version: p.Version, Stop: stop, Log: p.Log}
+	cfg := server.Config{Node: server.Of(p.node), Params: Params(c.Text("network")), Source: c.Chain(), Version: p.Version, Stop: stop, Log: p.Log}
 	if embedded != nil {
 		cfg.Chain = embedded
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/lnactor/lnactor"
 )
 
-// Node is what the API needs of *lnactor.Node.
+// Node is what the API needs of a node; see Of.
 type Node interface {
 	ID() lnactor.NodeID
 	ListenAddress() string
@@ -34,7 +34,8 @@ type Node interface {
 	Quarantined(ctx context.Context) ([]lnactor.ChannelID, error)
 
 	CreateInvoice(ctx context.Context, p lnactor.InvoiceParams) (lnactor.Invoice, error)
-	Pay(ctx context.Context, bolt11 string, opts ...lnactor.PayOption) (lnactor.PaymentID, error)
+	// StartPayment is Pay with an id, and with an amount if that is not 0.
+	StartPayment(ctx context.Context, bolt11 string, id lnactor.PaymentID, amountMsat uint64) error
 	GetPayment(ctx context.Context, id lnactor.PaymentID) (lnactor.Payment, error)
 	Payments(ctx context.Context, limit int) ([]lnactor.Payment, error)
 	ClaimPayment(ctx context.Context, hash lnactor.Hash) error
@@ -45,7 +46,19 @@ type Node interface {
 	FundsStatus(ctx context.Context) (lnactor.FundsStatus, error)
 }
 
-var _ Node = (*lnactor.Node)(nil)
+// Of is a node as the API needs it.
+func Of(n *lnactor.Node) Node { return node{n} }
+
+type node struct{ *lnactor.Node }
+
+func (n node) StartPayment(ctx context.Context, bolt11 string, id lnactor.PaymentID, amountMsat uint64) error {
+	opts := []lnactor.PayOption{lnactor.WithPaymentID(id)}
+	if amountMsat != 0 {
+		opts = append(opts, lnactor.WithAmount(amountMsat))
+	}
+	_, err := n.Pay(ctx, bolt11, opts...)
+	return err
+}
 
 // Chain is what the Regtest service needs of the embedded chain.
 type Chain interface {

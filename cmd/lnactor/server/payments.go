@@ -77,11 +77,7 @@ func (s *service) Pay(ctx context.Context, r *apiv1.PayRequest) (*apiv1.PayRespo
 	if err != nil {
 		return nil, failed(err)
 	}
-	opts := []lnactor.PayOption{lnactor.WithPaymentID(id)}
-	if r.GetAmountMsat() != 0 {
-		opts = append(opts, lnactor.WithAmount(r.GetAmountMsat()))
-	}
-	if _, err := s.cfg.Node.Pay(ctx, r.GetBolt11(), opts...); err != nil {
+	if err := s.cfg.Node.StartPayment(ctx, r.GetBolt11(), id, r.GetAmountMsat()); err != nil {
 		if errors.Is(err, lnactor.ErrPaymentIDUsed) {
 			if out, err := s.repeated(ctx, id, r); err != nil || out != nil {
 				return out, err
