@@ -60,12 +60,13 @@ func DefaultDir() string {
 func Load(in Input) (*Config, error) {
 	env := map[string]string{}
 	for _, kv := range in.Environ {
-		if k, v, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(k, "LNACTOR_") {
+		// An empty variable is as good as none: that is how scripts and service managers take one away.
+		if k, v, ok := strings.Cut(kv, "="); ok && v != "" && strings.HasPrefix(k, "LNACTOR_") {
 			env[k] = v
 		}
 	}
 	c := &Config{Dir: DefaultDir(), DirOrigin: "default", values: map[string]Value{}}
-	if v := env["LNACTOR_DIR"]; v != "" {
+	if v, ok := env["LNACTOR_DIR"]; ok {
 		c.Dir, c.DirOrigin = v, "LNACTOR_DIR"
 	}
 	if v, ok := in.Flags["dir"]; ok {
@@ -117,7 +118,7 @@ const maxFile = 1 << 20
 
 func (c *Config) readFile(flags, env map[string]string) (map[string]string, error) {
 	path, required := filepath.Join(c.Dir, FileName), false
-	if v := env["LNACTOR_CONFIG"]; v != "" {
+	if v, ok := env["LNACTOR_CONFIG"]; ok {
 		path, required = v, true
 	}
 	if v, ok := flags["config"]; ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"syscall"
 
@@ -61,33 +62,36 @@ func openSource(ctx context.Context, o Options, params *chaincfg.Params) (*sourc
 	case "btcd":
 		s, err := btcd.Open(ctx, btcd.Config{Config: remote, Log: o.Log})
 		if err != nil {
-			return nil, sourceError(err)
+			return nil, startError(err)
 		}
 		return &source{s, nil, quiet(s.Close)}, nil
 	case "rpcpoll":
 		s, err := rpcpoll.Open(ctx, rpcpoll.Config{Config: remote, Interval: c.Duration("rpc.interval")})
 		if err != nil {
-			return nil, sourceError(err)
+			return nil, startError(err)
 		}
 		return &source{s, nil, quiet(s.Close)}, nil
 	case "neutrino":
 		s, err := neutrino.Open(neutrino.Config{Dir: filepath.Join(c.Dir, "neutrino"), Params: params, Peers: c.List("neutrino.peers"), Log: o.Log})
 		if err != nil {
-			return nil, sourceError(err)
+			return nil, startError(err)
 		}
 		return &source{s, nil, s.Close}, nil
 	}
 	embedded, err := regtest.New(filepath.Join(c.Dir, "regtest"))
 	if err != nil {
-		return nil, sourceError(err)
+		return nil, startError(err)
 	}
 	return &source{embedded.Source(), embedded, embedded.Close}, nil
 }
 
-// sourceError says by its kind what to do.
-func sourceError(err error) error {
+// startError says by its kind what to do about an error of the start.
+func startError(err error) error {
 	var db database.Error
+	var socket *net.OpError
 	switch {
+	case errors.As(err, &socket) && socket.Op == "listen":
+		return fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
 	case errors.As(err, &db) && errors.Is(db.Err, syscall.EAGAIN), errors.Is(err, neutrino.ErrInUse):
 		return fmt.Errorf("%w: %w", lnactor.ErrInUse, err)
 	case errors.Is(err, rpc.ErrConfig), errors.Is(err, neutrino.ErrConfig), errors.Is(err, chain.ErrWrongChain), errors.Is(err, chain.ErrAccess),

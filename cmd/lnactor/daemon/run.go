@@ -85,7 +85,7 @@ func (p *process) start(ctx context.Context, stop func()) error {
 		MinDepth: c.Number("min-depth"), FeeURL: c.Text("fee-url"), FeePerKw: c.Number("fee-per-kw"), Name: "node", Log: p.Log,
 	})
 	if err != nil {
-		return sourceError(err)
+		return startError(err)
 	}
 	p.closers = append(p.closers, func(context.Context) error { return p.node.Close() })
 	if err := p.follow(stop); err != nil {
