@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"port":   port,
 			"field":  field,
 			"mode":   mode,
+			"event":  event,
 		},
 	})
 }

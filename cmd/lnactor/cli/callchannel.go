@@ -33,7 +33,8 @@ func peerCommands() []*cobra.Command {
 			use: "disconnect NODE_ID", short: "End the connection to a node", args: wants("NODE_ID"),
 			long: "Ends the connection to a node, and the attempts. Channels stay open.", example: "  lnactor disconnect 03ab...",
 			make: func(ctx context.Context, n *node, args []string) (*apiv1.DisconnectResponse, error) {
-				return n.Disconnect(ctx, &apiv1.DisconnectRequest{NodeId: args[0]})
+				id, _, _ := strings.Cut(args[0], "@")
+				return n.Disconnect(ctx, &apiv1.DisconnectRequest{NodeId: id})
 			},
 			show: func(p *page, _ *apiv1.DisconnectResponse) { p.row("disconnected") },
 		}),

@@ -86,8 +86,8 @@ func parseMsat(text string) (uint64, error) {
 	case strings.HasSuffix(lower, "btc"):
 		number, decimals, factor = strings.TrimSuffix(lower, "btc"), 11, 1
 	}
-	whole, fraction, _ := strings.Cut(number, ".")
-	if len(fraction) > decimals || len(fraction) > 0 && whole == "" {
+	whole, fraction, dot := strings.Cut(number, ".")
+	if len(fraction) > decimals || dot && fraction == "" || len(fraction) > 0 && whole == "" {
 		return 0, wrong
 	}
 	fraction += strings.Repeat("0", decimals-len(fraction))

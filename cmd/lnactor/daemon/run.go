@@ -37,7 +37,6 @@ type Running struct {
 type process struct {
 	Options
 	node    *lnactor.Node
-	api     *server.Server
 	closers []func(context.Context) error
 }
 
