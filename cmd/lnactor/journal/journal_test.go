@@ -83,6 +83,21 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestCutLine: what a crash left of a long line does not follow a shorter one.
+func TestCutLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), journal.FileName)
+	if err := os.WriteFile(path, bytes.Repeat([]byte("x"), 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := open(t, path)
+	if _, err := j.Add(lnactor.Event{ID: "a/1", Kind: lnactor.ChannelReady{}}, time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if got := ids(t, path); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestNotAJournal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), journal.FileName)
 	if err := os.WriteFile(path, []byte("hello\n"), 0o600); err != nil {
