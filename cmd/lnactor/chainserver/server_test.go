@@ -176,6 +176,16 @@ func TestRequests(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d %s", test.body, status, text, test.status, test.want)
 		}
 	}
+	old, _ := s.Chain.Tip()
+	if err := s.Reorg(1, 2); err != nil {
+		t.Fatal(err)
+	}
+	best, _ := s.Chain.Tip()
+	for block, want := range map[string]string{old.String(): `"confirmations":-1,`, best.String(): `"confirmations":1,`} {
+		if status, text := post(`{"id":1,"method":"getblockheader","params":["` + block + `"]}`); status != 200 || !strings.Contains(text, want) {
+			t.Errorf("header of %s: %d %s, want %s", block, status, text, want)
+		}
+	}
 	if status, _ := post(`{"id":1,"method":"getblockcount"}`, "Origin", "http://evil.example"); status != 405 {
 		t.Errorf("a web page was answered: %d", status)
 	}

@@ -142,6 +142,9 @@ func (c *Config) readFile(flags, env map[string]string) (map[string]string, erro
 	return Parse(path, raw)
 }
 
+// mostErrors bounds what is told at once of a file that is something else.
+const mostErrors = 10
+
 // Parse reads the content of a file: values by key, as text. The path is for errors.
 func Parse(path string, raw []byte) (map[string]string, error) {
 	var tree map[string]any
@@ -172,6 +175,9 @@ func Parse(path string, raw []byte) (map[string]string, error) {
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(flat)) {
+		if len(errs) == mostErrors {
+			break
+		}
 		if !known[k] {
 			errs = append(errs, wrong(path, "%.100q is no setting%s", k, suggestion(k, known)))
 		}
@@ -210,8 +216,8 @@ func suggestion(word string, known map[string]bool) string {
 }
 
 func levenshtein(a, b string) int {
-	if len(a) > 100 {
-		return len(a)
+	if len(a) > 2*len(b)+8 {
+		return len(a) // far enough
 	}
 	row := make([]int, len(b)+1)
 	for j := range row {
