@@ -47,6 +47,15 @@ func printable(text string) string {
 	}, text)
 }
 
+// printableLines is printable for a text of several lines.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 func sat(n uint64) string { return digits(n) + " sat" }
 
 // msat shows millisatoshis as satoshis.

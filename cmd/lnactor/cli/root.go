@@ -99,7 +99,7 @@ func complain(w io.Writer, cmd *cobra.Command, err error) {
 		return
 	}
 	st := styleFor(w)
-	fmt.Fprintf(w, "%s %s\n", st.bad.Render(cmd.Root().Name()+":"), printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")))
+	fmt.Fprintf(w, "%s %s\n", st.bad.Render(cmd.Root().Name()+":"), printableLines(strings.TrimSpace(err.Error())))
 	var hint string
 	var usage *usageError
 	var answered *apiError
