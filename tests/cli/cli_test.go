@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lnactor": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal ends the process, as in main
 			os.Exit(cli.Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
 		},
 		"exits": exits,
@@ -48,6 +48,10 @@ func TestScripts(t *testing.T) {
 			"course": course,
 			"await":  await,
 			"damage": damage,
+			"port":   port,
+			"field":  field,
+			"mode":   mode,
+			"event":  event,
 		},
 	})
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 
+	"connectrpc.com/connect"
+
 	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/cmd/lnactor/daemon"
 	"github.com/lnactor/lnactor/cmd/lnactor/demo"
 	"github.com/lnactor/lnactor/internal/seed"
 	"github.com/lnactor/lnactor/supervisor"
@@ -13,12 +16,14 @@ import (
 // Exit codes, after sysexits.h where it has one. They are part of the command's interface: service managers decide by them.
 const (
 	ExitOK          = 0
-	ExitFault       = 1   // the demo found a fault, or an error that has no code of its own
+	ExitFault       = 1   // the demo found a fault, a payment failed, or an error that has no code of its own
 	ExitUsage       = 64  // the command line is wrong
 	ExitCorrupt     = 65  // durable data does not decode or verify; a restart does not help
+	ExitUnreachable = 69  // the chain source at the start, or the node for a command, can't be reached; try again later
 	ExitGaveUp      = 70  // supervision gave up on an actor; a restart may help
 	ExitStore       = 74  // the store could not read or write
 	ExitInUse       = 75  // another process has the data directory; try again later
+	ExitNotAllowed  = 77  // the token does not allow the call
 	ExitConfig      = 78  // the configuration is wrong
 	ExitInterrupted = 130 // by a signal, as shells have it
 )
@@ -39,10 +44,11 @@ var errInterrupted = errors.New("interrupted; the nodes were stopped in order")
 func exitCode(err error) int {
 	var gaveUp *supervisor.GaveUpError
 	var usage *usageError
+	var answered *apiError
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.Is(err, daemon.ErrUsage):
 		return ExitUsage
 	case errors.Is(err, lnactor.ErrCorrupt), errors.Is(err, seed.ErrCorrupt):
 		return ExitCorrupt
@@ -54,10 +60,29 @@ func exitCode(err error) int {
 		return ExitGaveUp
 	case errors.Is(err, lnactor.ErrConfig), errors.Is(err, seed.ErrPassphrase), errors.Is(err, seed.ErrInsecure):
 		return ExitConfig
+	case errors.Is(err, daemon.ErrUnreachable):
+		return ExitUnreachable
+	case errors.Is(err, errStopped):
+		return ExitInterrupted
+	case errors.As(err, &answered):
+		return answered.exitCode()
 	case isFault(err):
 		return ExitFault
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return ExitInterrupted
+	}
+	return ExitFault
+}
+
+// exitCode of what the node answered.
+func (e *apiError) exitCode() int {
+	switch e.code {
+	case connect.CodeInvalidArgument:
+		return ExitUsage
+	case connect.CodeUnavailable:
+		return ExitUnreachable
+	case connect.CodeUnauthenticated, connect.CodePermissionDenied:
+		return ExitNotAllowed
 	}
 	return ExitFault
 }

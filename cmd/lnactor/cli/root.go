@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,18 +34,33 @@ the node, or the whole process, is killed in between.
 
 See it happen:
 
-  lnactor demo`,
+  lnactor demo
+
+Run a node, and talk to it from another terminal:
+
+  lnactor run
+  lnactor info`,
 		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true, // complain shows them
 		SilenceUsage:  true,
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		text, _, _ := strings.Cut(err.Error(), ": strconv.") // how it was parsed helps nobody
 		return &usageError{errors.New(text), fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath())}
 	})
+	group := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
+		for _, c := range commands {
+			c.GroupID = id
+		}
+		root.AddCommand(commands...)
+	}
+	group("run", "A node:", append([]*cobra.Command{newRun(), newConfig(), newSeed(), newEvents(), regtestCommand()}, nodeCommands()...)...)
+	group("pay", "Payments:", append([]*cobra.Command{newPay()}, paymentCommands()...)...)
+	group("channel", "Peers and channels:", append(peerCommands(), channelCommands()...)...)
+	group("wallet", "The wallet:", walletCommands()...)
 	root.AddCommand(newDemo(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [command]", Short: "Explain a command",
@@ -79,13 +95,19 @@ func unknownCommand(root *cobra.Command, name string) error {
 }
 
 func complain(w io.Writer, cmd *cobra.Command, err error) {
+	if f := cmd.Flags().Lookup("json"); f != nil && f.Value.String() == "true" && complainJSON(w, err) {
+		return
+	}
 	st := styleFor(w)
-	fmt.Fprintf(w, "%s %s\n", st.bad.Render(cmd.Root().Name()+":"), strings.TrimSpace(err.Error()))
+	fmt.Fprintf(w, "%s %s\n", st.bad.Render(cmd.Root().Name()+":"), printableLines(strings.TrimSpace(err.Error())))
 	var hint string
 	var usage *usageError
+	var answered *apiError
 	switch {
 	case errors.As(err, &usage):
 		hint = usage.hint
+	case errors.As(err, &answered):
+		hint = answered.hint
 	default:
 		hint = hintFor(exitCode(err))
 	}
@@ -94,11 +116,37 @@ func complain(w io.Writer, cmd *cobra.Command, err error) {
 	}
 }
 
+// complainJSON shows what went wrong with a call to programs. Other errors, of the command line, stay text.
+func complainJSON(w io.Writer, err error) bool {
+	type problem struct {
+		Code    string `json:"code"`
+		Reason  string `json:"reason"`
+		Message string `json:"message"`
+		Hint    string `json:"hint"`
+	}
+	var out struct {
+		Error problem `json:"error"`
+	}
+	var answered *apiError
+	var failed *paymentFailed
+	switch {
+	case errors.As(err, &answered):
+		out.Error = problem{answered.code.String(), answered.reason, answered.text, answered.hint}
+	case errors.As(err, &failed):
+		out.Error = problem{Code: "aborted", Reason: "payment_failed", Message: failed.Error()}
+	default:
+		return false
+	}
+	return json.NewEncoder(w).Encode(out) == nil
+}
+
 // hintFor says what a person can do about an error; most errors say it themselves.
 func hintFor(code int) string {
 	switch code {
 	case ExitInUse:
 		return "end the other process, or choose another --dir"
+	case ExitUnreachable:
+		return "check that the chain backend runs and that rpc.url is right, then start again"
 	case ExitCorrupt:
 		return "the data is left as it is; keep a copy of it and choose another --dir to go on"
 	}

@@ -25,6 +25,14 @@ func newVersion() *cobra.Command {
 	}
 }
 
+// moduleVersion is the version in one word.
+func moduleVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
 // describeBuild says what a person who reports a problem is asked for.
 func describeBuild(info *debug.BuildInfo) string {
 	version := info.Main.Version

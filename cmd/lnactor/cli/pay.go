@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+
+	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
+)
+
+var (
+	errNoAmount = errors.New("the amount is 0")
+	errExpiry   = errors.New("--expiry is not between a second and ten years")
+)
+
+const payLong = `Pays an invoice and waits for the outcome. The exit code is 0 if it is paid and 1 if it
+failed for good; then the money is still here.
+
+--id makes it safe to repeat: of all calls with one id, ever, at most one pays. Take the
+number of the order, say. A repeated call waits for the payment that is there.
+
+An interrupt ends the waiting, not the payment: 'lnactor payment ID' shows where it
+stands. Nor does a node that restarts meanwhile.`
+
+// lookAgain is the time between two looks at a payment, patience how long a node may be away while one waits.
+const (
+	lookAgain = 100 * time.Millisecond
+	patience  = time.Minute
+)
+
+// paymentFailed is a payment that can never be claimed any more.
+type paymentFailed struct{ id, reason string }
+
+func (e *paymentFailed) Error() string { return fmt.Sprintf("payment %s failed: %s", e.id, e.reason) }
+
+// stillUnderWay is the end of the waiting.
+type stillUnderWay struct{ id string }
+
+func (e *stillUnderWay) Error() string {
+	return fmt.Sprintf("no longer waiting; payment %s goes on", e.id)
+}
+func (e *stillUnderWay) Unwrap() error { return errStopped }
+
+func newPay() *cobra.Command {
+	var f clientFlags
+	var id, amount string
+	var noWait bool
+	cmd := &cobra.Command{
+		Use: "pay INVOICE", Short: "Pay an invoice", Long: payLong, Args: wants("INVOICE"),
+		Example: "  lnactor pay lnbcrt210u1... --id order-17\n  lnactor pay lnbcrt1... --amount 5000 --no-wait",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := f.dial(cmd)
+			if err != nil {
+				return err
+			}
+			r := &apiv1.PayRequest{Bolt11: args[0], Id: id}
+			if amount != "" {
+				if r.AmountMsat, err = parseMsat(amount); err != nil {
+					return err
+				}
+				if r.AmountMsat == 0 {
+					return &usageError{errNoAmount, "give what you want to pay"}
+				}
+			}
+			if cmd.Flags().Changed("id") && id == "" {
+				return &usageError{errors.New("--id is empty"), "give the number of the order, or leave --id out"}
+			}
+			if r.Id == "" { // it is made here, so that it is known whatever happens to the call
+				var random [32]byte
+				if _, err := rand.Read(random[:]); err != nil {
+					return err
+				}
+				r.Id = hex.EncodeToString(random[:])
+			}
+			p, err := n.pay(r, !noWait, cmd.ErrOrStderr())
+			if p != nil && f.json {
+				err = errors.Join(err, printJSON(cmd.OutOrStdout(), p))
+			} else if p != nil {
+				page := newPage(cmd.OutOrStdout())
+				showPayment(page, p)
+				err = errors.Join(err, page.flush())
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&id, "id", "", "the payment's id: 64 hexadecimal digits, or any other text (default: a new one)")
+	cmd.Flags().StringVar(&amount, "amount", "", "amount, for an invoice that leaves it to you")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "return when the payment is durable and under way")
+	f.register(cmd)
+	return cmd
+}
+
+// pay starts the payment and follows it. With a payment and an error the payment is what is known.
+func (n *node) pay(r *apiv1.PayRequest, wait bool, progress io.Writer) (*apiv1.Payment, error) {
+	ctx := n.cmd.Context()
+	begin, cancel := context.WithTimeout(ctx, n.flags.timeout)
+	started, err := n.Pay(begin, r)
+	cancel()
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, &stillUnderWay{r.GetId()}
+		}
+		return nil, n.explain(err)
+	}
+	p := started.GetPayment()
+	var away time.Time
+	w := waiter{w: progress, began: time.Now()}
+	defer w.end()
+	for wait && p.GetStatus() == apiv1.PaymentStatus_PAYMENT_STATUS_PENDING {
+		w.show("payment " + short16(p.GetId()) + " is under way")
+		select {
+		case <-ctx.Done():
+			return p, &stillUnderWay{r.GetId()}
+		case <-time.After(lookAgain):
+		}
+		look, cancel := context.WithTimeout(ctx, 10*time.Second)
+		now, err := n.GetPayment(look, &apiv1.GetPaymentRequest{Id: p.GetId()})
+		cancel()
+		switch {
+		case err == nil:
+			p, away = now.GetPayment(), time.Time{}
+		case ctx.Err() != nil:
+			return p, &stillUnderWay{r.GetId()}
+		case away.IsZero():
+			away = time.Now()
+		case time.Since(away) > patience || connect.CodeOf(err) == connect.CodePermissionDenied:
+			return p, n.explain(err)
+		}
+	}
+	switch p.GetStatus() {
+	case apiv1.PaymentStatus_PAYMENT_STATUS_FAILED:
+		return p, &paymentFailed{p.GetId(), p.GetReason()}
+	case apiv1.PaymentStatus_PAYMENT_STATUS_UNKNOWN:
+		return p, fmt.Errorf("payment %s: a channel that may hold it is quarantined, so its outcome is not known; see 'lnactor health'", p.GetId())
+	}
+	return p, nil
+}
+
+func short16(id string) string { return id[:min(16, len(id))] }
+
+// waiter shows on a terminal that something is waited for, and for how long.
+type waiter struct {
+	w     io.Writer
+	began time.Time
+	live  bool
+}
+
+func (w *waiter) show(what string) {
+	if width(w.w) > 0 {
+		fmt.Fprintf(w.w, "\r\x1b[2K%s, %d s (an interrupt ends the waiting only)", what, int(time.Since(w.began).Seconds()))
+		w.live = true
+	}
+}
+
+func (w *waiter) end() {
+	if w.live {
+		fmt.Fprint(w.w, "\r\x1b[2K")
+	}
+}

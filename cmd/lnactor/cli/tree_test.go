@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lnactor/lnactor/messages/api/v1/apiv1connect"
+)
+
+// TestTree: every command says what it is and how it is used, and every command that calls a node can answer in JSON.
+func TestTree(t *testing.T) {
+	calls := 0
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		if c.Name() == "help" || c.Name() == "completion" || c.HasParent() && c.Parent().Name() == "completion" {
+			return // cobra's
+		}
+		if c.Short == "" || !c.HasSubCommands() && c.Example == "" {
+			t.Errorf("%s: no short text or no example", c.CommandPath())
+		}
+		if c.Flags().Lookup("socket") != nil {
+			calls++
+			if c.Flags().Lookup("json") == nil || c.Flags().Lookup("timeout") == nil || c.Args == nil {
+				t.Errorf("%s lacks --json, --timeout or a check of its arguments", c.CommandPath())
+			}
+		}
+	}
+	walk(newRoot())
+	// One command for each call.
+	if methods := 24 + 2; calls != methods {
+		t.Errorf("%d commands call a node, %s and %s have %d methods", calls, apiv1connect.NodeName, apiv1connect.RegtestName, methods)
+	}
+}
+
+func TestAmounts(t *testing.T) {
+	for text, want := range map[string]uint64{
+		"0": 0, "1": 1000, "21000": 21_000_000, "21_000sat": 21_000_000, "1500msat": 1500, "1btc": 100_000_000_000, "0.00000000001btc": 1, "0.5BTC": 50_000_000_000,
+	} {
+		if got, err := parseMsat(text); err != nil || got != want {
+			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "x", "-1", "+1", "1.5", "1.5sat", "1.msat", ".5btc", "0.000000000001btc", "1e3", " 1", "18446744073709551615", "1btcbtc", "0x10"} {
+		if got, err := parseMsat(text); err == nil {
+			t.Errorf("%q: %d", text, got)
+		}
+	}
+	if _, err := parseSat("1500msat"); err == nil {
+		t.Error("a fraction of a satoshi")
+	}
+}
+
+// FuzzAmounts: no text crashes, and what is read can be said again.
+func FuzzAmounts(f *testing.F) {
+	for _, seed := range []string{"1", "1msat", "0.1btc", "9223372036854775807msat", "..btc"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n, err := parseMsat(text)
+		if err != nil {
+			return
+		}
+		if again, err := parseMsat(digitsOnly(n)); err != nil || again != n {
+			t.Errorf("%q is %d, which is %d, %v", text, n, again, err)
+		}
+	})
+}
+
+func digitsOnly(n uint64) string { return strconv.FormatUint(n, 10) + "msat" }

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"connectrpc.com/connect"
+
+	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/actors/chainwatch/chain"
+	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/internal/invoice"
+	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
+)
+
+// known errors of the node, the first that fits counts: the code, the stable word and, where the error does not say it itself, what to do.
+var known = []struct {
+	err    error
+	code   connect.Code
+	reason string
+	hint   string
+}{
+	{lnactor.ErrPaymentIDUsed, connect.CodeAlreadyExists, "payment_id_used", "look at the payment; to pay again choose another id"},
+	{lnactor.ErrNotFound, connect.CodeNotFound, "not_found", "check the id"},
+	{lnactor.ErrInvoiceExpired, connect.CodeFailedPrecondition, "invoice_expired", "ask the payee for a new invoice"},
+	{lnactor.ErrInvoiceMalformed, connect.CodeInvalidArgument, "invoice_malformed", "copy the whole invoice; it begins with ln"},
+	{lnactor.ErrWrongNetwork, connect.CodeInvalidArgument, "wrong_network", "the invoice must be of this node's network"},
+	{invoice.ErrNoSecret, connect.CodeInvalidArgument, "invoice_unsafe", ""},
+	{invoice.ErrUnknownFeature, connect.CodeFailedPrecondition, "invoice_feature", ""},
+	{invoice.ErrDeltaTooHigh, connect.CodeFailedPrecondition, "invoice_delta", ""},
+	{invoice.ErrAmountImpossible, connect.CodeInvalidArgument, "invoice_amount", ""},
+	{invoice.ErrParams, connect.CodeInvalidArgument, "invoice_params", ""},
+	{lnactor.ErrAmount, connect.CodeInvalidArgument, "amount", "give an amount if the invoice has none, and only then"},
+	{lnactor.ErrNoChannel, connect.CodeFailedPrecondition, "no_channel", "this release pays direct peers: open a channel to the payee and wait until it is open and the peer connected"},
+	{lnactor.ErrBalance, connect.CodeFailedPrecondition, "balance", "less than that can be sent over the channel now; see the channel's balance"},
+	{lnactor.ErrBusy, connect.CodeResourceExhausted, "busy", "try again when some payments are done"},
+	{lnactor.ErrStarting, connect.CodeUnavailable, "starting", "the channel's part of the node is starting; try again"},
+	{lnactor.ErrNotHeld, connect.CodeNotFound, "not_held", "no incoming payment with this hash waits for a decision"},
+	{lnactor.ErrOpeningLost, connect.CodeAborted, "opening_lost", "look at the channels before you repeat it"},
+	{lnactor.ErrRejected, connect.CodeFailedPrecondition, "channel_rejected", "change the channel's terms"},
+	{lnactor.ErrPeerGone, connect.CodeUnavailable, "peer_gone", "connect to the peer and try again"},
+	{lnactor.ErrNotConnected, connect.CodeFailedPrecondition, "not_connected", "connect to the peer first"},
+	{lnactor.ErrBadAddress, connect.CodeInvalidArgument, "bad_address", "check that the address is whole and of this node's network"},
+	{lnactor.ErrBadOutput, connect.CodeInvalidArgument, "bad_output", "choose an amount that nodes relay"},
+	{lnactor.ErrBadFeeRate, connect.CodeInvalidArgument, "bad_fee_rate", "253 satoshis per 1000 weight units are the least"},
+	{lnactor.ErrNoFeeSource, connect.CodeFailedPrecondition, "no_fee_estimate", "give a fee rate, or set fee-url or fee-per-kw"},
+	{lnactor.ErrStaleFees, connect.CodeFailedPrecondition, "no_fee_estimate", "give a fee rate, or set fee-url or fee-per-kw"},
+	{lnactor.ErrNoFeeRate, connect.CodeFailedPrecondition, "no_fee_estimate", "give a fee rate, or set fee-url or fee-per-kw"},
+	{lnactor.ErrNotSynced, connect.CodeUnavailable, "not_synced", "the wallet reads the chain; try again"},
+	{lnactor.ErrSendRefused, connect.CodeFailedPrecondition, "refused_by_chain", ""},
+	{regtest.ErrFaucetEmpty, connect.CodeResourceExhausted, "faucet_empty", "mine more blocks"},
+	{chain.ErrUnreachable, connect.CodeUnavailable, "chain_unreachable", "check that the chain backend runs"},
+	{lnactor.ErrClosed, connect.CodeUnavailable, "stopping", "the node is stopping"},
+	{lnactor.ErrStoreFailed, connect.CodeUnavailable, "store_failed", "see the node's log"},
+	{context.DeadlineExceeded, connect.CodeDeadlineExceeded, "deadline", "look before you repeat it: it may still have its effect"},
+	{context.Canceled, connect.CodeCanceled, "canceled", ""},
+}
+
+// problem is an error with a detail.
+func problem(code connect.Code, reason, text, hint string) *connect.Error {
+	return detailed(connect.NewError(code, errors.New(text)), &apiv1.ErrorDetail{Reason: reason, Hint: hint})
+}
+
+func detailed(e *connect.Error, d *apiv1.ErrorDetail) *connect.Error {
+	if detail, err := connect.NewErrorDetail(d); err == nil {
+		e.AddDetail(detail)
+	}
+	return e
+}
+
+// invalid is an argument that can't be right.
+func invalid(text, hint string) error {
+	return problem(connect.CodeInvalidArgument, "invalid_argument", text, hint)
+}
+
+// failed gives an error of the node its code and its detail. Nil stays nil.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	if already := (*connect.Error)(nil); errors.As(err, &already) {
+		return already
+	}
+	code, detail := connect.CodeInternal, &apiv1.ErrorDetail{Reason: "internal"}
+	var funds *lnactor.InsufficientFundsError
+	var reserve *lnactor.ReserveError
+	switch {
+	case errors.As(err, &reserve):
+		code, detail.Reason = connect.CodeFailedPrecondition, "reserve"
+		detail.Hint = "send less, or allow the use of the reserve: then a channel's end may find no coins for its fees"
+	case errors.As(err, &funds):
+		code, detail.Reason, detail.Hint = connect.CodeFailedPrecondition, "insufficient_funds", "pay coins to an address of the wallet and wait until they confirm"
+	default:
+		for _, k := range known {
+			if errors.Is(err, k.err) {
+				code, detail.Reason, detail.Hint = k.code, k.reason, k.hint
+				break
+			}
+		}
+	}
+	var e *lnactor.Error
+	if errors.As(err, &e) {
+		if e.Channel != (lnactor.ChannelID{}) {
+			detail.ChannelId = e.Channel.String()
+		}
+		if e.Hint != "" {
+			detail.Hint = e.Hint
+			bare := *e
+			bare.Hint = "" // it is in the detail
+			err = &bare
+		}
+	}
+	return detailed(connect.NewError(code, err), detail)
+}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/btcsuite/btcd/wire"
+
+	"github.com/lnactor/lnactor"
+)
+
+// Node is what the API needs of a node; see Of.
+type Node interface {
+	ID() lnactor.NodeID
+	ListenAddress() string
+
+	NewAddress(ctx context.Context) (string, error)
+	WalletBalance(ctx context.Context) (lnactor.WalletBalance, error)
+	Coins(ctx context.Context) ([]lnactor.Coin, error)
+	Send(ctx context.Context, address string, amountSat uint64, o lnactor.SendOptions) (lnactor.Sent, error)
+
+	Connect(ctx context.Context, id lnactor.NodeID, address string) error
+	Disconnect(ctx context.Context, id lnactor.NodeID) error
+	Peers(ctx context.Context) ([]lnactor.Peer, error)
+
+	OpenChannel(ctx context.Context, p lnactor.OpenParams) (lnactor.ChannelID, error)
+	CloseChannel(ctx context.Context, id lnactor.ChannelID) error
+	ForceCloseChannel(ctx context.Context, id lnactor.ChannelID) error
+	SetChannelFee(ctx context.Context, id lnactor.ChannelID, feePerKw uint32) error
+	Channels(ctx context.Context) ([]lnactor.Channel, error)
+	ClosedChannels(ctx context.Context, limit int) ([]lnactor.ClosedChannel, error)
+	Quarantined(ctx context.Context) ([]lnactor.ChannelID, error)
+
+	CreateInvoice(ctx context.Context, p lnactor.InvoiceParams) (lnactor.Invoice, error)
+	// StartPayment is Pay with an id, and with an amount if that is not 0.
+	StartPayment(ctx context.Context, bolt11 string, id lnactor.PaymentID, amountMsat uint64) error
+	GetPayment(ctx context.Context, id lnactor.PaymentID) (lnactor.Payment, error)
+	Payments(ctx context.Context, limit int) ([]lnactor.Payment, error)
+	ClaimPayment(ctx context.Context, hash lnactor.Hash) error
+	RefusePayment(ctx context.Context, hash lnactor.Hash) error
+
+	Balance(ctx context.Context) (lnactor.Balance, error)
+	FeeHealth() lnactor.FeeHealth
+	FundsStatus(ctx context.Context) (lnactor.FundsStatus, error)
+}
+
+// Of is a node as the API needs it.
+func Of(n *lnactor.Node) Node { return node{n} }
+
+type node struct{ *lnactor.Node }
+
+func (n node) StartPayment(ctx context.Context, bolt11 string, id lnactor.PaymentID, amountMsat uint64) error {
+	opts := []lnactor.PayOption{lnactor.WithPaymentID(id)}
+	if amountMsat != 0 {
+		opts = append(opts, lnactor.WithAmount(amountMsat))
+	}
+	_, err := n.Pay(ctx, bolt11, opts...)
+	return err
+}
+
+// Chain is what the Regtest service needs of the embedded chain.
+type Chain interface {
+	Pay(outs ...*wire.TxOut) (*wire.MsgTx, error)
+	Mine(n int) ([]*wire.MsgBlock, error)
+	Height() int32
+}
+
+// Config says what is served.
+type Config struct {
+	Node    Node
+	Params  *chaincfg.Params
+	Source  string // of the chain, for GetInfo: "embedded", "btcd" and so on
+	Version string
+
+	// Chain is the embedded chain; nil: there is none, and no Regtest service.
+	Chain Chain
+
+	// Stop begins the end of the process. It must return at once.
+	Stop func()
+
+	// Log gets a line for each call that failed inside and each that was not allowed. Nil discards them.
+	Log *slog.Logger
+
+	// Timeout bounds a call that brings no deadline of its own; 0: one minute.
+	Timeout time.Duration
+
+	// Now is the clock that invoices are judged by; nil: time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Stop == nil {
+		c.Stop = func() {}
+	}
+	return c
+}
