@@ -16,7 +16,8 @@ import (
 	"github.com/lnactor/lnactor/supervisor/sim"
 )
 
-// Scenarios of channels that end on chain. Those of forwarders (10, 11, 26) wait for forwarding; 23 to 25 are tests of package claim.
+// Scenarios of channels that end on chain. Of those of forwarders (10, 11, 26) each side's half is here or in package claim, where 23 to 26 are; the
+// whole waits for forwarding.
 
 // stageOnChain is a world whose channel may end on chain, and whose users hold payments.
 func stageOnChain(t *testing.T, from *prepared, p plan) *world {
@@ -82,14 +83,55 @@ func TestScenario04OutcomeOnChain(t *testing.T) {
 		for _, monitor := range []bool{true, false} {
 			for _, manager := range []bool{true, false} {
 				t.Run(fmt.Sprintf("claimed=%v/monitor=%v/manager=%v", claimed, monitor, manager), func(t *testing.T) {
-					scenario04(t, claimed, monitor, manager)
+					scenario04(t, 0, claimed, monitor, manager)
 				})
 			}
 		}
 	}
 }
 
-func scenario04(t *testing.T, claimed, monitor, manager bool) {
+// Scenario 11, the payer's half: the monitor's event about what the chain did is durable and the manager's records are not, over the commitments of
+// both sides: nothing is lost.
+func TestScenario11ManagerLost(t *testing.T) {
+	for closer, whose := range []string{"holder", "counterparty"} {
+		for _, claimed := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/claimed=%v", whose, claimed), func(t *testing.T) { scenario04(t, closer, claimed, true, false) })
+		}
+	}
+}
+
+// Scenario 10, the payee's half: the inbound channel is closed before or during a restart, and the preimage claims on chain.
+func TestScenario10InboundClosed(t *testing.T) {
+	for closer, whose := range []string{"counterparty", "holder"} {
+		for _, during := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/during=%v", whose, during), func(t *testing.T) {
+				w := stageOnChain(t, opened(), plan{})
+				bob := w.nodes[1]
+				x := w.payHeld(t, 5_000_000)
+				w.forceClose(closer, opened().channel)
+				w.pass(time.Second)
+				if !during {
+					w.blocks(t, "the commitment confirms", w.confirmed)
+				}
+				bob.user.claim(x.msg.Hash)
+				w.when(t, "the preimage is durable", func() bool {
+					h := bob.shadow.channels[opened().channel].facts.Inbound[0]
+					return h != nil && h.Preimage != nil
+				})
+				w.sim.Crash(bob.name)
+				w.mine(1)
+				w.deepen()
+				w.blocks(t, "the payment is sent", func() bool { return x.outcome() != nil })
+				if _, ok := x.outcome().(messages.PaymentSent); !ok {
+					t.Fatalf("got %+v", x.outcome())
+				}
+				w.over(t)
+			})
+		}
+	}
+}
+
+func scenario04(t *testing.T, closer int, claimed, monitor, manager bool) {
 	p := plan{onDisk: func(n int) int {
 		if monitor {
 			return n - 1
@@ -102,7 +144,7 @@ func scenario04(t *testing.T, claimed, monitor, manager bool) {
 	w := stageOnChain(t, opened(), p)
 	alice := w.nodes[0]
 	x := w.payHeld(t, 5_000_000)
-	w.forceClose(0, opened().channel)
+	w.forceClose(closer, opened().channel)
 	w.blocks(t, "the commitment confirms", w.confirmed)
 	// Alice dies in the commit of the outcome.
 	armed, hit := false, false
