@@ -253,14 +253,15 @@ func TestClaimAfterKill(t *testing.T) {
 		if first.Err != nil {
 			t.Fatal(first.Err)
 		}
-		w.saved, w.silent = nil, true // nothing of the wallet is left, and the manager is slow
+		w.saved = nil // nothing of the wallet is left, and the manager is slow
+		w.silent.Store(true)
 		w.kill()
 		w.tell(two)
 		if n := w.board.Status().Waiting; n != 1 {
 			t.Fatalf("%d wait", n)
 		}
 		w.tell(messages.WalletSpends{Channel: one.Channel, Claim: 1, Tx: first.Tx})
-		w.silent = false
+		w.silent.Store(false)
 		time.Sleep(askAgainAfter) // virtual
 		synctest.Wait()
 		if got := answer[messages.ClaimBuilt](w); got.Claim != 2 || codeOf(got.Err) != messages.ClaimNoCoins {

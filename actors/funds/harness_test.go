@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,7 +102,7 @@ type world struct {
 
 	edit   func(*Config)
 	cfg    Config
-	silent bool // the manager does not answer
+	silent atomic.Bool // the manager does not answer
 	env    *kit.Env
 	wallet *wallet.HD
 	node   int
@@ -160,11 +161,11 @@ func (w *world) start() {
 			switch m := ctx.Message().(type) {
 			case actor.SystemMessage, actor.AutoReceiveMessage, *actor.Started:
 			case messages.AwaitReady:
-				if !w.silent {
+				if !w.silent.Load() {
 					env.Tell(m.ReplyTo, messages.ManagerReady{})
 				}
 			case messages.ListChannels:
-				if !w.silent {
+				if !w.silent.Load() {
 					env.Tell(m.ReplyTo, messages.ChannelList{Channels: []messages.ChannelSummary{{Phase: messages.PhaseOpen}, {Phase: messages.PhaseClosed}}})
 				}
 			default:
