@@ -33,11 +33,12 @@ type BuildClaim struct {
 	Claim       uint64 // > 0
 	Inputs      []ClaimInput
 	LockTime    uint32
-	Target      uint32       // blocks within which it should confirm; at least 1
-	MinFeePerKw uint32       // of a replacement; 0 if it replaces nothing
-	MinFeeSat   uint64       // likewise: more than all that it replaces
-	MaxFeeSat   uint64       // more than this is not worth it
-	Parent      *ClaimParent // unconfirmed, to be paid for as well (CPFP)
+	Target      uint32          // blocks within which it should confirm; at least 1
+	MinFeePerKw uint32          // of a replacement; 0 if it replaces nothing
+	MinFeeSat   uint64          // likewise: more than all that it replaces
+	MaxFeeSat   uint64          // more than this is not worth it
+	Coins       []wire.OutPoint // the wallet's inputs of what it replaces. If one is gone that is dead: nothing is replaced, see ClaimBuilt.Anew
+	Parent      *ClaimParent    // unconfirmed, to be paid for as well (CPFP)
 	ReplyTo     Addr
 }
 
@@ -67,6 +68,7 @@ type ClaimBuilt struct {
 	Tx          *wire.MsgTx
 	FeeSat      uint64
 	FeePerKw    uint32 // of Tx with its witnesses, and of the parent with it
+	Anew        bool   // what it was to replace lacks a coin and can't confirm: MinFeePerKw and MinFeeSat were not kept
 	Err         error  // *ClaimError: why there is no transaction now; ask again with a later block
 }
 

@@ -540,3 +540,27 @@ func TestClaimOfAPoorWallet(t *testing.T) {
 		}
 	})
 }
+
+// A claim whose coin a reorganisation took is in no mempool: what takes its place need not outbid it, which may be more than it is worth.
+func TestClaimWhoseCoinIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		s := w.channelOutputs(60_000)
+		s.inputs[0].Output = wire.NewTxOut(60_000, programOf([]byte{txscript.OP_TRUE}))
+		w.coins(50_000)
+		ask := s.ask(1)
+		first := w.claim(ask)
+		if first.Err != nil || first.Anew {
+			t.Fatalf("%+v", first)
+		}
+		ask.MinFeeSat = ask.MaxFeeSat + 1
+		ask.Coins = []wire.OutPoint{first.Tx.TxIn[1].PreviousOutPoint}
+		if got := w.claim(ask); codeOf(got.Err) != messages.ClaimTooExpensive {
+			t.Errorf("its coin is there: %+v", got)
+		}
+		ask.Coins[0].Index += 77
+		if got := w.claim(ask); got.Err != nil || !got.Anew || got.FeeSat > ask.MaxFeeSat {
+			t.Errorf("its coin is gone: %+v", got)
+		}
+	})
+}

@@ -49,6 +49,12 @@ func (c *core) buildClaim(m messages.BuildClaim) {
 	}
 	delete(c.waiting, key)
 	spec.WantRate = chainfee.SatPerKWeight(c.fees.rate(m.Target))
+	anew := !c.wallet.HasCoins(m.Coins)
+	if anew {
+		// A reorganisation took a coin of what is to be replaced, so that is in no mempool and never will be.
+		c.wallet.ReleaseClaim(key.lock())
+		spec.FeeRate, spec.MinFee = 0, 0
+	}
 	built, err := c.wallet.BuildClaim(spec)
 	c.starves(key, err)
 	if short := (*wallet.InsufficientFundsError)(nil); errors.As(err, &short) {
@@ -58,7 +64,7 @@ func (c *core) buildClaim(m messages.BuildClaim) {
 			built, err = cheap, nil
 		}
 	}
-	reply := messages.ClaimBuilt{Channel: m.Channel, Incarnation: m.Incarnation, Claim: m.Claim}
+	reply := messages.ClaimBuilt{Channel: m.Channel, Incarnation: m.Incarnation, Claim: m.Claim, Anew: anew}
 	if err != nil {
 		reply.Err = claimError(err)
 	} else {

@@ -154,3 +154,15 @@ func (w *HD) ReleaseClaim(lock LockID) {
 	w.ledger.release(lock)
 	delete(w.claimScripts, lock)
 }
+
+// HasCoins implements Wallet.
+func (w *HD) HasCoins(ops []wire.OutPoint) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, op := range ops {
+		if w.ledger.coins[op] == nil {
+			return false
+		}
+	}
+	return true
+}

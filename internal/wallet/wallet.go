@@ -68,6 +68,9 @@ type Wallet interface {
 	BuildClaim(c *ClaimSpec) (*BuiltClaim, error)
 	ReserveClaim(lock LockID, tx *wire.MsgTx) error
 	ReleaseClaim(lock LockID)
+
+	// HasCoins tells whether all of these are outputs of ours that no block has spent.
+	HasCoins(ops []wire.OutPoint) bool
 }
 
 var _ Wallet = (*HD)(nil)

@@ -294,6 +294,9 @@ func (n *node) claim(t testing.TB, fee uint64) (list []facts.ClaimSigned) {
 	r := n.resolve(t)
 	p := r.Plan()
 	for i := range p.Build {
+		if b := &p.Build[i].Build; b.MinFeeSat > b.MaxFeeSat {
+			continue // so answers the wallet, unless the coins of what is to be replaced are gone
+		}
 		c, err := r.Sign(n.keys, &p.Build[i], build(&p.Build[i], max(fee, p.Build[i].Build.MinFeeSat)))
 		if err != nil {
 			t.Fatalf("sign: %v", err)

@@ -228,7 +228,12 @@ func (r *Resolution) replaces(q *Request, c *liveClaim) bool {
 	weight := c.kind.weight(c.outs) + walletWeight // the wallet may need more coins than before
 	b.MinFeePerKw = max(uint32(min(uint64(c.FeePerKw)*5/4, uint64(never))), floorFeePerKw)
 	b.MinFeeSat = c.FeeSat + feeAt(floorFeePerKw, weight)
-	return b.MinFeeSat <= b.MaxFeeSat
+	for _, in := range c.Tx.TxIn {
+		if r.byOp[in.PreviousOutPoint] == nil {
+			b.Coins = append(b.Coins, in.PreviousOutPoint)
+		}
+	}
+	return b.MinFeeSat <= b.MaxFeeSat || len(b.Coins) > 0 // the wallet knows whether its coins are still there
 }
 
 // fresh are requests for what no live claim covers.

@@ -79,7 +79,7 @@ func (r *Resolution) check(q *Request, built *messages.ClaimBuilt) ([]*output, e
 		return fail(-1, ErrBuilt, "inputs or outputs are missing")
 	case tx.Version != 2 || tx.LockTime != b.LockTime:
 		return fail(-1, ErrBuilt, "version %d and lock time %d, want 2 and %d", tx.Version, tx.LockTime, b.LockTime)
-	case built.FeeSat > b.MaxFeeSat || built.FeeSat < b.MinFeeSat:
+	case built.FeeSat > b.MaxFeeSat || built.FeeSat < b.MinFeeSat && !built.Anew:
 		return fail(-1, ErrFee, "%d sat, want %d to %d", built.FeeSat, b.MinFeeSat, b.MaxFeeSat)
 	}
 	outs := make([]*output, len(b.Inputs))
