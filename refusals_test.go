@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 )
 
 // TestOpenChannelRefusals: each refusal is typed, opens nothing and binds no coin.
@@ -182,4 +183,28 @@ func TestReorganisation(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, ctx, p.alice, func(ev lnactor.Event) bool { _, ok := ev.Kind.(lnactor.PaymentSent); return ok })
+}
+
+// TestOpenChannelWithoutFees: beyond regtest and simnet no channel is opened while nothing estimates fees, unless a rate is given.
+func TestOpenChannelWithoutFees(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	chain, err := regtest.New("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = chain.Close() })
+	elsewhere := *chain.Params()
+	elsewhere.Name = "elsewhere"
+	n, err := lnactor.Open(ctx, lnactor.Config{Chain: chain.Source(), Params: &elsewhere})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close() })
+	if _, err := n.OpenChannel(ctx, lnactor.OpenParams{Peer: n.ID(), CapacitySat: 500_000}); !errors.Is(err, lnactor.ErrNoFeeSource) {
+		t.Errorf("without a rate: %v", err)
+	}
+	if _, err := n.OpenChannel(ctx, lnactor.OpenParams{Peer: n.ID(), CapacitySat: 500_000, FeePerKw: 300}); !errors.Is(err, lnactor.ErrNotConnected) {
+		t.Errorf("with a rate: %v", err)
+	}
 }

@@ -1,15 +1,7 @@
 package monitor
 
 import (
-	"bytes"
-	"cmp"
-	"maps"
-	"slices"
-
-	"github.com/btcsuite/btcd/wire"
-
 	"github.com/lnactor/lnactor/actors/monitor/record"
-	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -18,12 +10,6 @@ const ArchiveDepth = 100
 
 // archivePage is how many rows of revoked commitments are deleted at a time.
 const archivePage = 500
-
-func sortedSpends(m map[wire.OutPoint]facts.OutputSpent) []wire.OutPoint {
-	return slices.SortedFunc(maps.Keys(m), func(a, b wire.OutPoint) int {
-		return cmp.Or(bytes.Compare(a.Hash[:], b.Hash[:]), cmp.Compare(a.Index, b.Index))
-	})
-}
 
 // archive begins to give the log up, once that is due. The data of revoked commitments goes first, page by page: a crash in between finds the rest
 // and goes on. Nothing can need them: their outputs are spent by what is ArchiveDepth deep.

@@ -48,7 +48,7 @@ func (m *Monitor) decide(s *Step) error {
 	if h := m.readyHeight(); h != 0 && h <= m.facts.Height {
 		u = facts.HolderReady{} // the watch on the funding output is older than this record (rule 4)
 	}
-	if m.lostFor() >= irrevocable {
+	if m.lostFor() >= claim.Irrevocable {
 		u = facts.ForceClosed{Reason: facts.CloseByReorganisation, Detail: "the transaction that closed the channel left the chain and did not come back"}
 	}
 	if why := m.due(); why != "" {

@@ -218,7 +218,11 @@ func (s *Session) rows(m messages.GotRows) (Output, error) {
 	var unread error
 	if len(m.Rows) > 0 {
 		row, err := record.ReadRow(m.Rows[0])
-		if r, ok := row.(*record.Revoked); err == nil && ok && r.Commitment.Number == number {
+		r, ok := row.(*record.Revoked)
+		if err == nil && (!ok || r.Commitment.Number != number) {
+			err = errOtherRow
+		}
+		if err == nil {
 			data = r.Commitment
 		} else {
 			// What can be punished without it is punished.

@@ -31,6 +31,9 @@ var (
 	ErrEnded = errors.New("the channel has ended: dropped what signs or revokes")
 )
 
+// errOtherRow is about a row that decodes, and is of something else than its key says.
+var errOtherRow = errors.New("the row is of another commitment")
+
 // GapError says that an update of the channel is not the next one (S11). Nothing was changed.
 type GapError struct {
 	Channel   ln.ChannelID

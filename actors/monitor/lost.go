@@ -1,6 +1,9 @@
 package monitor
 
-import "github.com/lnactor/lnactor/internal/facts"
+import (
+	"github.com/lnactor/lnactor/actors/monitor/claim"
+	"github.com/lnactor/lnactor/internal/facts"
+)
 
 // A reorganisation may take out the transaction that closed the channel, and it need not come back. The channel is over all the same: the peer may
 // hold commitments that were signed on the strength of it, and this side signs nothing more. So the transaction is offered to the chain again, whoever
@@ -31,5 +34,5 @@ func (m *Monitor) lostUntil() uint32 {
 	if !m.facts.WasSpent || m.over() {
 		return 0
 	}
-	return plus(m.lostAt, irrevocable)
+	return plus(m.lostAt, claim.Irrevocable)
 }

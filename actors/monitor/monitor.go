@@ -36,7 +36,7 @@ type Monitor struct {
 }
 
 // ArchiveAfter sets how deep everything must be before the log is given up.
-func (m *Monitor) ArchiveAfter(depth uint32) { m.archiveDepth = max(depth, irrevocable) }
+func (m *Monitor) ArchiveAfter(depth uint32) { m.archiveDepth = max(depth, claim.Irrevocable) }
 
 // Step is what one input to a Monitor leads to. What follows its record may happen only once the record and the rows are durable.
 type Step struct {

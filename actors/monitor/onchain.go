@@ -11,9 +11,6 @@ import (
 	"github.com/lnactor/lnactor/messages"
 )
 
-// irrevocable is how many confirmations end an argument: what a transaction decided is not decided otherwise any more (S16).
-const irrevocable = 6
-
 // Chain is what the chain and the wallet are asked for once a channel is closed or being closed. It follows from the facts: the session compares it
 // with what it asked for before.
 type Chain struct {
@@ -199,14 +196,14 @@ func (m *Monitor) balance() messages.ChannelBalance {
 // alarm says what a reorganisation that reaches below height takes back although it was irrevocable, empty for nothing.
 func (m *Monitor) alarm(height uint32) string {
 	f := m.facts
-	if f.Height < plus(height, irrevocable) {
+	if f.Height < plus(height, claim.Irrevocable) {
 		return ""
 	}
-	deep := func(at uint32) bool { return at > height && f.Height >= plus(at, irrevocable-1) }
+	deep := func(at uint32) bool { return at > height && f.Height >= plus(at, claim.Irrevocable-1) }
 	if f.Spent != nil && deep(f.Spent.Height) {
 		return fmt.Sprintf("the transaction %s that closed the channel, %d blocks deep, left the chain", f.Spent.Txid, f.Height-f.Spent.Height+1)
 	}
-	for _, out := range sortedSpends(f.OnChain.Spends) {
+	for _, out := range facts.SortedOutPoints(f.OnChain.Spends) {
 		if s := f.OnChain.Spends[out]; deep(s.Height) {
 			return fmt.Sprintf("the spend of %s, %d blocks deep, left the chain", out, f.Height-s.Height+1)
 		}

@@ -112,6 +112,13 @@ func TestRevokedRowUnreadable(t *testing.T) {
 	if o = h.do(messages.GotRows{Incarnation: q.Incarnation, Token: q.Token, Err: errors.New("no answer")}); o.Record != nil {
 		t.Fatal("an answer that came twice is recorded")
 	}
+
+	h, old = broken(t)
+	q, _ = told[messages.GetRows](h.do(h.block(104, old)))
+	other := record.WriteRow(&record.Revoked{Channel: h.s.id, Commitment: facts.Revoked{Number: 9}})
+	if o = h.do(messages.GotRows{Incarnation: q.Incarnation, Token: q.Token, Rows: []messages.Row{other}}); !errors.Is(o.Refused, errOtherRow) {
+		t.Fatalf("another commitment's row: %v", o.Refused)
+	}
 }
 
 // closed is a channel whose cooperative close is deep enough, but for one block.

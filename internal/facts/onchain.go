@@ -1,7 +1,11 @@
 package facts
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
@@ -182,21 +186,20 @@ func (h *HTLC) Fulfilled() bool {
 
 func (o *OnChain) clone() OnChain {
 	d := *o
-	d.Spends = cloneMap(o.Spends)
-	d.Claims = cloneMap(o.Claims)
-	d.Spendable = cloneMap(o.Spendable)
+	d.Spends = maps.Clone(o.Spends)
+	d.Claims = maps.Clone(o.Claims)
+	d.Spendable = maps.Clone(o.Spendable)
 	return d
 }
 
-func cloneMap[K comparable, V any](m map[K]V) map[K]V {
-	if m == nil {
-		return nil
-	}
-	out := make(map[K]V, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
+// CompareOutPoints orders outpoints by txid and index.
+func CompareOutPoints(a, b wire.OutPoint) int {
+	return cmp.Or(bytes.Compare(a.Hash[:], b.Hash[:]), cmp.Compare(a.Index, b.Index))
+}
+
+// SortedOutPoints returns the keys in order: a map is never walked in its own.
+func SortedOutPoints[V any](m map[wire.OutPoint]V) []wire.OutPoint {
+	return slices.SortedFunc(maps.Keys(m), CompareOutPoints)
 }
 
 // without makes an empty map nil, as a record reads it.

@@ -41,7 +41,7 @@ func (r *Resolution) Match(tx *wire.MsgTx, txid chainhash.Hash, height uint32) (
 
 // Disconnected is what a reorganisation that leaves nothing above height takes back: OutputUnspent, in a fixed order.
 func Disconnected(f *facts.Channel, height uint32) (out []facts.Update) {
-	for _, op := range sortedKeys(f.OnChain.Spends) {
+	for _, op := range facts.SortedOutPoints(f.OnChain.Spends) {
 		if f.OnChain.Spends[op].Height > height {
 			out = append(out, facts.OutputUnspent{Output: op})
 		}

@@ -169,7 +169,7 @@ func TestDisconnected(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	first, second := a, b
-	if compareOutPoints(a, b) > 0 {
+	if facts.CompareOutPoints(a, b) > 0 {
 		first, second = b, a
 	}
 	got := Disconnected(n.f, testHeight)

@@ -1,12 +1,9 @@
 package claim
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
@@ -222,20 +219,6 @@ func htlcsByOutput(t *commitment.Tx) map[int]int {
 		m[int(t.HTLCs[j].OutputIndex)] = j
 	}
 	return m
-}
-
-func compareOutPoints(a, b wire.OutPoint) int {
-	return cmp.Or(bytes.Compare(a.Hash[:], b.Hash[:]), cmp.Compare(a.Index, b.Index))
-}
-
-// sortedKeys walks a map of outputs in a fixed order.
-func sortedKeys[V any](m map[wire.OutPoint]V) []wire.OutPoint {
-	keys := make([]wire.OutPoint, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, compareOutPoints)
-	return keys
 }
 
 func plus(a, b uint32) uint32 {

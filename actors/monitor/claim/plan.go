@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"github.com/lnactor/lnactor/internal/facts"
@@ -123,7 +124,7 @@ func (r *Resolution) Plan() (p Plan) {
 // irrevocable yet, or whose commitment left the chain: a reorganisation would bring them back.
 func (r *Resolution) live() (live []liveClaim, ended []uint64) {
 	var candidates []liveClaim
-	for _, id := range sortedIDs(r.f.OnChain.Claims) {
+	for _, id := range slices.Sorted(maps.Keys(r.f.OnChain.Claims)) {
 		c := r.f.OnChain.Claims[id]
 		l, over := r.state(c)
 		switch {
@@ -206,7 +207,7 @@ func (r *Resolution) renew(c *liveClaim) (Request, bool) {
 	if len(c.outs) > 1 && r.split(c.kind, c.outs) {
 		// The most valuable output replaces the whole claim. Once that is signed the others are free, and replace nothing.
 		best := slices.MaxFunc(c.outs, func(a, b *output) int {
-			return cmp.Or(cmp.Compare(a.value, b.value), compareOutPoints(b.op, a.op))
+			return cmp.Or(cmp.Compare(a.value, b.value), facts.CompareOutPoints(b.op, a.op))
 		})
 		q := r.request(c.kind, []*output{best})
 		if r.replaces(&q, c) {
@@ -338,17 +339,8 @@ func (r *Resolution) request(k claimKind, outs []*output) Request {
 
 // claimID names a claim by its kind and the lowest of its outputs. No two claims under way have one in common.
 func claimID(k claimKind, outs []*output) uint64 {
-	low := slices.MinFunc(outs, func(a, b *output) int { return compareOutPoints(a.op, b.op) })
+	low := slices.MinFunc(outs, func(a, b *output) int { return facts.CompareOutPoints(a.op, b.op) })
 	b := append([]byte{byte(k)}, low.op.Hash[:]...)
 	sum := sha256.Sum256(binary.BigEndian.AppendUint32(b, low.op.Index))
 	return max(binary.BigEndian.Uint64(sum[:]), 1)
-}
-
-func sortedIDs(claims map[uint64]facts.ClaimSigned) []uint64 {
-	ids := make([]uint64, 0, len(claims))
-	for id := range claims {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }

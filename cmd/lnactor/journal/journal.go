@@ -14,9 +14,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/internal/atomicfile"
 )
 
 // FileName is the journal in the data directory.
@@ -46,7 +48,14 @@ func Open(path string) (*Journal, error) {
 		return nil, storeFailed(err)
 	}
 	j := &Journal{file: f, ids: map[string]bool{}}
-	if err := j.read(path); err != nil {
+	err = j.read(path)
+	if err == nil {
+		// A file that was just made is not there after a power cut unless its directory is synced, however often the file was (rule 24).
+		if err = atomicfile.SyncDir(filepath.Dir(path)); err != nil {
+			err = storeFailed(err)
+		}
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}

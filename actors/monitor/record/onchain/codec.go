@@ -2,8 +2,6 @@
 package onchain
 
 import (
-	"bytes"
-	"cmp"
 	"maps"
 	"slices"
 
@@ -24,7 +22,7 @@ func Write(o *facts.OnChain) *pb.OnChain {
 	if o.Revoked != nil {
 		p.Revoked = Revoked(o.Revoked)
 	}
-	for _, out := range sortedOutPoints(o.Spends) {
+	for _, out := range facts.SortedOutPoints(o.Spends) {
 		s := o.Spends[out]
 		p.Spends = append(p.Spends, OutputSpent(&s))
 	}
@@ -32,7 +30,7 @@ func Write(o *facts.OnChain) *pb.OnChain {
 		c := o.Claims[id]
 		p.Claims = append(p.Claims, ClaimSigned(&c))
 	}
-	for _, out := range sortedOutPoints(o.Spendable) {
+	for _, out := range facts.SortedOutPoints(o.Spendable) {
 		p.Spendable = append(p.Spendable, OutPoint(out))
 	}
 	return p
@@ -68,12 +66,6 @@ func Read(r *take.Reader, p *pb.OnChain) (o facts.OnChain) {
 		o.Spendable[ReadOutPoint(r, out)] = true
 	}
 	return o
-}
-
-func sortedOutPoints[V any](m map[wire.OutPoint]V) []wire.OutPoint {
-	return slices.SortedFunc(maps.Keys(m), func(a, b wire.OutPoint) int {
-		return cmp.Or(bytes.Compare(a.Hash[:], b.Hash[:]), cmp.Compare(a.Index, b.Index))
-	})
 }
 
 // OutPoint writes an outpoint.
