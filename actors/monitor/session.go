@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/btcsuite/btcd/wire"
 
@@ -336,6 +337,10 @@ func (s *Session) output(step Step) Output {
 		})
 	}
 	if s.reported {
+		if slices.ContainsFunc(step.Events, aboutChannel) {
+			// Who is told that a channel is ready, or closed, must find it so: its first payment would be refused otherwise.
+			o.tell(messages.ManagerAddr, messages.ChannelChanged{Summary: s.m.Summary()})
+		}
 		if len(step.Events) > 0 {
 			o.tell(messages.ManagerAddr, messages.EmitEvents{
 				Channel: s.id, Incarnation: s.incarnation, Fence: s.fence, Events: step.Events,
@@ -347,6 +352,15 @@ func (s *Session) output(step Step) Output {
 		s.changed = s.changed || step.Record != nil
 	}
 	return o
+}
+
+// aboutChannel tells the events of a channel's life from those of its HTLCs, which are too many to say the summary with each.
+func aboutChannel(e facts.Event) bool {
+	switch e.Kind.(type) {
+	case facts.ChannelPending, facts.ChannelReady, facts.CommitmentTxConfirmed, facts.HolderForceClosed:
+		return true
+	}
+	return false
 }
 
 func (s *Session) broadcast(o *Output, casts []Broadcast) {
