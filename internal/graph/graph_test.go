@@ -236,8 +236,14 @@ func TestRange(t *testing.T) {
 		first, count uint32
 		want         []uint64
 	}{
-		{0, math.MaxUint32, ids}, {5, 1, ids[:2]}, {6, 1, nil}, {6, 2, ids[2:3]}, {5, 0, nil}, {7, 1 << 30, ids[2:]},
-		{math.MaxUint32, math.MaxUint32, nil}, {1<<24 - 1, 1, ids[3:]},
+		{0, math.MaxUint32, ids},
+		{5, 1, ids[:2]},
+		{6, 1, nil},
+		{6, 2, ids[2:3]},
+		{5, 0, nil},
+		{7, 1 << 30, ids[2:]},
+		{math.MaxUint32, math.MaxUint32, nil},
+		{1<<24 - 1, 1, ids[3:]},
 	} {
 		var got []uint64
 		for _, c := range g.Range(x.first, x.count) {
@@ -322,8 +328,11 @@ func TestFee(t *testing.T) {
 		fee        uint64
 		ok         bool
 	}{
-		{1000, 100, 1_000_000, 1100, true}, {0, 1, 999_999, 0, true}, {0, math.MaxUint32, 21e17, 0, false},
-		{math.MaxUint32, 0, math.MaxUint64, math.MaxUint32, true}, {5, 1_000_000, 7, 12, true},
+		{1000, 100, 1_000_000, 1100, true},
+		{0, 1, 999_999, 0, true},
+		{0, math.MaxUint32, 21e17, 0, false},
+		{math.MaxUint32, 0, math.MaxUint64, math.MaxUint32, true},
+		{5, 1_000_000, 7, 12, true},
 	} {
 		if fee, ok := Fee(x.base, x.prop, x.amount); ok != x.ok || ok && fee != x.fee {
 			t.Error(x, fee, ok)
