@@ -43,8 +43,9 @@ type PeerMsg struct {
 // PeerSend is a batch of messages for the peer, dropped if the session is not the current one: what was meant for an old connection must not
 // appear on a new one.
 type PeerSend struct {
-	Session uint64
-	Msgs    []lnwire.Message
+	Session  uint64
+	Msgs     []lnwire.Message
+	Optional bool // left out if the peer does not read what it was sent already
 }
 
 // PeerReconnect asks to drop the session, if it is still the current one, and to connect again.

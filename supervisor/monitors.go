@@ -82,6 +82,10 @@ func (m *monitors) receive(s *Supervisor, ctx actor.Context) {
 		for _, id := range m.sorted() {
 			m.env.Tell(messages.ChannelAddr(id), msg)
 		}
+	case messages.GraphStarted:
+		for _, id := range m.sorted() {
+			m.env.Tell(messages.ChannelAddr(id), msg)
+		}
 	case messages.ChainStarted:
 		for _, id := range m.sorted() {
 			m.env.Tell(messages.MonitorAddr(id), msg)

@@ -35,7 +35,8 @@ type Channel struct {
 	fee     uint32             // wanted by UpdateFee, 0 if none
 	armed   bool               // a Sign is under way
 	closing closing
-	usable  bool // as the manager was told
+	usable  bool    // as the manager was told
+	told    *gossip // as the graph was told, nil: nothing yet
 	ahead   ahead
 
 	out []messages.Delivery
@@ -65,6 +66,7 @@ func (c *Channel) Step(in any) ([]messages.Delivery, error) {
 		c.usable = usable
 		c.tellLink()
 	}
+	c.tellGraph()
 	return c.flush(), nil
 }
 
@@ -105,6 +107,8 @@ func (c *Channel) step(in any) error {
 		return c.monitorFact(m.Update)
 	case messages.ChannelFence:
 		c.setFence(m.Fence)
+	case messages.GraphStarted:
+		c.told = nil
 	case Sign:
 		c.armed = false
 		return c.sign()

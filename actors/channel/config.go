@@ -14,6 +14,8 @@ type Config struct {
 	MaxFeePerKw         uint32 // of an update_fee (default 250,000)
 	MaxClosingFactor    uint32 // the most we pay as funder for a close, as a multiple of the fee that we aim at (default 3)
 
+	Gossip bool // there is an actor at messages.GraphAddr, which is told of the channel
+
 	Script ScriptSource // may be nil: then a close that the peer starts waits until CloseChannel brings a script
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/internal/graph"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -72,6 +73,8 @@ type shell struct {
 	timers     [timers]func()
 	penalty    time.Time // no connection is accepted before
 	last       Status
+	gossip     graph.Bucket // of the peer
+	skipped    uint64       // gossip that was dropped
 
 	owed   int           // messages handled that the connection was not told of
 	behind messages.Addr // the actor that must catch up first
@@ -116,6 +119,8 @@ func (s *shell) Receive(ctx actor.Context) {
 		s.core.Reconnect(m)
 	case messages.ChannelUnknown:
 		s.core.Unknown(m)
+	case messages.GraphStarted:
+		s.core.GraphStarted()
 	}
 	s.carryOut(ctx)
 }
@@ -231,13 +236,25 @@ func (s *shell) received(ctx actor.Context, m received) {
 		s.core.Lost(m.session, m.err)
 		return
 	}
-	s.core.Receive(m.session, m.msg)
-	s.carryOut(ctx)
+	if s.flooded(m.msg) {
+		s.skipped++
+	} else {
+		s.core.Receive(m.session, m.msg)
+		s.carryOut(ctx)
+	}
 	if s.life.conns[m.session] == nil {
 		return
 	}
 	s.owed++
 	s.glance(ctx)
+}
+
+// flooded tells whether a message is gossip that comes too fast, or that the graph has no time for.
+func (s *shell) flooded(msg []byte) bool {
+	l := s.cfg.Limits
+	return s.cfg.Gossip && s.core.Up() != 0 && flood(msg) &&
+		(s.env.Depth(messages.GraphAddr) > l.GossipDepth ||
+			!s.gossip.Take(graph.Rate{Burst: int64(l.GossipBytes), PerMinute: int64(l.GossipMinute)}, s.env.Clock.Now(), int64(len(msg))))
 }
 
 // glance lets the connection read on, unless an actor behind has too much to do.

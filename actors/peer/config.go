@@ -12,6 +12,7 @@ import (
 type Config struct {
 	Self   ln.NodeID
 	Chain  chainhash.Hash // genesis hash of the chain
+	Gossip bool           // there is an actor at messages.GraphAddr: BOLT 7 is spoken; else gossip is skipped unread
 	Times  Times          // zero fields: defaults
 	Limits Limits         // zero fields: defaults
 }
@@ -35,6 +36,11 @@ type Limits struct {
 	Window    int // messages read but not handled
 	Backlog   int // bytes not yet written beyond which pings stay unanswered
 	Depth     int // messages waiting in a channel's mailbox beyond which the peer is not read
+
+	// Gossip that comes faster is dropped unread: it never holds up what concerns channels.
+	GossipBytes  int // at once
+	GossipMinute int // bytes a minute in the long run
+	GossipDepth  int // messages waiting in the graph's mailbox beyond which gossip is dropped
 }
 
 func (c Config) withDefaults() Config {
@@ -52,6 +58,9 @@ func (c Config) withDefaults() Config {
 	orInt(&l.Window, 32)
 	orInt(&l.Backlog, 256<<10)
 	orInt(&l.Depth, 1024)
+	orInt(&l.GossipBytes, 8<<20)
+	orInt(&l.GossipMinute, 64<<20)
+	orInt(&l.GossipDepth, 4096)
 	return c
 }
 

@@ -26,5 +26,6 @@
 //
 // Whatever a peer sends, it costs its own connection at most. All that it can make us keep is bounded ([Limits]); a peer is not read faster
 // than its messages are handled, here and in the channels behind; a peer that does not read is disconnected. Messages of types that are even
-// and unknown, or malformed, end the connection with a warning. Gossip is skipped unread.
+// and unknown, or malformed, end the connection with a warning. Gossip goes to the graph ([messages.GraphAddr]) and is dropped unread when it comes too
+// fast, when the graph is behind, and when there is no graph.
 package peer

@@ -25,11 +25,30 @@ var offered = []lnwire.FeatureBit{
 // typeNetworks is the TLV of init that lists the chains a node is interested in.
 const typeNetworks tlv.Type = 1
 
-func features() *lnwire.RawFeatureVector { return lnwire.NewRawFeatureVector(offered...) }
+func features(gossip bool) *lnwire.RawFeatureVector {
+	v := lnwire.NewRawFeatureVector(offered...)
+	if gossip {
+		v.Set(lnwire.GossipQueriesOptional)
+	}
+	return v
+}
+
+// Features are those of a node that speaks of itself in node_announcement.
+func Features() *lnwire.RawFeatureVector { return features(true) }
+
+// offers tells whether a peer has a feature, given as its optional bit.
+func offers(m *lnwire.Init, optional lnwire.FeatureBit) bool {
+	for _, v := range []*lnwire.RawFeatureVector{m.GlobalFeatures, m.Features} {
+		if v != nil && (v.IsSet(optional) || v.IsSet(optional-1)) {
+			return true
+		}
+	}
+	return false
+}
 
 // newInit is our init message.
-func newInit(chain chainhash.Hash) *lnwire.Init {
-	m := lnwire.NewInitMessage(lnwire.NewRawFeatureVector(), features())
+func newInit(chain chainhash.Hash, gossip bool) *lnwire.Init {
+	m := lnwire.NewInitMessage(lnwire.NewRawFeatureVector(), features(gossip))
 	m.ExtraData = append([]byte{byte(typeNetworks), chainhash.HashSize}, chain[:]...)
 	return m
 }
@@ -47,7 +66,7 @@ func checkInit(m *lnwire.Init, chain chainhash.Hash) error {
 			}
 		}
 	}
-	ours := features()
+	ours := features(true)
 	for bit := lnwire.FeatureBit(0); bit < max(bits(theirs), bits(ours)); bit += 2 {
 		known := ours.IsSet(bit) || ours.IsSet(bit+1)
 		switch {

@@ -37,6 +37,7 @@ type session struct {
 	up      bool // init messages are exchanged
 	heard   bool // something came since the last look
 	pinged  bool // a ping waits for an answer
+	queries bool // the peer offers gossip_queries
 
 	opens map[ln.ChannelID]bool   // temporary ids that the peer chose
 	held  map[ln.ChannelID]*held  // messages that wait for their channel
@@ -173,7 +174,7 @@ func (p *Peer) adopt(id uint64, inbound bool) bool {
 		id: id, inbound: inbound,
 		opens: map[ln.ChannelID]bool{}, held: map[ln.ChannelID]*held{}, gone: map[ln.ChannelID]uint64{},
 	}
-	p.do(Write{Session: p.cur.id, Msg: newInit(p.cfg.Chain)})
+	p.do(Write{Session: p.cur.id, Msg: newInit(p.cfg.Chain, p.cfg.Gossip)})
 	p.arm(TimerInit, p.cfg.Times.Init, false)
 	return true
 }
@@ -209,6 +210,9 @@ func (p *Peer) drop(why string, err error) {
 		p.disarm(t)
 	}
 	p.do(Close{Session: c.id, Why: why})
+	if c.up && p.cfg.Gossip {
+		p.tell(messages.GraphAddr, messages.GossipDown{Peer: p.id, Session: c.id})
+	}
 	for _, id := range p.ids() {
 		e := p.table[id]
 		if e.told == c.id {

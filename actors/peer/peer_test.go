@@ -50,7 +50,7 @@ func (r *rig) connect(inbound bool) {
 	if inbound && !r.Accepted(r.session) || !inbound && !r.Dialled(r.attempt, r.session) {
 		r.Fatal("connection not wanted")
 	}
-	r.recv(newInit(regtest))
+	r.recv(newInit(regtest, false))
 	if r.Up() != r.session {
 		r.Fatal("not up: ", r.Take())
 	}
@@ -159,7 +159,7 @@ func TestInitExchange(t *testing.T) {
 	r.want("write *lnwire.Init", "arm 1 30s")
 	r.Attach(attach(2, 1, "channel/2"))
 	r.want()
-	r.recv(newInit(regtest))
+	r.recv(newInit(regtest, false))
 	r.want("arm 2 1m0s", "arm 3 1m0s", "attempted false", "tell channel/1 messages.PeerUp 7 false", "tell channel/2 messages.PeerUp 7 false")
 	r.Attach(attach(3, 1, "channel/3"))
 	r.want("tell channel/3 messages.PeerUp 7 false")
@@ -169,7 +169,7 @@ func TestInitExchange(t *testing.T) {
 
 func TestInitRefused(t *testing.T) {
 	with := func(change func(*lnwire.Init)) *lnwire.Init {
-		m := newInit(regtest)
+		m := newInit(regtest, false)
 		change(m)
 		return m
 	}
@@ -180,7 +180,7 @@ func TestInitRefused(t *testing.T) {
 		"unknown even bit":        {with(func(m *lnwire.Init) { m.Features.Set(1000) }), ErrUnsupported},
 		"unknown even global bit": {with(func(m *lnwire.Init) { m.GlobalFeatures.Set(1000) }), ErrUnsupported},
 		"too few features":        {with(func(m *lnwire.Init) { m.Features = lnwire.NewRawFeatureVector() }), ErrUnsupported},
-		"another chain":           {newInit(chainhash.Hash{8}), ErrChain},
+		"another chain":           {newInit(chainhash.Hash{8}, false), ErrChain},
 		"half a chain":            {with(func(m *lnwire.Init) { m.ExtraData = []byte{1, 3, 1, 2, 3} }), ErrMisbehaved},
 		"even TLV":                {with(func(m *lnwire.Init) { m.ExtraData = []byte{2, 0} }), ErrUnsupported},
 		"not init":                {fee(1), ErrMisbehaved},
@@ -495,7 +495,7 @@ func (r *rig) connect2() {
 	if !r.Dialled(r.attempt, r.session) {
 		r.Fatal("not wanted")
 	}
-	r.recv(newInit(regtest))
+	r.recv(newInit(regtest, false))
 	r.Take()
 }
 
@@ -538,7 +538,7 @@ func TestCollision(t *testing.T) {
 
 func FuzzReceive(f *testing.F) {
 	for _, m := range []lnwire.Message{
-		newInit(regtest), fee(1), reestablish(1), openChannel(3), lnwire.NewPing(9), &lnwire.Error{ChanID: lnwire.ChannelID{1}, Data: []byte("x")},
+		newInit(regtest, false), fee(1), reestablish(1), openChannel(3), lnwire.NewPing(9), &lnwire.Error{ChanID: lnwire.ChannelID{1}, Data: []byte("x")},
 		&lnwire.Warning{}, &lnwire.ChannelReady{ChanID: lnwire.ChannelID{2}, NextPerCommitmentPoint: pubKey()},
 	} {
 		raw, err := Encode(m)

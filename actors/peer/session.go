@@ -16,7 +16,7 @@ func (p *Peer) Receive(session uint64, raw []byte) {
 		return
 	}
 	p.cur.heard = true
-	msg, err := decode(raw)
+	msg, err := decode(raw, p.cfg.Gossip)
 	var bad *malformedError
 	switch {
 	case errors.As(err, &bad):
@@ -52,10 +52,12 @@ func (p *Peer) first(msg lnwire.Message) {
 		return
 	}
 	p.cur.up = true
+	p.cur.queries = offers(init, lnwire.GossipQueriesOptional)
 	p.disarm(TimerInit)
 	p.arm(TimerIdle, p.cfg.Times.Ping, false)
 	p.arm(TimerStable, p.cfg.Times.Stable, false)
 	p.do(Attempted{})
+	p.GraphStarted()
 	for _, id := range p.ids() {
 		p.announce(p.table[id])
 	}
@@ -87,6 +89,10 @@ func (p *Peer) handle(msg lnwire.Message, size int) {
 	case *lnwire.OpenChannel:
 		p.open(m)
 	default:
+		if gossip(uint16(msg.MsgType())) {
+			p.tell(messages.GraphAddr, messages.Gossip{Peer: p.id, Session: p.cur.id, Msgs: []lnwire.Message{msg}})
+			return
+		}
 		if id, ok := channelOf(msg); ok {
 			p.route(id, msg, size)
 		}
@@ -133,7 +139,14 @@ func (p *Peer) Send(m messages.PeerSend) {
 		if e, ok := msg.(*lnwire.Error); ok { // the manager or an opening refuses
 			delete(p.cur.opens, ln.ChannelID(e.ChanID))
 		}
-		p.do(Write{Session: p.cur.id, Msg: msg})
+		p.do(Write{Session: p.cur.id, Msg: msg, Optional: m.Optional})
+	}
+}
+
+// GraphStarted tells the graph of the session: at its begin, and when the graph asks.
+func (p *Peer) GraphStarted() {
+	if up := p.Up(); up != 0 && p.cfg.Gossip {
+		p.tell(messages.GraphAddr, messages.GossipUp{Peer: p.id, Session: up, Queries: p.cur.queries})
 	}
 }
 

@@ -23,16 +23,19 @@ func Encode(msg lnwire.Message) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// decode reads a message. It is nil for one that is to be ignored; the error is a *malformedError.
-func decode(raw []byte) (msg lnwire.Message, err error) {
+// maxAnnouncement is the size beyond which gossip with a feature vector is not decoded. Real ones are below 1,000 bytes.
+const maxAnnouncement = maxFeatures
+
+// decode reads a message. It is nil for one that is to be ignored; the error is a *malformedError. Without graph, all gossip is ignored.
+func decode(raw []byte, graph bool) (msg lnwire.Message, err error) {
 	if len(raw) < lnwire.MessageTypeSize {
 		return nil, &malformedError{"a message without a type"}
 	}
 	kind := binary.BigEndian.Uint16(raw)
 	switch {
-	case gossip(kind):
+	case gossip(kind) && (!graph || announcement(kind) && len(raw) > maxAnnouncement):
 		return nil, nil
-	case !understood(kind):
+	case !gossip(kind) && !understood(kind):
 		if kind%2 == 0 {
 			return nil, &malformedError{fmt.Sprintf("unknown message of even type %d", kind)}
 		}
@@ -53,7 +56,21 @@ func decode(raw []byte) (msg lnwire.Message, err error) {
 	return msg, nil
 }
 
-// gossip tells whether a type is one of BOLT 7's, none of which concerns a node that only knows its own channels.
+// announcement tells whether a type of gossip holds a feature vector.
+func announcement(kind uint16) bool {
+	return lnwire.MessageType(kind) == lnwire.MsgChannelAnnouncement || lnwire.MessageType(kind) == lnwire.MsgNodeAnnouncement
+}
+
+// flood tells whether a message is gossip of which there may be too much. Signatures of announcements are few, and wanted.
+func flood(raw []byte) bool {
+	if len(raw) < lnwire.MessageTypeSize {
+		return false
+	}
+	kind := binary.BigEndian.Uint16(raw)
+	return gossip(kind) && lnwire.MessageType(kind) != lnwire.MsgAnnounceSignatures
+}
+
+// gossip tells whether a type is one of BOLT 7's.
 func gossip(kind uint16) bool {
 	switch lnwire.MessageType(kind) {
 	case lnwire.MsgChannelAnnouncement, lnwire.MsgNodeAnnouncement, lnwire.MsgChannelUpdate, lnwire.MsgAnnounceSignatures,

@@ -176,6 +176,15 @@ func (l *Local) SignMutualClose(index uint32, s *commitment.Static, tx *commitme
 	return l.signFunding(index, s, tx)
 }
 
+// SignAnnouncement implements Signer.
+func (l *Local) SignAnnouncement(index uint32, digest [32]byte) (lnwire.Sig, error) {
+	key, err := l.channel(index).funding()
+	if err != nil {
+		return lnwire.Sig{}, err
+	}
+	return commitment.Sign(key.private, digest[:])
+}
+
 // signFunding signs a transaction that spends the funding output.
 func (l *Local) signFunding(index uint32, s *commitment.Static, tx interface{ SigHash() ([]byte, error) }) (lnwire.Sig, error) {
 	key, err := l.channel(index).funding()

@@ -64,6 +64,11 @@ type Signer interface {
 	// tx is final but for its witnesses. ErrSpend for what makes no sense.
 	SignSpend(index uint32, s *Spend, tx *wire.MsgTx, in int) (wire.TxWitness, error)
 
+	// SignAnnouncement signs the digest of a channel_announcement with the
+	// funding key (BOLT 7). It is no hash of a transaction: those are made of
+	// other data, so that this signature spends nothing.
+	SignAnnouncement(index uint32, digest [32]byte) (lnwire.Sig, error)
+
 	// SignMutualClose signs a closing transaction.
 	SignMutualClose(index uint32, s *commitment.Static, tx *commitment.CloseTx) (lnwire.Sig, error)
 }

@@ -88,6 +88,12 @@ func (s *shell) Receive(ctx actor.Context) {
 		s.connect(ctx, m)
 	case messages.DisconnectPeer:
 		s.disconnect(ctx, m)
+	case messages.GraphStarted:
+		for _, r := range s.peers { // sessions do not care for each other's order
+			if r.pid != nil {
+				ctx.Send(r.pid, m)
+			}
+		}
 	case messages.ListPeers:
 		s.env.Tell(m.ReplyTo, s.list())
 	case inbound:
