@@ -11,6 +11,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/actors/graph"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/supervisor"
@@ -48,6 +49,12 @@ type Config struct {
 	// ArchiveDepth is how many confirmations the last transaction of a closed channel needs before the channel is archived. 0: 100; at least 6.
 	ArchiveDepth uint32
 
+	// Public is what the node tells everybody of itself, once it has a public channel.
+	Public PublicInfo
+
+	// Forwarding is what channels ask for forwarding over them. Zero fields have defaults: no fees, 80 blocks.
+	Forwarding ForwardingPolicy
+
 	// FeeURL answers fee rates in the web format that lnd reads, for a chain source that has no estimates of its own, such as a light client (see
 	// package fees). Empty: none.
 	FeeURL string
@@ -77,6 +84,9 @@ type Config struct {
 	// seed overrides the seed file.
 	entropy *[16]byte
 
+	// gossip overrides the times of gossip, for tests of this package.
+	gossip graph.Times
+
 	// signer wraps the signer, for tests and benchmarks of this package.
 	signer func(chankeys.Signer) chankeys.Signer
 }
@@ -97,10 +107,20 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	if c.FeePerKw == 0 && (c.Params.Name == chaincfg.RegressionNetParams.Name || c.Params.Name == chaincfg.SimNetParams.Name) {
-		c.FeePerKw = feeFloor
+	if c.private() {
+		if c.FeePerKw == 0 {
+			c.FeePerKw = feeFloor
+		}
+		if c.gossip == (graph.Times{}) {
+			c.gossip = graph.Times{Tick: 100 * time.Millisecond, Trickle: 500 * time.Millisecond} // nobody to be polite to
+		}
 	}
-	return c, nil
+	return c, c.Public.check()
+}
+
+// private tells whether the chain is one that blocks are made on at will.
+func (c Config) private() bool {
+	return c.Params.Name == chaincfg.RegressionNetParams.Name || c.Params.Name == chaincfg.SimNetParams.Name
 }
 
 // feeFloor is what every node relays: 1 sat/vB, rounded up.

@@ -21,6 +21,7 @@ const (
 	seedFile   = "seed"        // authoritative: every key derives from it
 	walletFile = "wallet.json" // reconstructible: next address indexes, found again by a rescan unless more than the lookahead are lost
 	peersFile  = "peers.json"  // cache: addresses of nodes to connect to
+	graphFile  = "graph"       // cache: what gossip told
 	chainDir   = "regtest"     // the embedded chain, where it is used
 )
 

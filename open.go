@@ -244,9 +244,10 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 		},
 		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
 		Opening: open,
+		Graph:   n.graphConfig(key),
 		Events:  userevents.New(n.env, n.events),
 		Peers: peers.Producer(n.env, peers.Config{
-			Session: peer.Config{Self: n.id, Chain: genesis}, Transport: n.transport,
+			Session: peer.Config{Self: n.id, Chain: genesis, Gossip: true}, Transport: n.transport,
 			Lasting: book.list, Remember: book.remember, Forget: book.forget,
 		}),
 		Backoff: n.cfg.Restart, Observe: n.cfg.Observe,

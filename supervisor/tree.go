@@ -11,6 +11,7 @@ import (
 	"github.com/lnactor/lnactor/actors/channel"
 	"github.com/lnactor/lnactor/actors/channel/opening"
 	"github.com/lnactor/lnactor/actors/funds"
+	"github.com/lnactor/lnactor/actors/graph"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/manager"
 	"github.com/lnactor/lnactor/actors/monitor"
@@ -42,6 +43,7 @@ type Parts struct {
 	Monitor monitor.Config
 	Channel channel.Config
 	Opening opening.Config
+	Graph   *graph.Config // but for what comes from Signer and Chain; nil: gossip is not spoken, and Peers must not tell of it
 
 	Events actor.Producer // at messages.EventsAddr
 	Peers  actor.Producer // at messages.PeersAddr
@@ -63,7 +65,8 @@ type Parts struct {
 //	   ├─ funds       feeds the wallet
 //	   ├─ manager     rebuilt from monitors and its own records
 //	   ├─ monitors    see monitors.go: pairs of monitor and channel, and openings
-//	   └─ peers       sessions
+//	   ├─ peers       sessions
+//	   └─ graph       the channel graph, a cache
 //
 // The manager, chainwatch and peers stand beside each other because each of them can be had again by the others: a manager's crash needs no
 // peer to reconnect.
@@ -78,18 +81,28 @@ func StartNode(env *kit.Env, p Parts) (*actor.PID, error) {
 	if p.StoreStats != nil {
 		opts = append(opts, persister.WithStats(p.StoreStats))
 	}
+	p.Channel.Gossip = p.Graph != nil
+	announce := []messages.Addr{messages.FundsAddr}
+	if p.Graph != nil {
+		announce = append(announce, messages.GraphAddr)
+	}
 	actors := Config{
 		Strategy: OneForOne,
 		Events:   p.observe(env),
 		Children: []ChildSpec{
 			p.forever(messages.EventsAddr, p.Events),
 			p.forever(messages.ChainWatchAddr, chainwatch.Producer(env, p.Chain,
-				chainwatch.WithGenesis(p.Opening.Chain), chainwatch.WithAnnounce(messages.FundsAddr))),
+				chainwatch.WithGenesis(p.Opening.Chain), chainwatch.WithAnnounce(announce...))),
 			p.forever(messages.FundsAddr, funds.Producer(env, p.funds())),
 			p.forever(messages.ManagerAddr, manager.Producer(env, p.Manager)),
 			{Name: messages.MonitorsAddr, Producer: newMonitors(env, p), Drains: true, Backoff: p.Backoff, GiveUp: Escalate, Limit: 10},
 			p.forever(messages.PeersAddr, p.Peers),
 		},
+	}
+	if p.Graph != nil {
+		cfg := *p.Graph
+		cfg.Signer, cfg.Outputs = p.Signer, outputsOf(p.Chain)
+		actors.Children = append(actors.Children, p.forever(messages.GraphAddr, graph.Producer(env, cfg)))
 	}
 	return Start(env, NodeAddr, Config{
 		Strategy: RestForOne,

@@ -179,6 +179,14 @@ func (g *Graph) WantChannel(m *ChannelMsg) error {
 	return nil
 }
 
+// Wants tells whether a channel is worth asking for.
+func (g *Graph) Wants(scid uint64) bool {
+	return g.channels[scid] == nil && !g.dead.has(scid) && g.Room() > 0
+}
+
+// Room is how many channels more fit.
+func (g *Graph) Room() int { return max(g.limits.MaxChannels-len(g.channels), 0) }
+
 // Funding is what the chain says of a channel.
 type Funding struct {
 	Outpoint    wire.OutPoint

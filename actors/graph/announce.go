@@ -1,0 +1,262 @@
+package graph
+
+import (
+	"image/color"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	store "github.com/lnactor/lnactor/internal/graph"
+	"github.com/lnactor/lnactor/internal/ln"
+)
+
+// unsigned is the announcement of an own channel without signatures.
+func (c *core) unsigned(o *ownChannel) *lnwire.ChannelAnnouncement1 {
+	m := &lnwire.ChannelAnnouncement1{
+		Features: lnwire.NewRawFeatureVector(), ChainHash: c.cfg.Chain, ShortChannelID: lnwire.NewShortChanIDFromInt(o.SCID),
+		NodeID1: c.cfg.Self, NodeID2: o.Peer, BitcoinKey1: o.HolderKey, BitcoinKey2: o.CounterpartyKey,
+	}
+	if c.dir(o) == 1 {
+		m.NodeID1, m.NodeID2, m.BitcoinKey1, m.BitcoinKey2 = m.NodeID2, m.NodeID1, m.BitcoinKey2, m.BitcoinKey1
+	}
+	return m
+}
+
+// half makes our announcement_signatures.
+func (c *core) half(o *ownChannel) (*lnwire.AnnounceSignatures1, error) {
+	digest, err := store.Sign(c.unsigned(o))
+	if err != nil {
+		return nil, err
+	}
+	node, err := c.cfg.Sign(digest)
+	if err != nil {
+		return nil, err
+	}
+	bitcoin, err := c.cfg.Signer.SignAnnouncement(o.KeyIndex, digest)
+	if err != nil {
+		return nil, err
+	}
+	return &lnwire.AnnounceSignatures1{
+		ChannelID: lnwire.ChannelID(o.Channel), ShortChannelID: lnwire.NewShortChanIDFromInt(o.SCID), NodeSignature: node, BitcoinSignature: bitcoin,
+	}, nil
+}
+
+// announceChannel puts an own channel into the graph, with both halves, and on its way to all.
+func (c *core) announceChannel(o *ownChannel, now time.Time) error {
+	ours, err := c.half(o)
+	if err != nil {
+		return err
+	}
+	m := c.unsigned(o)
+	m.NodeSig1, m.BitcoinSig1, m.NodeSig2, m.BitcoinSig2 = ours.NodeSignature, ours.BitcoinSignature, o.theirs.NodeSignature, o.theirs.BitcoinSignature
+	if c.dir(o) == 1 {
+		m.NodeSig1, m.BitcoinSig1, m.NodeSig2, m.BitcoinSig2 = m.NodeSig2, m.BitcoinSig2, m.NodeSig1, m.BitcoinSig1
+	}
+	p, err := store.ParseChannel(m, c.cfg.Chain)
+	if err != nil {
+		return err
+	}
+	if err := p.Verify(); err != nil {
+		return err
+	}
+	if err := c.g.AddChannel(p, store.Funding{Outpoint: o.Funding, CapacitySat: o.CapacitySat}, now); err != nil {
+		return err
+	}
+	c.watchNew(store.Height(o.SCID), []wire.OutPoint{o.Funding})
+	c.post(key{kindChannel, o.SCID, 0, ln.NodeID{}}, m, 0)
+	o.theirs, o.told = nil, 0
+	if o.policy != nil { // told to us alone, under the same place: it is good for all
+		if u, err := store.Message(o.policy.Raw); err == nil {
+			if u, ok := u.(*lnwire.ChannelUpdate1); ok && u.ShortChannelID.ToUint64() == o.SCID {
+				c.queue = append(c.queue, item{from: o.Peer, msg: u})
+			}
+		}
+	}
+	return nil
+}
+
+// update makes our channel_update when there is none, when it says something else than it should, or when it is old. It goes to all for a public
+// channel, and to the peer alone for others, under the alias that the peer gave (BOLT 7).
+func (c *core) update(o *ownChannel, now time.Time) {
+	public := c.public(o)
+	place, private := o.SCID, public == nil
+	if private && o.CounterpartyAlias != 0 {
+		place = o.CounterpartyAlias
+	}
+	var last *store.Policy
+	if o.ours != nil && o.ours.SCID == place {
+		last = &o.ours.Policy
+	}
+	if !private {
+		last = public.Policies[c.dir(o)]
+	}
+	disabled := !o.Open || !o.away.IsZero() && now.Sub(o.away) >= c.cfg.Times.Disable
+	switch {
+	case place == 0 || last == nil && (disabled || !o.Up): // it is announced when it can be used
+		return
+	case !o.Up && !disabled && last.Disabled: // the peer was away and is on its way back: enabled when it is there
+		return
+	}
+	want := c.terms(o)
+	if last == nil || last.Disabled != disabled || !sameTerms(last, want) || now.Sub(time.Unix(int64(last.Timestamp), 0)) >= c.cfg.Times.Refresh {
+		at := uint32(now.Unix()) //nolint:gosec // until 2106
+		for _, old := range []*store.Policy{last, ourPolicy(o)} {
+			if old != nil {
+				at = max(at, old.Timestamp+1)
+			}
+		}
+		u, m, err := c.makeUpdate(o, place, at, want, disabled, private)
+		if err != nil {
+			c.log.Error("channel_update can't be made", "channel_id", o.Channel.String(), "error", err)
+			return
+		}
+		if !private {
+			if err := c.g.SetPolicy(m, now, true); err != nil {
+				c.log.Error("own channel_update is not accepted", "channel_id", o.Channel.String(), "error", err)
+				return
+			}
+			c.post(key{kindUpdate, place, m.Dir, ln.NodeID{}}, u, at)
+		}
+		o.ours, o.told = m, 0
+		last = &m.Policy
+	}
+	if p := c.peers[o.Peer]; p != nil && o.Up && (o.told != p.session || o.toldAs != place) {
+		if u, err := store.Message(last.Raw); err == nil {
+			o.told, o.toldAs = p.session, place
+			c.send(p, false, u)
+		}
+	}
+}
+
+func ourPolicy(o *ownChannel) *store.Policy {
+	if o.ours == nil {
+		return nil
+	}
+	return &o.ours.Policy
+}
+
+// terms are what our update asks for.
+func (c *core) terms(o *ownChannel) Policy {
+	p := c.cfg.Policy
+	p.MinMsat = max(p.MinMsat, o.MinMsat)
+	most := o.CapacitySat * 1000
+	if o.MaxMsat != 0 {
+		most = min(most, o.MaxMsat)
+	}
+	if p.MaxMsat == 0 || p.MaxMsat > most {
+		p.MaxMsat = most
+	}
+	p.MaxMsat = max(p.MaxMsat, p.MinMsat)
+	return p
+}
+
+func sameTerms(a *store.Policy, b Policy) bool {
+	return a.BaseMsat == b.BaseMsat && a.PropMillionths == b.PropMillionths && a.CLTVDelta == b.CLTVDelta && a.MinMsat == b.MinMsat && a.MaxMsat == b.MaxMsat
+}
+
+// dontForward marks an update that is for the peer alone (BOLT 7, message_flags).
+const dontForward lnwire.ChanUpdateMsgFlags = 1 << 1
+
+func (c *core) makeUpdate(o *ownChannel, place uint64, at uint32, p Policy, disabled, private bool) (*lnwire.ChannelUpdate1, *store.UpdateMsg, error) {
+	u := &lnwire.ChannelUpdate1{
+		ChainHash: c.cfg.Chain, ShortChannelID: lnwire.NewShortChanIDFromInt(place), Timestamp: at, MessageFlags: lnwire.ChanUpdateRequiredMaxHtlc,
+		TimeLockDelta: p.CLTVDelta, HtlcMinimumMsat: lnwire.MilliSatoshi(p.MinMsat), HtlcMaximumMsat: lnwire.MilliSatoshi(p.MaxMsat),
+		BaseFee: p.BaseMsat, FeeRate: p.PropMillionths, ExtraOpaqueData: []byte{},
+	}
+	if private {
+		u.MessageFlags |= dontForward
+	}
+	if c.dir(o) == 1 {
+		u.ChannelFlags |= lnwire.ChanUpdateDirection
+	}
+	if disabled {
+		u.ChannelFlags |= lnwire.ChanUpdateDisabled
+	}
+	data, err := u.DataToSign()
+	if err != nil {
+		return nil, nil, err
+	}
+	if u.Signature, err = c.cfg.Sign(chainhash.DoubleHashH(data)); err != nil {
+		return nil, nil, err
+	}
+	m, err := store.ParseUpdate(u, c.cfg.Chain)
+	return u, m, err
+}
+
+// announceNode makes our node_announcement when we have a public channel and it says something new, or is old.
+func (c *core) announceNode(now time.Time) {
+	n := c.g.Node(c.cfg.Self)
+	if n == nil {
+		return
+	}
+	if i := n.Info; i != nil && now.Sub(time.Unix(int64(i.Timestamp), 0)) < c.cfg.Times.Refresh && c.saysTheSame(i) {
+		return
+	}
+	at := uint32(now.Unix()) //nolint:gosec // until 2106
+	if n.Info != nil {
+		at = max(at, n.Info.Timestamp+1)
+	}
+	m, p, err := c.makeNode(at)
+	if err == nil {
+		err = c.g.SetNode(p, now)
+	}
+	if err != nil {
+		c.log.Error("node_announcement can't be made", "error", err)
+		return
+	}
+	c.post(key{kindNode, 0, 0, c.cfg.Self}, m, at)
+}
+
+func (c *core) makeNode(at uint32) (*lnwire.NodeAnnouncement1, *store.NodeMsg, error) {
+	me := &c.cfg.Node
+	m := &lnwire.NodeAnnouncement1{
+		Features: me.Features, Timestamp: at, NodeID: c.cfg.Self, RGBColor: color.RGBA{R: me.Color[0], G: me.Color[1], B: me.Color[2]},
+		Addresses: slices.Clone(me.Addresses), ExtraOpaqueData: []byte{},
+	}
+	if m.Addresses == nil {
+		m.Addresses = []net.Addr{}
+	}
+	copy(m.Alias[:], me.Alias)
+	data, err := m.DataToSign()
+	if err != nil {
+		return nil, nil, err
+	}
+	if m.Signature, err = c.cfg.Sign(chainhash.DoubleHashH(data)); err != nil {
+		return nil, nil, err
+	}
+	p, err := store.ParseNode(m)
+	return m, p, err
+}
+
+// saysTheSame compares the newest announcement with what it should say. A fault in the configuration shows when it is made.
+func (c *core) saysTheSame(i *store.NodeInfo) bool {
+	old, err := store.Message(i.Raw)
+	if err != nil {
+		return false
+	}
+	was, ok := old.(*lnwire.NodeAnnouncement1)
+	if !ok {
+		return false
+	}
+	me := &c.cfg.Node
+	var alias lnwire.NodeAlias
+	copy(alias[:], me.Alias)
+	return was.Alias == alias && was.RGBColor == color.RGBA{R: me.Color[0], G: me.Color[1], B: me.Color[2]} &&
+		sameFeatures(was.Features, me.Features) && slices.EqualFunc(was.Addresses, me.Addresses, func(a, b net.Addr) bool { return a.String() == b.String() })
+}
+
+func sameFeatures(a, b *lnwire.RawFeatureVector) bool {
+	if a.SerializeSize() != b.SerializeSize() {
+		return false
+	}
+	for bit := lnwire.FeatureBit(0); int(bit) < 8*a.SerializeSize(); bit++ {
+		if a.IsSet(bit) != b.IsSet(bit) {
+			return false
+		}
+	}
+	return true
+}
