@@ -149,7 +149,7 @@ func (c *core) queryRange(p *peer, m *lnwire.QueryChannelRange, now time.Time) {
 	end := uint64(m.FirstBlockHeight) + uint64(m.NumBlocks)
 	first := uint64(m.FirstBlockHeight)
 	for {
-		n := min(len(found), maxReply)
+		n := min(len(found), c.reply)
 		r := &lnwire.ReplyChannelRange{ChainHash: m.ChainHash, FirstBlockHeight: uint32(first)} //nolint:gosec // within the range asked for
 		for _, ch := range found[:n] {
 			r.ShortChanIDs = append(r.ShortChanIDs, lnwire.NewShortChanIDFromInt(ch.SCID))

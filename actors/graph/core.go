@@ -37,6 +37,7 @@ type core struct {
 
 	queue   []item
 	early   []item // channels in blocks above the tip
+	reply   int    // channels in one reply_channel_range
 	busy    bool   // a batch is being verified
 	dropped uint64
 
@@ -68,7 +69,7 @@ func newCore(cfg Config, log *slog.Logger, inc uint64, g *store.Graph, cursor ui
 	return &core{
 		cfg: cfg, log: log, inc: inc, g: g, cursor: cursor, memory: route.NewMemory(cfg.Memory),
 		peers: map[ln.NodeID]*peer{}, own: map[ln.ChannelID]*ownChannel{}, places: map[uint64]ln.ChannelID{}, outbox: map[key]parcel{},
-		flushed: now, pruned: now, saved: now,
+		reply: maxReply, flushed: now, pruned: now, saved: now,
 	}
 }
 
