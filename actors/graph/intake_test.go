@@ -9,7 +9,6 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	store "github.com/lnactor/lnactor/internal/graph"
-	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -278,7 +277,7 @@ func TestRoutes(t *testing.T) {
 	if got := ask(); got.Err == nil {
 		t.Fatalf("what failed a moment ago is tried again: %+v", got)
 	}
-	id := ln.NodeID(nodeID(10))
+	id := nodeID(10)
 	r.now = r.now.Add(48 * time.Hour)
 	if got := ask(); got.Err != nil {
 		t.Fatal(got.Err)
