@@ -180,6 +180,18 @@ func TestDisables(t *testing.T) {
 	if u := of[*lnwire.ChannelUpdate1](r.heard(2)); !r.ours(m).Disabled || len(u) != 1 || !u[0].IsDisabled() {
 		t.Fatal("not disabled", u)
 	}
+	g, cursor, err := store.Decode(r.core.snapshot(), testChain, store.Limits{}, r.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.start(g, cursor.Height)
+	r.up(2)
+	r.tell(messages.ChainTip{Height: 801}, down)
+	r.wait(time.Second)
+	if !r.ours(m).Disabled {
+		t.Fatal("a restart enables it")
+	}
+	r.heard(2)
 	r.tell(messages.GossipUp{Peer: nodeID(1), Session: 5, Queries: true})
 	if !r.ours(m).Disabled {
 		t.Fatal("enabled before it can be used")

@@ -196,8 +196,26 @@ func TestPrune(t *testing.T) {
 	if gone := g.Prune(testNow.Add(14 * 24 * time.Hour)); len(gone) != 0 {
 		t.Fatal(gone)
 	}
-	if gone := g.Prune(testNow.Add(14*24*time.Hour + time.Second)); !slices.Equal(gone, []uint64{old}) {
+	// Its age does not matter, only when it was spoken of.
+	u, err := ParseUpdate(update(t, young, 2, 3, testNow.Add(20*24*time.Hour), nil), testChain)
+	if err != nil || g.SetPolicy(u, testNow.Add(20*24*time.Hour), false) != nil {
+		t.Fatal(err)
+	}
+	first := g.Channel(old).Nodes
+	if gone := g.Prune(testNow.Add(30 * 24 * time.Hour)); !slices.Equal(gone, []uint64{old}) {
 		t.Fatal(gone)
+	}
+	left := 0
+	for _, n := range first {
+		if g.Node(n.ID) == nil {
+			left++
+			if g.At(n.Index) != nil {
+				t.Fatal("a node that left keeps its place")
+			}
+		}
+	}
+	if left != 1 {
+		t.Fatal(left)
 	}
 	if m, _ := ParseChannel(announcement(t, old, 1, 2), testChain); g.WantChannel(m) != nil {
 		t.Fatal("an abandoned channel must be welcome when it comes back")

@@ -180,6 +180,32 @@ func TestLimitsAreWorthADearerRoute(t *testing.T) {
 	}
 }
 
+func TestNotThroughThePayer(t *testing.T) {
+	p := pol(1, 0, 10)
+	// The payer's own public channels are in the graph too. Its channel with 2 is of no use now, whatever the graph says.
+	g := build(t, []channel{both(0, 1, p), both(0, 2, p), both(2, 3, p)}, inOrder(3))
+	var f Finder
+	if routes, err := f.Find(g, nil, request(3, 1000, local(7, 1, 5_000_000)), now); !errors.Is(err, ErrNoPath) {
+		t.Fatal(routes, err)
+	}
+}
+
+func TestTies(t *testing.T) {
+	p := pol(1, 0, 10)
+	chans := []channel{both(1, 2, p), both(1, 2, p), both(2, 3, p), both(2, 3, p), both(1, 4, p), both(3, 4, p)}
+	for _, order := range [][]int{{0, 1, 2, 3, 4, 5}, {5, 4, 3, 2, 1, 0}, {1, 3, 0, 5, 2, 4}} {
+		var f Finder
+		routes, err := f.Find(build(t, chans, order), nil, request(3, 1000, local(9, 1, 5_000_000), local(8, 1, 5_000_000)), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := routes[0].Hops
+		if h[0].SCID != 8 || h[1].SCID != scidOf(0) || h[2].SCID != scidOf(2) {
+			t.Errorf("%v: %+v", order, h)
+		}
+	}
+}
+
 func TestSplit(t *testing.T) {
 	p := pol(1, 0, 10)
 	diamond := []channel{both(1, 3, p), both(2, 3, p)}
@@ -201,6 +227,25 @@ func TestSplit(t *testing.T) {
 	if sum != 500_000_000 || len(routes) != 2 {
 		t.Fatalf("%d in %d parts", sum, len(routes))
 	}
+	q := *r
+	q.Local[0].SCID, q.Local[1].SCID = 7, 8
+	simulate(t, diamond, &q, routes)
+	// A channel in the middle carries no more than it holds either, with what earlier parts have put into it.
+	narrow := []channel{both(1, 3, p), both(1, 3, p), both(1, 3, p)}
+	for i := range narrow {
+		narrow[i].capacity = 300_000
+		narrow[i].pol = [2]graph.Policy{p, p}
+		for d := range narrow[i].pol {
+			narrow[i].pol[d].MaxMsat = 300_000_000
+		}
+	}
+	n := request(3, 800_000_000, local(7, 1, 5_000_000_000))
+	n.MaxParts = 16
+	routes, err = f.Find(build(t, narrow, inOrder(3)), nil, n, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	simulate(t, narrow, n, routes)
 	r.MinPart = 300_000_000
 	if _, err := f.Find(g, nil, r, now); !errors.Is(err, ErrNoPath) {
 		t.Fatal("parts too small", err)
