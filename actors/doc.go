@@ -46,6 +46,8 @@
 //
 // Package funds: keeps the on-chain wallet in step with the chain. Nothing of it is durable.
 //
+// Package graph: keeps the channel graph by gossip (BOLT 7), announces this node's channels, and finds routes. Nothing of it is durable.
+//
 // Package userevents: hands the manager's user events to whoever embeds the node, in order, until each is handled.
 //
 // Package persister: the one writer. It commits whatever is waiting in one batch with one sync, then delivers what was to follow. A failed

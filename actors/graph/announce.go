@@ -111,12 +111,12 @@ func (c *core) update(o *ownChannel, now time.Time) {
 		}
 		u, m, err := c.makeUpdate(o, place, at, want, disabled, private)
 		if err != nil {
-			c.log.Error("channel_update can't be made", "channel_id", o.Channel.String(), "error", err)
+			c.complain("channel_update can't be made", err)
 			return
 		}
 		if !private {
 			if err := c.g.SetPolicy(m, now, true); err != nil {
-				c.log.Error("own channel_update is not accepted", "channel_id", o.Channel.String(), "error", err)
+				c.complain("own channel_update is not accepted; is the clock right?", err)
 				return
 			}
 			c.post(key{kindUpdate, place, m.Dir, ln.NodeID{}}, u, at)
@@ -129,6 +129,14 @@ func (c *core) update(o *ownChannel, now time.Time) {
 			o.told, o.toldAs = p.session, place
 			c.send(p, false, u)
 		}
+	}
+}
+
+// complain logs what will be tried again with every tick, once.
+func (c *core) complain(what string, err error) {
+	if c.complaint != what {
+		c.complaint = what
+		c.log.Error(what, "error", err)
 	}
 }
 
@@ -205,7 +213,7 @@ func (c *core) announceNode(now time.Time) {
 		err = c.g.SetNode(p, now)
 	}
 	if err != nil {
-		c.log.Error("node_announcement can't be made", "error", err)
+		c.complain("node_announcement can't be made", err)
 		return
 	}
 	c.post(key{kindNode, 0, 0, c.cfg.Self}, m, at)

@@ -41,12 +41,13 @@ type core struct {
 	busy    bool   // a batch is being verified
 	dropped uint64
 
-	own     map[ln.ChannelID]*ownChannel
-	places  map[uint64]ln.ChannelID // own channels by short channel id and by alias
-	outbox  map[key]parcel
-	flushed time.Time
-	pruned  time.Time
-	saved   time.Time
+	own       map[ln.ChannelID]*ownChannel
+	places    map[uint64]ln.ChannelID // own channels by short channel id and by alias
+	outbox    map[key]parcel
+	flushed   time.Time
+	complaint string // last thing that was logged as an error
+	pruned    time.Time
+	saved     time.Time
 }
 
 // peer is a session.

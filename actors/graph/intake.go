@@ -59,7 +59,7 @@ func (c *core) wait(p *peer, msg lnwire.Message) {
 	c.queue = append(c.queue, item{p.id, p.session, msg})
 }
 
-// batchSize bounds what is verified at once: about 50 ms of signatures on one core.
+// batchSize bounds what is verified at once: about 100 ms of signatures on one core.
 const batchSize = 200
 
 // job is a message of a batch, parsed and wanted.
@@ -202,7 +202,6 @@ func (c *core) apply(b *batch, now time.Time) {
 	for _, id := range c.order {
 		c.proceedSync(c.peers[id], now)
 	}
-	c.tendAll(now)
 }
 
 func (c *core) applyChannel(j *job, now time.Time) bool {

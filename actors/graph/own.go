@@ -137,7 +137,7 @@ func (c *core) halves(o *ownChannel, now time.Time) {
 func (c *core) sendHalf(o *ownChannel, p *peer) {
 	m, err := c.half(o)
 	if err != nil {
-		c.log.Error("channel can't be announced", "channel_id", o.Channel.String(), "error", err)
+		c.complain("channel can't be announced", err)
 		return
 	}
 	o.signed = p.session
