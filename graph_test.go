@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/graph"
+	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/messages"
+	"github.com/lnactor/lnactor/supervisor"
 )
 
 // eventually asks until the answer is right. What it waits for is gossip between nodes over TCP.
@@ -42,7 +48,44 @@ func knows(t testing.TB, ctx context.Context, n *lnactor.Node, name string, chan
 
 // Three nodes in a line announce their channels; each learns the whole graph, over the one in the middle. A channel that is closed is forgotten by
 // all. A node that starts again knows what it knew, without any peer.
-func TestGossipInALine(t *testing.T) {
+func TestGossipInALine(t *testing.T) { gossipInALine(t, nil) }
+
+// The same with graphs that crash all the time, each as often as ten times. All that is in memory is learned again.
+func TestGossipInALineWithCrashes(t *testing.T) {
+	crashes := &graphCrashes{seen: map[string]int{}}
+	gossipInALine(t, crashes)
+	if crashes.count < 10 {
+		t.Fatal("only", crashes.count, "crashes")
+	}
+}
+
+// graphCrashes crashes each graph over every 15th message, ten times.
+type graphCrashes struct {
+	mu    sync.Mutex
+	seen  map[string]int
+	count int
+}
+
+func (c *graphCrashes) Before(string, any) {}
+
+func (c *graphCrashes) After(name string, msg any) {
+	switch msg.(type) {
+	case actor.SystemMessage, actor.AutoReceiveMessage, *actor.Started, messages.GetGraph:
+		return
+	}
+	if !strings.HasSuffix(name, "/graph") {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen[name]++; c.seen[name]%15 == 0 && c.seen[name] <= 150 {
+		c.count++
+		panic("injected")
+	}
+}
+
+func gossipInALine(t *testing.T, faults kit.Faults) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	chain, err := regtest.New("")
@@ -57,8 +100,9 @@ func TestGossipInALine(t *testing.T) {
 			Chain: chain.Source(), Params: chain.Params(), Listen: "127.0.0.1:0", MinDepth: 1, Dir: dirs[i],
 			Public:     lnactor.PublicInfo{Alias: names[i], Color: [3]byte{1, 2, byte(i)}, Addresses: []string{"127.0.0.1:9735", "[2001:db8::1]:9735"}},
 			Forwarding: lnactor.ForwardingPolicy{BaseMsat: uint32(1000 + i), PropMillionths: 7},
+			Faults:     faults, Restart: supervisor.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond},
 		}
-		cfg.SetGossip(graph.Times{Tick: 5 * time.Millisecond, Trickle: 20 * time.Millisecond})
+		cfg.SetGossip(graph.Times{Tick: 5 * time.Millisecond, Trickle: 20 * time.Millisecond, Resync: 300 * time.Millisecond, Query: 300 * time.Millisecond})
 		return cfg
 	}
 	nodes := make([]*lnactor.Node, 3)

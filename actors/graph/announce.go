@@ -124,9 +124,9 @@ func (c *core) update(o *ownChannel, now time.Time) {
 		o.ours, o.told = m, 0
 		last = &m.Policy
 	}
-	if p := c.peers[o.Peer]; p != nil && o.Up && (o.told != p.session || o.toldAs != place) {
+	if p := c.peers[o.Peer]; p != nil && o.Up && (o.toldAs != place || c.again(o.told, o.toldAt, p, now)) {
 		if u, err := store.Message(last.Raw); err == nil {
-			o.told, o.toldAs = p.session, place
+			o.told, o.toldAt, o.toldAs = p.session, now, place
 			c.send(p, false, u)
 		}
 	}

@@ -67,7 +67,7 @@ type Times struct {
 	Prune   time.Duration // 1 h
 	Save    time.Duration // 1 h
 	Query   time.Duration // 1 min for an answer
-	Resync  time.Duration // 1 h after which a peer is asked again for all channels
+	Resync  time.Duration // 1 h after which a peer is asked again for all channels, and told again of those that we share
 }
 
 // Depth is how many confirmations a channel has when it is announced (BOLT 7).

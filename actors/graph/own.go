@@ -16,12 +16,14 @@ type ownChannel struct {
 	messages.OwnChannel
 	theirs   *lnwire.AnnounceSignatures1 // until the announcement is made of both halves
 	signed   uint64                      // session in which our half was sent
-	told     uint64                      // session in which the peer was sent our update
-	toldAs   uint64                      // under this short channel id
-	ours     *store.UpdateMsg            // newest, made for the peer or for all
-	policy   *store.Policy               // of the peer, as it told us
-	away     time.Time                   // since when the peer is away; zero: it is not
-	rejected bool                        // signatures of the peer were wrong: told once
+	signedAt time.Time
+	told     uint64 // session in which the peer was sent our update
+	toldAt   time.Time
+	toldAs   uint64           // under this short channel id
+	ours     *store.UpdateMsg // newest, made for the peer or for all
+	policy   *store.Policy    // of the peer, as it told us
+	away     time.Time        // since when the peer is away; zero: it is not
+	rejected bool             // signatures of the peer were wrong: told once
 }
 
 // dir is the index of this node among the channel's two.
@@ -119,8 +121,8 @@ func (c *core) halves(o *ownChannel, now time.Time) {
 	if !c.buried(o) || c.public(o) != nil {
 		return
 	}
-	if p := c.peers[o.Peer]; p != nil && o.Up && o.signed != p.session {
-		c.sendHalf(o, p)
+	if p := c.peers[o.Peer]; p != nil && o.Up && c.again(o.signed, o.signedAt, p, now) {
+		c.sendHalf(o, p, now)
 	}
 	if o.theirs == nil {
 		return
@@ -134,24 +136,29 @@ func (c *core) halves(o *ownChannel, now time.Time) {
 	}
 }
 
-func (c *core) sendHalf(o *ownChannel, p *peer) {
+// again tells whether a peer is to be told something now: once in a session, and after a while again, for it may have lost what it keeps in memory.
+func (c *core) again(session uint64, at time.Time, p *peer, now time.Time) bool {
+	return session != p.session || now.Sub(at) >= c.cfg.Times.Resync
+}
+
+func (c *core) sendHalf(o *ownChannel, p *peer, now time.Time) {
 	m, err := c.half(o)
 	if err != nil {
 		c.complain("channel can't be announced", err)
 		return
 	}
-	o.signed = p.session
+	o.signed, o.signedAt = p.session, now
 	c.send(p, false, m)
 }
 
-// theirSignatures takes in the peer's half. Ours is sent again for it, once in a session, since a peer that sends its half lacks ours (BOLT 7).
+// theirSignatures takes in the peer's half. Ours is sent again for it, but not time and again, since a peer that sends its half lacks ours (BOLT 7).
 func (c *core) theirSignatures(p *peer, m *lnwire.AnnounceSignatures1, now time.Time) {
 	o := c.own[ln.ChannelID(m.ChannelID)]
 	if o == nil || o.Peer != p.id || !o.Announce || o.SCID != 0 && m.ShortChannelID.ToUint64() != o.SCID {
 		return
 	}
-	if c.buried(o) && o.signed != p.session {
-		c.sendHalf(o, p)
+	if c.buried(o) && c.again(o.signed, o.signedAt, p, now) {
+		c.sendHalf(o, p, now)
 	}
 	if c.public(o) == nil {
 		o.theirs = m

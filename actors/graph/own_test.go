@@ -60,6 +60,11 @@ func TestAnnounces(t *testing.T) {
 	if got := r.heard(1); len(got) != 0 {
 		t.Fatal("sent again in the same session", kindsOf(got))
 	}
+	r.wait(r.cfg.Times.Resync)
+	if got := r.heard(1); len(of[*lnwire.AnnounceSignatures1](got)) != 1 || len(of[*lnwire.ChannelUpdate1](got)) != 1 {
+		t.Fatal("a peer that forgot is never told again", kindsOf(got))
+	}
+	r.heard(2) // the questions to it come again too
 	// The peer's half is wrong, then of another channel, then right.
 	bad := theirHalf(r, m, 1)
 	bad.BitcoinSignature = bad.NodeSignature
