@@ -12,8 +12,7 @@
 // A channel is taken in when its funding output is in the best chain, pays to the two bitcoin keys, and was not spent in any block that this node
 // follows. It leaves when a block spends the output, when a reorganisation takes the funding away, or after two weeks without an update. Chain sources
 // have no set of unspent outputs, so a channel that was closed before this node heard of it (more than Config.LookBack blocks ago) stays in the graph
-// until it is stale; a payment that tries it fails and goes elsewhere. One whose close is reorganised
-// away is not taken back in before the next start.
+// until it is stale; a payment that tries it fails and goes elsewhere. One whose close is reorganised away is not taken back in before the next start.
 //
 // # What goes out
 //

@@ -62,12 +62,39 @@ func TestLiveReconnect(t *testing.T) {
 	works("after some quiet")
 }
 
-// TestLivePublic: a channel that lnd wants announced works, although we do not announce it.
+// TestLivePublic: a public channel works, and both sides announce it: lnd takes what we sign, and we what it signs.
 func TestLivePublic(t *testing.T) {
-	r := newRig(t, setup{extra: true})
+	r := newRig(t, setup{extra: true, us: func(c *lnactor.Config) {
+		c.Public = lnactor.PublicInfo{Alias: "lnactor here", Addresses: []string{"127.0.0.1:19735"}}
+		c.Forwarding.BaseMsat = 1234
+	}})
 	r.connect(true)
 	l := r.open(false, capacity/2, map[string]any{"private": false})
-	r.mine(6) // lnd sends announcement_signatures now
+	r.mine(6) // announcement_signatures go both ways now
+	await(t, r.ctx, "our graph to hold the channel with both policies and both nodes", func() bool {
+		s, err := r.us.Graph(r.ctx)
+		return err == nil && s.Channels == 1 && s.Policies == 2 && s.Announced == 2
+	})
+	await(t, r.ctx, "lnd's graph to hold the same", func() bool {
+		type policy struct {
+			Base string `json:"fee_base_msat"`
+		}
+		var g struct {
+			Nodes []struct {
+				Alias string `json:"alias"`
+			} `json:"nodes"`
+			Edges []struct {
+				One *policy `json:"node1_policy"`
+				Two *policy `json:"node2_policy"`
+			} `json:"edges"`
+		}
+		if r.lnd.get(r.ctx, "/v1/graph", &g) != nil || len(g.Edges) != 1 || len(g.Nodes) != 2 {
+			return false
+		}
+		e := g.Edges[0]
+		return e.One != nil && e.Two != nil && (e.One.Base == "1234" || e.Two.Base == "1234") &&
+			(g.Nodes[0].Alias == "lnactor here" || g.Nodes[1].Alias == "lnactor here")
+	})
 	r.weMustSend(1_500_000)
 	r.lndMustSend(1_500_000)
 	r.balances(l)
