@@ -1,14 +1,16 @@
 package messages
 
 import (
+	"time"
+
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/route"
 )
 
 // API -> manager.
 
-// Pay starts a payment over a direct channel to the payee. The answer PayReply comes once the payment is durable (rule 14) or refused; its
-// outcome comes as a user event.
+// Pay starts a payment. The answer PayReply comes once the payment is durable (rule 14) or refused; its outcome comes as a user event.
 type Pay struct {
 	PaymentID         ln.PaymentID
 	Hash              ln.Hash
@@ -18,6 +20,12 @@ type Pay struct {
 	Metadata          []byte   // payment_metadata of the invoice
 	MinFinalCLTVDelta uint32
 	Bolt11            string // for the record
+	Hints             [][]route.Hint
+	MPP               bool         // the payee takes parts
+	Keysend           *ln.Preimage // a payment without an invoice: Hash is its hash, Secret drawn by the payer
+	MaxFeeMsat        uint64       // of all parts together
+	MaxParts          int          // 0: 16 if MPP
+	Deadline          time.Time    // no part is made after it; zero: 60 s after the start
 	ReplyTo           Addr
 }
 

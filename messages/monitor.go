@@ -218,7 +218,10 @@ type ChannelSummary struct {
 	UnackedEvents     int
 	Confirmations     uint32 // of the funding transaction, counted up to MinDepth
 	ShortChannelID    uint64 // 0 until confirmed
+	Alias             uint64 // that we gave the counterparty, by which it is named in route hints and onions
 	CounterpartyAlias uint64
+	Announce          bool
+	Policy            facts.Policy // zero: the node's default
 	ForceClose        *facts.ForceClosed
 	Spent             *facts.FundingSpent
 	Reserves          Reserves

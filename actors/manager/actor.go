@@ -31,13 +31,15 @@ type shell struct {
 	core    *Manager // nil while loading
 	waiting []any    // requests that came meanwhile
 	since   int      // records since the last snapshot
+	self    *actor.PID
+	wake    func() // cancels the timer
 }
 
 // Receive implements actor.Actor.
 func (s *shell) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		s.inc = s.env.NextIncarnation()
+		s.inc, s.self = s.env.NextIncarnation(), ctx.Self()
 		s.env.Tell(messages.PersisterAddr, messages.Load{Owner: messages.OwnerManager, Incarnation: s.inc, ReplyTo: messages.ManagerAddr})
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 	case messages.Loaded:
@@ -111,6 +113,12 @@ func (s *shell) do(e Effects) {
 		s.env.Tell(messages.PersisterAddr, out)
 	}
 	s.env.Deliver(e.Tell)
+	if !e.Wake.IsZero() {
+		if s.wake != nil {
+			s.wake()
+		}
+		s.wake = s.env.Clock.After(max(0, e.Wake.Sub(s.env.Clock.Now())), s.self, messages.Wake{At: e.Wake})
+	}
 }
 
 // snapshotDue is the snapshot to attach, nil if it is too early for one. It waits for more records where more payments are under way, so that

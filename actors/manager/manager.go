@@ -42,6 +42,7 @@ const expirySlack = 3
 type Effects struct {
 	Tell    []messages.Delivery
 	Appends []Append
+	Wake    time.Time // when messages.Wake is wanted, the newest wish counts; zero: as asked before
 }
 
 // Append is a durable step: Records and Rows are written as a whole, then Then is delivered (rule 1 of package actors). One without records and
@@ -95,6 +96,8 @@ type Manager struct {
 	open     map[ln.EventID]bool // emitted to us, not acknowledged by us
 	users    map[string]*userEvent
 	lastUser uint64
+
+	timers timers
 
 	lookups   map[uint64]func(rows []messages.Row, err error)
 	lastToken uint64
@@ -223,10 +226,15 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.onOpeningEnded(msg)
 	case messages.UserEventHandled:
 		m.onHandled(msg.ID)
+	case messages.Wake:
+		m.timers.asked = time.Time{}
+	case messages.HTLCCommitted:
+		m.onHTLCCommitted(msg)
 	default:
 		m.restarted(msg)
 		m.request(msg)
 	}
+	m.runTimers()
 	return m.take()
 }
 
@@ -248,6 +256,7 @@ func (m *Manager) restarted(msg any) {
 }
 
 func (m *Manager) take() Effects {
+	m.out.Wake = m.timers.ask()
 	out := m.out
 	m.out = Effects{}
 	return out

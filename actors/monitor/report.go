@@ -57,7 +57,7 @@ func (m *Monitor) Summary() messages.ChannelSummary {
 		Channel: f.ID, Peer: f.Peer, KeyIndex: f.KeyIndex, FundingTxid: f.Tx.Funding.Hash, FundingIndex: f.Tx.Funding.Index,
 		CapacitySat: uint64(f.Tx.Capacity), HolderIsFunder: f.Tx.HolderIsFunder, Phase: m.phase(),
 		OutboundHTLCs: len(f.Outbound), InboundHTLCs: len(f.Inbound), FeePerKw: f.Fee(facts.Holder), Height: f.Height,
-		UnackedEvents: m.events.len(), CounterpartyAlias: f.CounterpartyAlias, ForceClose: f.ForceClose, Spent: f.Spent,
+		UnackedEvents: m.events.len(), Alias: f.Alias, CounterpartyAlias: f.CounterpartyAlias, Announce: f.Announce, Policy: f.Policy, ForceClose: f.ForceClose, Spent: f.Spent,
 		Reserves: messages.Reserves{
 			HolderMsat: f.Counterparty.ReserveSat * 1000, CounterpartyMsat: f.Holder.ReserveSat * 1000,
 			HTLCMinimumMsat: f.Counterparty.HTLCMinimumMsat, MaxInFlightMsat: f.Counterparty.MaxHTLCValueInFlightMsat,

@@ -33,6 +33,8 @@ type Channel struct {
 	NextOutboundHTLCID uint64
 	NextInboundHTLCID  uint64
 
+	Policy Policy
+
 	// Life.
 	Funding              *FundingConfirmed // nil until it confirms
 	HolderReady          bool
