@@ -46,6 +46,7 @@ type OpenParams struct {
 	CapacitySat uint64
 	PushMsat    uint64 // given to the peer at once
 	FeePerKw    uint32 // of the funding and the commitment transactions; 0: an estimate
+	Announce    bool   // tell everybody of it, so that others route over it; it can't be changed later
 }
 
 // OpenChannel opens a channel and funds it from the wallet. It returns when the channel is durable and its funding transaction handed to the chain;
@@ -70,7 +71,7 @@ func (n *Node) OpenChannel(ctx context.Context, p OpenParams) (ChannelID, error)
 	}
 	reply, err := ask[messages.OpenReply](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return messages.RequestOpen{
-			Peer: p.Peer, CapacitySat: p.CapacitySat, PushMsat: p.PushMsat, FeePerKw: fee, FundingFeePerKw: fee, ReplyTo: to,
+			Peer: p.Peer, CapacitySat: p.CapacitySat, PushMsat: p.PushMsat, FeePerKw: fee, FundingFeePerKw: fee, Announce: p.Announce, ReplyTo: to,
 		}
 	})
 	if err == nil {

@@ -118,7 +118,7 @@ func gossipInALine(t *testing.T, faults kit.Faults) {
 		if err := nodes[i].Connect(ctx, nodes[i+1].ID(), nodes[i+1].ListenAddress()); err != nil {
 			t.Fatal(err)
 		}
-		id, err := nodes[i].OpenPublic(ctx, lnactor.OpenParams{Peer: nodes[i+1].ID(), CapacitySat: 1_000_000, PushMsat: 300_000_000})
+		id, err := nodes[i].OpenChannel(ctx, lnactor.OpenParams{Peer: nodes[i+1].ID(), CapacitySat: 1_000_000, PushMsat: 300_000_000, Announce: true})
 		if err != nil {
 			t.Fatal(err)
 		}

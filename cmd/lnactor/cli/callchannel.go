@@ -61,16 +61,17 @@ func peerCommands() []*cobra.Command {
 func channelCommands() []*cobra.Command {
 	var push string
 	var feePerKw, limit uint32
-	var sure, untilOpen bool
+	var sure, untilOpen, public bool
 	return []*cobra.Command{
 		newCall(call[*apiv1.OpenChannelResponse]{
 			use: "open NODE_ID AMOUNT", short: "Open a channel", args: wants("NODE_ID", "AMOUNT"),
 			long: "Opens a channel to a connected node and funds it from the wallet. What follows an @ in NODE_ID is not looked at. It\ncan be used when its funding transaction has confirmed; " +
 				"'lnactor channels' shows it as open then.",
-			example: "  lnactor open 03ab... 1000000\n  lnactor open 03ab... 0.01btc --push 1000",
+			example: "  lnactor open 03ab... 1000000\n  lnactor open 03ab... 0.01btc --push 1000\n  lnactor open 03ab... 1000000 --public",
 			flags: func(cmd *cobra.Command) {
 				cmd.Flags().StringVar(&push, "push", "0", "amount given to the peer at once")
 				cmd.Flags().Uint32Var(&feePerKw, "fee-per-kw", 0, "satoshis per 1000 weight units (default: an estimate)")
+				cmd.Flags().BoolVar(&public, "public", false, "tell everybody of the channel, so that others route over it")
 			},
 			make: func(ctx context.Context, n *node, args []string) (*apiv1.OpenChannelResponse, error) {
 				capacity, err := parseSat(args[1])
@@ -82,7 +83,7 @@ func channelCommands() []*cobra.Command {
 					return nil, err
 				}
 				id, _, _ := strings.Cut(args[0], "@")
-				return n.OpenChannel(ctx, &apiv1.OpenChannelRequest{NodeId: id, CapacitySat: capacity, PushMsat: pushed, FeePerKw: feePerKw})
+				return n.OpenChannel(ctx, &apiv1.OpenChannelRequest{NodeId: id, CapacitySat: capacity, PushMsat: pushed, FeePerKw: feePerKw, Announce: public})
 			},
 			show: func(p *page, a *apiv1.OpenChannelResponse) { p.row("channel", a.GetChannelId()) },
 		}),

@@ -87,7 +87,7 @@ func (s *service) OpenChannel(ctx context.Context, r *apiv1.OpenChannelRequest) 
 		return nil, invalid("more is to be pushed than the channel holds", "push less")
 	}
 	channel, err := s.cfg.Node.OpenChannel(ctx, lnactor.OpenParams{
-		Peer: id, CapacitySat: r.GetCapacitySat(), PushMsat: r.GetPushMsat(), FeePerKw: r.GetFeePerKw(),
+		Peer: id, CapacitySat: r.GetCapacitySat(), PushMsat: r.GetPushMsat(), FeePerKw: r.GetFeePerKw(), Announce: r.GetAnnounce(),
 	})
 	if err != nil {
 		return nil, failed(err)
@@ -155,7 +155,7 @@ func channel(c *lnactor.Channel) *apiv1.Channel {
 		ChannelId: c.Channel.String(), Peer: c.Peer.String(), Phase: c.Phase.String(), Funding: outpoint(c.FundingTxid, c.FundingIndex),
 		CapacitySat: c.CapacitySat, Funder: c.HolderIsFunder, LocalMsat: c.HolderMsat, RemoteMsat: c.CounterpartyMsat,
 		OutboundMsat: c.OutboundMsat, InboundMsat: c.InboundMsat, OutboundHtlcs: count(c.OutboundHTLCs), InboundHtlcs: count(c.InboundHTLCs),
-		FeePerKw: c.FeePerKw, Confirmations: c.Confirmations, UnackedEvents: count(c.UnackedEvents),
+		FeePerKw: c.FeePerKw, Confirmations: c.Confirmations, UnackedEvents: count(c.UnackedEvents), Announce: c.Announce,
 		Balance: &apiv1.ChannelBalance{
 			Available: c.Balance.Available, InHtlcs: c.Balance.InHTLCs, Awaiting: c.Balance.Awaiting, Contested: c.Balance.Contested,
 			Swept: c.Balance.Swept, Fees: c.Balance.Fees, Lost: c.Balance.Lost, Total: c.Balance.Total, SpendableAt: c.Balance.SpendableAt,

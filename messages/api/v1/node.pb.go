@@ -1558,7 +1558,9 @@ type OpenChannelRequest struct {
 	// Given to the peer at once.
 	PushMsat uint64 `protobuf:"varint,3,opt,name=push_msat,json=pushMsat,proto3" json:"push_msat,omitempty"`
 	// 0: an estimate.
-	FeePerKw      uint32 `protobuf:"varint,4,opt,name=fee_per_kw,json=feePerKw,proto3" json:"fee_per_kw,omitempty"`
+	FeePerKw uint32 `protobuf:"varint,4,opt,name=fee_per_kw,json=feePerKw,proto3" json:"fee_per_kw,omitempty"`
+	// Tell everybody of the channel, so that others route over it.
+	Announce      bool `protobuf:"varint,5,opt,name=announce,proto3" json:"announce,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1619,6 +1621,13 @@ func (x *OpenChannelRequest) GetFeePerKw() uint32 {
 		return x.FeePerKw
 	}
 	return 0
+}
+
+func (x *OpenChannelRequest) GetAnnounce() bool {
+	if x != nil {
+		return x.Announce
+	}
+	return false
 }
 
 type OpenChannelResponse struct {
@@ -2084,6 +2093,8 @@ type Channel struct {
 	Balance     *ChannelBalance `protobuf:"bytes,16,opt,name=balance,proto3" json:"balance,omitempty"`
 	// Events that are not handled yet.
 	UnackedEvents uint32 `protobuf:"varint,17,opt,name=unacked_events,json=unackedEvents,proto3" json:"unacked_events,omitempty"`
+	// It is or will be told to everybody.
+	Announce      bool `protobuf:"varint,18,opt,name=announce,proto3" json:"announce,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2235,6 +2246,13 @@ func (x *Channel) GetUnackedEvents() uint32 {
 		return x.UnackedEvents
 	}
 	return 0
+}
+
+func (x *Channel) GetAnnounce() bool {
+	if x != nil {
+		return x.Announce
+	}
+	return false
 }
 
 type ListChannelsResponse struct {
@@ -3662,13 +3680,14 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\tconnected\x18\x03 \x01(\bR\tconnected\x12\x18\n" +
 	"\ainbound\x18\x04 \x01(\bR\ainbound\"?\n" +
 	"\x11ListPeersResponse\x12*\n" +
-	"\x05peers\x18\x01 \x03(\v2\x14.lnactor.api.v1.PeerR\x05peers\"\x8b\x01\n" +
+	"\x05peers\x18\x01 \x03(\v2\x14.lnactor.api.v1.PeerR\x05peers\"\xa7\x01\n" +
 	"\x12OpenChannelRequest\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12!\n" +
 	"\fcapacity_sat\x18\x02 \x01(\x04R\vcapacitySat\x12\x1b\n" +
 	"\tpush_msat\x18\x03 \x01(\x04R\bpushMsat\x12\x1c\n" +
 	"\n" +
-	"fee_per_kw\x18\x04 \x01(\rR\bfeePerKw\"4\n" +
+	"fee_per_kw\x18\x04 \x01(\rR\bfeePerKw\x12\x1a\n" +
+	"\bannounce\x18\x05 \x01(\bR\bannounce\"4\n" +
 	"\x13OpenChannelResponse\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\tR\tchannelId\"4\n" +
@@ -3696,7 +3715,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x04fees\x18\x06 \x01(\x04R\x04fees\x12\x12\n" +
 	"\x04lost\x18\a \x01(\x04R\x04lost\x12\x14\n" +
 	"\x05total\x18\b \x01(\x04R\x05total\x12!\n" +
-	"\fspendable_at\x18\t \x01(\rR\vspendableAt\"\xc3\x04\n" +
+	"\fspendable_at\x18\t \x01(\rR\vspendableAt\"\xdf\x04\n" +
 	"\aChannel\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\tR\tchannelId\x12\x12\n" +
@@ -3719,7 +3738,8 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\rconfirmations\x18\x0e \x01(\rR\rconfirmations\x12!\n" +
 	"\fclosing_txid\x18\x0f \x01(\tR\vclosingTxid\x128\n" +
 	"\abalance\x18\x10 \x01(\v2\x1e.lnactor.api.v1.ChannelBalanceR\abalance\x12%\n" +
-	"\x0eunacked_events\x18\x11 \x01(\rR\runackedEvents\"m\n" +
+	"\x0eunacked_events\x18\x11 \x01(\rR\runackedEvents\x12\x1a\n" +
+	"\bannounce\x18\x12 \x01(\bR\bannounce\"m\n" +
 	"\x14ListChannelsResponse\x123\n" +
 	"\bchannels\x18\x01 \x03(\v2\x17.lnactor.api.v1.ChannelR\bchannels\x12 \n" +
 	"\vquarantined\x18\x02 \x03(\tR\vquarantined\"1\n" +
