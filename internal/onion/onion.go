@@ -10,6 +10,8 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	sphinx "github.com/lightningnetwork/lightning-onion"
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/ln"
 )
 
 // PacketSize is the size of an onion in update_add_htlc.
@@ -57,6 +59,13 @@ type Hop struct {
 	PaymentSecret [32]byte
 	TotalMsat     uint64
 	Metadata      []byte
+
+	// Keysend is the preimage, to a payee without an invoice, in the last hop only. Payees differ in whether they take a PaymentSecret with it: leave
+	// it zero and payment_data is left out, but then the payment can't be split.
+	Keysend *ln.Preimage
+
+	// Custom are records of applications, in the last hop only: types from FirstCustomType on, none twice.
+	Custom []Record
 }
 
 // ErrRoute is the error of a route that no onion can be built for.
@@ -95,12 +104,18 @@ func (h *Hop) sphinx(last bool) (sphinx.OnionHop, error) {
 		return sphinx.OnionHop{}, errors.New("the last hop has a next channel")
 	case !last && h.NextSCID == 0:
 		return sphinx.OnionHop{}, errors.New("a hop before the last has no next channel")
-	case !last && (h.TotalMsat != 0 || h.PaymentSecret != [32]byte{} || h.Metadata != nil):
-		return sphinx.OnionHop{}, errors.New("a hop before the last would see the invoice's secret")
+	case !last && (h.TotalMsat != 0 || h.PaymentSecret != [32]byte{} || h.Metadata != nil || h.Keysend != nil || h.Custom != nil):
+		return sphinx.OnionHop{}, errors.New("a hop before the last would see the payee's secrets")
+	}
+	for _, r := range h.Custom {
+		if r.Type < FirstCustomType || r.Type == uint64(typeKeysend) {
+			return sphinx.OnionHop{}, fmt.Errorf("record type %d is not an application's", r.Type)
+		}
 	}
 	payload := Payload{
 		AmountMsat: h.AmountMsat, CLTVExpiry: h.CLTVExpiry, Final: last,
 		NextSCID: h.NextSCID, PaymentSecret: h.PaymentSecret, TotalMsat: h.TotalMsat, Metadata: h.Metadata,
+		Keysend: h.Keysend, Custom: h.Custom,
 	}
 	raw, err := payload.encode()
 	if err != nil {

@@ -2,13 +2,16 @@ package onion
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"sort"
+	"slices"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 	"github.com/lightningnetwork/lnd/tlv"
+
+	"github.com/lnactor/lnactor/internal/ln"
 )
 
 // The records of a payload (BOLT 4, payload format).
@@ -18,9 +21,21 @@ const (
 	typeSCID        tlv.Type = 6
 	typePaymentData tlv.Type = 8
 	typeMetadata    tlv.Type = 16
+
+	// typeKeysend is in no BOLT: the preimage, from a payer who has no invoice. All implementations agree on it.
+	typeKeysend tlv.Type = 5482373484
 )
 
-// Payload is what the payer tells one hop. In a final payload PaymentData is set and NextSCID is zero; in any other it is the reverse.
+// FirstCustomType begins the range of record types that belong to applications (BOLT 1).
+const FirstCustomType = 1 << 16
+
+// Record is a record of an application in a final payload.
+type Record struct {
+	Type  uint64
+	Value []byte
+}
+
+// Payload is what the payer tells one hop. Everything below NextSCID is in final payloads only, and NextSCID in all others.
 type Payload struct {
 	// AmountMsat is amt_to_forward: for the final hop what the HTLC must carry at least.
 	AmountMsat uint64
@@ -34,12 +49,20 @@ type Payload struct {
 	// NextSCID is the channel to forward over.
 	NextSCID uint64
 
-	// PaymentSecret and TotalMsat are payment_data: the invoice's secret and the sum of all parts.
+	// PaymentSecret and TotalMsat are payment_data: the invoice's secret and the sum of all parts. With Keysend and no secret there is no such
+	// record, and the total is AmountMsat.
 	PaymentSecret [32]byte
 	TotalMsat     uint64
 
 	// Metadata is the invoice's payment_metadata, nil if it had none.
 	Metadata []byte
+
+	// Keysend is the preimage, if the payer has no invoice. Whether it is the hash's, the receiver has to check.
+	Keysend *ln.Preimage
+
+	// Custom are records of applications, by type. Those of an even type are to be understood or the HTLC is to be failed: that is the receiver's to
+	// see to, since only it knows whether somebody does.
+	Custom []Record
 }
 
 // PayloadError says which record of a payload is wrong. The shared secret is known, so it is answered with Failure, encrypted.
@@ -78,11 +101,20 @@ func (p *Payload) encode() ([]byte, error) {
 		tlv.MakeDynamicRecord(typeCLTV, &p.CLTVExpiry, func() uint64 { return tlv.SizeTUint32(p.CLTVExpiry) }, tlv.ETUint32, tlv.DTUint32),
 	}
 	if p.Final {
-		data := paymentData{secret: p.PaymentSecret, totalMsat: p.TotalMsat}
-		records = append(records, data.record())
+		if p.Keysend == nil || p.PaymentSecret != [32]byte{} || p.TotalMsat != 0 && p.TotalMsat != p.AmountMsat {
+			data := paymentData{secret: p.PaymentSecret, totalMsat: p.TotalMsat}
+			records = append(records, data.record())
+		}
 		if p.Metadata != nil {
 			records = append(records, tlv.MakePrimitiveRecord(typeMetadata, &p.Metadata))
 		}
+		if p.Keysend != nil {
+			records = append(records, tlv.MakePrimitiveRecord(typeKeysend, (*[32]byte)(p.Keysend)))
+		}
+		for i := range p.Custom {
+			records = append(records, tlv.MakePrimitiveRecord(tlv.Type(p.Custom[i].Type), &p.Custom[i].Value))
+		}
+		tlv.SortRecords(records)
 	} else {
 		records = append(records, tlv.MakePrimitiveRecord(typeSCID, &p.NextSCID))
 	}
@@ -101,12 +133,14 @@ func (p *Payload) encode() ([]byte, error) {
 func decodePayload(raw []byte, final bool) (*Payload, error) {
 	p := &Payload{Final: final}
 	var data paymentData
+	var keysend [32]byte
 	stream, err := tlv.NewStream(
 		tlv.MakeDynamicRecord(typeAmount, &p.AmountMsat, nil, tlv.ETUint64, tlv.DTUint64),
 		tlv.MakeDynamicRecord(typeCLTV, &p.CLTVExpiry, nil, tlv.ETUint32, tlv.DTUint32),
 		tlv.MakePrimitiveRecord(typeSCID, &p.NextSCID),
 		data.record(),
 		tlv.MakePrimitiveRecord(typeMetadata, &p.Metadata),
+		tlv.MakePrimitiveRecord(typeKeysend, &keysend),
 	)
 	if err != nil {
 		return nil, &PayloadError{Err: err}
@@ -115,30 +149,57 @@ func decodePayload(raw []byte, final bool) (*Payload, error) {
 	if err != nil {
 		return nil, &PayloadError{Err: fmt.Errorf("%w: %w", ErrUnreadable, err)}
 	}
-	// A record that was decoded maps to nil, an unknown one to its bytes.
+	if final {
+		p.Custom = custom(parsed)
+	}
 	if typ, ok := lowestUnknownEven(parsed); ok {
 		return nil, &PayloadError{Type: uint64(typ), Err: ErrUnknownRecord}
 	}
 
+	has := func(typ tlv.Type) bool { _, ok := parsed[typ]; return ok }
 	required := []tlv.Type{typeAmount, typeCLTV, typeSCID}
-	forbidden := []tlv.Type{typePaymentData, typeMetadata}
+	forbidden := []tlv.Type{typePaymentData, typeMetadata, typeKeysend}
 	if final {
-		// payment_secret is compulsory in BOLT 4: without it anyone on the route could probe for the payee.
+		// payment_secret is compulsory in BOLT 4: without it anyone on the route could probe for the payee. A keysend payment proves itself.
 		required = []tlv.Type{typeAmount, typeCLTV, typePaymentData}
+		if has(typeKeysend) {
+			required = required[:2]
+		}
 		forbidden = []tlv.Type{typeSCID}
 	}
 	for _, typ := range required {
-		if _, ok := parsed[typ]; !ok {
+		if !has(typ) {
 			return nil, &PayloadError{Type: uint64(typ), Err: ErrMissing}
 		}
 	}
 	for _, typ := range forbidden {
-		if _, ok := parsed[typ]; ok {
+		if has(typ) {
 			return nil, &PayloadError{Type: uint64(typ), Err: ErrUnexpected}
 		}
 	}
 	p.PaymentSecret, p.TotalMsat = data.secret, data.totalMsat
+	if has(typeKeysend) {
+		p.Keysend = (*ln.Preimage)(&keysend)
+		if p.TotalMsat == 0 && p.PaymentSecret == [32]byte{} {
+			p.TotalMsat = p.AmountMsat
+		}
+	}
 	return p, nil
+}
+
+// custom takes the records of applications out of what was parsed. A record that was decoded maps to nil, an unknown one to its bytes.
+func custom(parsed tlv.TypeMap) []Record {
+	var out []Record
+	for typ, value := range parsed {
+		if value != nil && typ >= FirstCustomType {
+			out = append(out, Record{Type: uint64(typ), Value: value})
+		}
+	}
+	for _, r := range out {
+		delete(parsed, tlv.Type(r.Type))
+	}
+	slices.SortFunc(out, func(a, b Record) int { return cmp.Compare(a.Type, b.Type) })
+	return out
 }
 
 // lowestUnknownEven picks one of the records that must be understood and are not: the lowest, so that the answer does not depend on map order.
@@ -152,8 +213,7 @@ func lowestUnknownEven(parsed tlv.TypeMap) (tlv.Type, bool) {
 	if len(unknown) == 0 {
 		return 0, false
 	}
-	sort.Slice(unknown, func(i, j int) bool { return unknown[i] < unknown[j] })
-	return unknown[0], true
+	return slices.Min(unknown), true
 }
 
 // paymentData is record 8: 32 bytes of secret and a truncated total.
