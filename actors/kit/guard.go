@@ -3,7 +3,6 @@ package kit
 import (
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -24,10 +23,11 @@ type Kill struct{}
 
 // Crash is the reason with which a supervisor is told of a panic.
 type Crash struct {
-	Actor   string // full name
-	Message string // Go type of the message, which is lost
-	Value   any    // what was panicked with
-	Stack   []byte
+	Actor   string   // full name
+	Message string   // Go type of the message, which is lost
+	Value   any      // what was panicked with
+	Stack   []byte   // without the values of arguments
+	Recent  []string // Go types of the last messages that it handled, the newest last
 }
 
 func (c *Crash) Error() string {
@@ -98,6 +98,11 @@ func (g *guard) Receive(ctx actor.Context) {
 		g.closing = true
 		g.contain(ctx, msg)
 		return
+	case Ping:
+		if !g.failed {
+			ctx.Respond(Pong{})
+		}
+		return
 	}
 	switch {
 	case g.failed: // system messages reach it while its supervisor decides
@@ -124,12 +129,15 @@ func (g *guard) receive(ctx actor.Context, msg any) {
 			return
 		}
 		g.answer(ctx, msg, r)
-		panic(&Crash{Actor: ctx.Self().Id, Message: typeName(msg), Value: r, Stack: debug.Stack()})
+		panic(&Crash{Actor: ctx.Self().Id, Message: typeName(msg), Value: r, Stack: Stack(), Recent: g.env.recent(ctx.Self().Id)})
 	}()
 	if g.faults != nil {
 		g.faults.Before(ctx.Self().Id, msg)
 	}
 	g.inner.Receive(ctx)
+	if _, ok := msg.(*actor.Started); ok {
+		g.env.began(ctx.Self().Id, g.inner)
+	}
 	if g.faults != nil {
 		g.faults.After(ctx.Self().Id, msg)
 	}
@@ -175,7 +183,7 @@ func (g *supervisingGuard) HandleFailure(system *actor.ActorSystem, s actor.Supe
 	defer func() {
 		if r := recover(); r != nil {
 			g.failed = true
-			panic(&Crash{Actor: fmt.Sprint(s), Message: typeName(&actor.Failure{}), Value: r, Stack: debug.Stack()})
+			panic(&Crash{Actor: fmt.Sprint(s), Message: typeName(&actor.Failure{}), Value: r, Stack: Stack()})
 		}
 	}()
 	g.strategy.HandleFailure(system, s, child, rs, reason, message)

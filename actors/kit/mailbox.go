@@ -46,6 +46,8 @@ type mailbox struct {
 	suspended atomic.Bool
 	pressed   atomic.Bool
 
+	trace trace
+
 	// Only the running turn touches these.
 	systemOut queue
 	userOut   queue
@@ -169,6 +171,7 @@ func (m *mailbox) process() {
 		if !returned {
 			m.invoker.EscalateFailure(ErrGoexit, m.current)
 		}
+		m.trace.rest()
 		m.status.Store(idle)
 		if m.nsystem.Load() > 0 || (m.nuser.Load() > 0 && !m.suspended.Load()) {
 			m.schedule()
@@ -194,6 +197,7 @@ func (m *mailbox) run() {
 		if m.nsystem.Load() > 0 {
 			m.current = m.next(&m.system, &m.systemOut)
 			m.nsystem.Add(-1)
+			m.trace.begin(m.current)
 			m.handleSystem(m.current)
 			continue
 		}
@@ -205,6 +209,7 @@ func (m *mailbox) run() {
 		if m.high > 0 && n <= int64(m.high/2) && m.pressed.CompareAndSwap(true, false) {
 			m.pressure(m.name(), int(n), false)
 		}
+		m.trace.begin(m.current)
 		m.invoker.InvokeUserMessage(m.current)
 	}
 	m.current = nil
