@@ -216,9 +216,11 @@ type ChannelSummary struct {
 	FeePerKw          uint32
 	Height            uint32
 	UnackedEvents     int
-	Confirmations     uint32 // of the funding transaction, counted up to MinDepth
-	ShortChannelID    uint64 // 0 until confirmed
-	Alias             uint64 // that we gave the counterparty, by which it is named in route hints and onions
+	OldestEvent       uint64    // seq of the oldest of them, 0 if there is none
+	Deadlines         Deadlines // of the HTLCs of a channel that is not closed
+	Confirmations     uint32    // of the funding transaction, counted up to MinDepth
+	ShortChannelID    uint64    // 0 until confirmed
+	Alias             uint64    // that we gave the counterparty, by which it is named in route hints and onions
 	CounterpartyAlias uint64
 	Announce          bool
 	Policy            facts.Policy // zero: the node's default

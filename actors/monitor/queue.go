@@ -10,9 +10,10 @@ import (
 // leaves a hole; holes are squeezed out when they are half of the queue. So each operation takes logarithmic time at most, amortized, whatever
 // the order of the acknowledgements.
 type queue struct {
-	events []facts.Event // Kind nil: a hole
-	holes  int
-	last   uint64 // seq of the last event that was ever added
+	events  []facts.Event // Kind nil: a hole
+	holes   int
+	trimmed int    // taken off the front since the memory was given back
+	last    uint64 // seq of the last event that was ever added
 }
 
 func (q *queue) len() int { return len(q.events) - q.holes }
@@ -23,6 +24,14 @@ func (q *queue) add(k facts.EventKind) facts.Event {
 	e := facts.Event{Seq: q.last, Kind: k}
 	q.events = append(q.events, e)
 	return e
+}
+
+// oldest is the seq of the first event, 0 if there is none.
+func (q *queue) oldest() uint64 {
+	if len(q.events) == 0 {
+		return 0
+	}
+	return q.events[0].Seq
 }
 
 // get returns the event with this seq, nil if it was acknowledged or never made.
@@ -41,6 +50,14 @@ func (q *queue) remove(seq uint64) {
 	}
 	q.events[i].Kind = nil
 	q.holes++
+	for len(q.events) > 0 && isHole(q.events[0]) { // the first is never a hole
+		q.events = q.events[1:]
+		q.holes--
+		q.trimmed++
+	}
+	if q.trimmed > 64 && q.trimmed > 3*len(q.events) {
+		q.events, q.trimmed = slices.Clone(q.events), 0 // a burst is over: give its memory back
+	}
 	if q.holes*2 >= len(q.events) {
 		q.events = slices.DeleteFunc(q.events, isHole)
 		q.holes = 0

@@ -63,3 +63,33 @@ func TestQueueTakesNoScans(t *testing.T) {
 		}
 	}
 }
+
+// The oldest event is known whatever the order of the acknowledgements, and a queue that is worked off from the front keeps no memory.
+func TestOldest(t *testing.T) {
+	var q queue
+	if q.oldest() != 0 {
+		t.Fatal(q.oldest())
+	}
+	for range 1000 {
+		q.add(facts.HTLCAccepted{})
+	}
+	for _, ack := range []struct{ seq, oldest uint64 }{{5, 1}, {2, 1}, {1, 3}, {3, 4}, {4, 6}, {999, 6}} {
+		if q.remove(ack.seq); q.oldest() != ack.oldest {
+			t.Fatalf("after %d was acknowledged the oldest is %d, want %d", ack.seq, q.oldest(), ack.oldest)
+		}
+	}
+	for seq := uint64(6); seq < 998; seq++ {
+		q.remove(seq)
+		if got, want := q.len(), int(998-seq)+1; q.oldest() != seq+1 || got != want {
+			t.Fatalf("after %d: oldest %d, %d left, want %d", seq, q.oldest(), got, want)
+		}
+	}
+	if q.trimmed > 64 || cap(q.events) > 64 {
+		t.Fatalf("%d trimmed, room for %d events", q.trimmed, cap(q.events))
+	}
+	q.remove(998)
+	q.remove(1000)
+	if q.oldest() != 0 || q.len() != 0 || q.add(facts.HTLCAccepted{}).Seq != 1001 || q.oldest() != 1001 {
+		t.Fatalf("%+v", q)
+	}
+}

@@ -68,9 +68,11 @@ func (m *Monitor) Summary() messages.ChannelSummary {
 	s.HolderMsat, s.CounterpartyMsat = f.Balances(facts.Holder)
 	for _, h := range f.Outbound {
 		s.OutboundMsat += h.AmountMsat
+		m.countDeadline(&s, h, true)
 	}
 	for _, h := range f.Inbound {
 		s.InboundMsat += h.AmountMsat
+		m.countDeadline(&s, h, false)
 	}
 	if c := f.Funding; c != nil {
 		if f.Height >= c.Height {
@@ -79,6 +81,12 @@ func (m *Monitor) Summary() messages.ChannelSummary {
 		s.ShortChannelID = uint64(c.Height)<<40 | uint64(c.TxIndex)<<16 | uint64(f.Tx.Funding.Index)
 	}
 	return s
+}
+
+func (m *Monitor) countDeadline(s *messages.ChannelSummary, h *facts.HTLC, outbound bool) {
+	if d := m.deadline(h, outbound); d != 0 && !m.over() {
+		s.Deadlines.Add(d - min(d, s.Height))
+	}
 }
 
 func (m *Monitor) phase() messages.Phase {
