@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -72,10 +71,11 @@ type shell struct {
 	cfg   config
 	core  *core
 
-	armed  bool  // a flush is in the mailbox
-	last   int   // appends in the last batch
-	target int   // appends worth gathering for the next one, 0 if not known yet
-	failed error // the store has failed: refuse everything until the node is down
+	armed  bool      // a flush is in the mailbox
+	first  time.Time // when the first append of the queue came
+	last   int       // appends in the last batch
+	target int       // appends worth gathering for the next one, 0 if not known yet
+	failed error     // the store has failed: refuse everything until the node is down
 }
 
 // Receive handles requests as pointers or values.
@@ -142,6 +142,9 @@ func (s *shell) append(ctx actor.Context, a *messages.Append) {
 		return
 	}
 	s.cfg.stats.Appends.Add(1)
+	if len(s.core.queue) == 0 {
+		s.first = s.now()
+	}
 	full := s.core.add(a)
 	switch {
 	case !s.core.queuedWork: // nothing durable is before it: its place in the order is now
@@ -174,7 +177,8 @@ func (s *shell) flush() {
 			}
 			return
 		}
-		s.cfg.stats.batch(s.core, len(queue), s.now().Sub(began))
+		now := s.now()
+		s.cfg.stats.batch(s.core, len(queue), now.Sub(began), now.Sub(s.first))
 	}
 	s.cfg.stats.queue(s.core)
 	s.last, s.target = len(queue), 0
@@ -244,7 +248,7 @@ func guard(op string, f func() error) (err error) {
 			panic(r) // the simulated process is dead; nobody is to learn of it
 		}
 		if r != nil {
-			err = Failed(op, "", fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+			err = Failed(op, "", fmt.Errorf("panic: %v\n%s", r, kit.Stack()))
 		}
 	}()
 	if err := f(); err != nil {

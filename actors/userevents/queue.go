@@ -21,6 +21,7 @@ type Queue struct {
 	last   uint64            // position of the newest event
 	known  map[string]*entry // not handled
 	free   entries           // of those, not in a consumer's hands
+	told   []*entry          // all, in order; those at the front are handled or not
 	wake   chan struct{}     // closed and replaced when something can be taken
 	closed bool
 }
@@ -59,13 +60,14 @@ func (q *Queue) Put(m messages.UserEvents) {
 		return
 	}
 	if m.Incarnation > q.inc {
-		q.inc, q.known, q.free = m.Incarnation, map[string]*entry{}, nil
+		q.inc, q.known, q.free, q.told = m.Incarnation, map[string]*entry{}, nil, nil
 	}
 	for _, ev := range m.Events {
 		if q.known[ev.ID] == nil {
 			q.last++
 			e := &entry{ev: ev, pos: q.last}
 			q.known[ev.ID] = e
+			q.told = append(q.told, e)
 			heap.Push(&q.free, e)
 		}
 	}
@@ -138,6 +140,7 @@ func (d *Delivery) Ack() {
 	if e := q.known[d.Event.ID]; e != nil {
 		e.done = true // also where a new incarnation has told the event again: the handling counts
 		delete(q.known, d.Event.ID)
+		q.forget()
 	}
 	q.mu.Unlock()
 	q.handled(d.Event.ID)

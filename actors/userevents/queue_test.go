@@ -111,3 +111,37 @@ func TestReturnOnce(t *testing.T) {
 		t.Fatalf("got %s twice", d.Event.ID)
 	}
 }
+
+// The oldest event that is not handled is known whatever the order of the handling.
+func TestOldest(t *testing.T) {
+	q := NewQueue(func(string) {})
+	at := func(position uint64, unhandled int) {
+		t.Helper()
+		if p, n := q.Oldest(); p != position || n != unhandled {
+			t.Fatalf("position %d of %d, want %d of %d", p, n, position, unhandled)
+		}
+	}
+	at(0, 0)
+	var events []messages.UserEvent
+	for _, id := range []string{"a", "b", "c"} {
+		events = append(events, messages.UserEvent{ID: id})
+	}
+	q.Put(messages.UserEvents{Incarnation: 1, Events: events})
+	var held []*Delivery
+	for range 3 {
+		d, err := q.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, d)
+	}
+	at(1, 3)
+	held[1].Ack()
+	at(1, 2)
+	held[0].Ack()
+	at(3, 1)
+	q.Put(messages.UserEvents{Incarnation: 2, Events: events[2:]})
+	at(4, 1)
+	held[2].Ack()
+	at(0, 0)
+}
