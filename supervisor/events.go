@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/lnactor/lnactor/internal/redact"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -17,8 +18,9 @@ type (
 	ChildFailed struct {
 		Child    messages.Addr
 		Reason   error
-		Message  string // Go type of the message, which is lost
-		Stack    []byte // nil unless it panicked
+		Message  string   // Go type of the message, which is lost
+		Stack    []byte   // nil unless it panicked; without the values of arguments
+		Recent   []string // Go types of the last messages that it handled, the newest last
 		Failures float64
 	}
 	// ChildRestarted says that a child gets a new instance.
@@ -61,15 +63,15 @@ func LogEvents(log *slog.Logger) func(Event) {
 		case ChildStarted:
 			log.Debug("actor started", "actor", e.Child)
 		case ChildFailed:
-			log.Warn("actor crashed", "actor", e.Child, "message", e.Message, "reason", e.Reason.Error(), "failures", e.Failures, "stack", string(e.Stack))
+			log.Warn("actor crashed", "actor", e.Child, "message", e.Message, "reason", redact.Text(e.Reason.Error()), "failures", e.Failures, "stack", string(e.Stack))
 		case ChildRestarted:
 			log.Info("actor restarts", "actor", e.Child, "with", e.With, "restart", e.Restart, "backoff", e.Backoff)
 		case ChildQuarantined:
-			log.Error("actor quarantined", "actor", e.Child, "with", e.With, "reason", e.Reason.Error())
+			log.Error("actor quarantined", "actor", e.Child, "with", e.With, "reason", redact.Text(e.Reason.Error()))
 		case ChildRetried:
 			log.Info("actor out of quarantine", "actor", e.Child)
 		case GaveUpOn:
-			log.Error("supervision gave up", "actor", e.Child, "removed", e.Removed, "reason", e.Err.Error())
+			log.Error("supervision gave up", "actor", e.Child, "removed", e.Removed, "reason", redact.Text(e.Err.Error()))
 		case ChildStopped:
 			log.Debug("actor stopped", "actor", e.Child)
 		}

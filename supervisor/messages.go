@@ -60,8 +60,9 @@ type ChildInfo struct {
 	State       State
 	Failures    float64 // as of the last failure
 	Restarts    int
-	Dropped     uint64 // messages that the default stand-in dropped
-	LastFailure string
+	Dropped     uint64    // messages that the default stand-in dropped
+	LastFailure string    // without what may be secret, see redact
+	FailedAt    time.Time // zero: never
 }
 
 // State is what a child is doing.

@@ -41,6 +41,7 @@ type failure struct {
 	reason  error
 	message string
 	stack   []byte
+	recent  []string
 }
 
 func (s *Supervisor) join(c *child) {
@@ -110,7 +111,7 @@ func describe(reason, message any) failure {
 	case error:
 		f.reason = r
 		if errors.As(r, &crash) {
-			f.message, f.stack = crash.Message, crash.Stack
+			f.message, f.stack, f.recent = crash.Message, crash.Stack, crash.Recent
 		}
 	default:
 		f.reason = fmt.Errorf("%v", r)
@@ -123,8 +124,10 @@ func (s *Supervisor) failed(c *child, f failure) {
 	now := s.env.Clock.Now()
 	c.rest(now)
 	c.failures++
-	c.last = f.reason
-	s.cfg.Events(ChildFailed{Child: c.spec.Name, Reason: f.reason, Message: f.message, Stack: f.stack, Failures: c.failures})
+	c.last, c.failedAt = f.reason, now
+	s.cfg.Events(ChildFailed{
+		Child: c.spec.Name, Reason: f.reason, Message: f.message, Stack: f.stack, Recent: f.recent, Failures: c.failures,
+	})
 
 	tooMany := c.failures > c.spec.Limit || c.spec.GiveUp == Quarantine && hopeless(f.reason)
 	if c.spec.GiveUp != Never && tooMany {
@@ -242,7 +245,7 @@ func (s *Supervisor) quarantine(c *child, with messages.Addr, reason error) {
 	if c.state == Quarantined || c.state == Stopping {
 		return
 	}
-	c.state, c.last = Quarantined, reason
+	c.state, c.last, c.failedAt = Quarantined, reason, s.env.Clock.Now()
 	if c.spec.StandIn != nil {
 		c.role.Store(roleStandIn)
 	} else {

@@ -11,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/internal/redact"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -46,6 +47,7 @@ type child struct {
 	since    time.Time // when it was last started
 	restarts int
 	last     error
+	failedAt time.Time
 	gone     []messages.Addr // who waits for its end
 
 	role    atomic.Int32  // read by the child's own turns
@@ -79,6 +81,9 @@ func Start(env *kit.Env, at messages.Addr, cfg Config) (*actor.PID, error) {
 
 // Env is the environment of the supervisor's node.
 func (s *Supervisor) Env() *kit.Env { return s.env }
+
+// Incarnation implements kit.Incarnated.
+func (s *Supervisor) Incarnation() uint64 { return s.incarnation }
 
 // Receive implements actor.Actor.
 func (s *Supervisor) Receive(ctx actor.Context) {
@@ -185,9 +190,9 @@ func (s *Supervisor) Has(name messages.Addr) bool { return s.find(name) != nil }
 func (s *Supervisor) List() []ChildInfo {
 	list := make([]ChildInfo, 0, len(s.children))
 	for _, c := range s.ordered() {
-		info := ChildInfo{Name: c.spec.Name, State: c.state, Failures: c.failures, Restarts: c.restarts, Dropped: c.dropped.Load()}
+		info := ChildInfo{Name: c.spec.Name, State: c.state, Failures: c.failures, Restarts: c.restarts, Dropped: c.dropped.Load(), FailedAt: c.failedAt}
 		if c.last != nil {
-			info.LastFailure = c.last.Error()
+			info.LastFailure = redact.Text(c.last.Error())
 		}
 		list = append(list, info)
 	}

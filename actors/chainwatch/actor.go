@@ -209,3 +209,6 @@ func backOff(attempt int) time.Duration {
 	}
 	return d
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 { return s.incarnation }

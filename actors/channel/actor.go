@@ -50,3 +50,11 @@ func (s *shell) Receive(ctx actor.Context) {
 		s.core.Prepare()
 	}
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 {
+	if s.core == nil {
+		return 0
+	}
+	return s.core.incarnation
+}

@@ -314,3 +314,6 @@ type Blocks interface {
 	// Local reports that the answer comes from memory, so that the question may be asked within a mailbox turn.
 	Local() bool
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 { return s.incarnation }

@@ -159,3 +159,6 @@ func (s *shell) verify(ctx actor.Context) {
 		}
 	}()
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 { return s.inc }

@@ -133,3 +133,6 @@ func (s *shell) snapshotDue() []byte {
 	}
 	return nil
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 { return s.inc }

@@ -342,3 +342,6 @@ func (s *shell) quarantine(err error) {
 	}
 	panic(err)
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 { return s.incarnation }

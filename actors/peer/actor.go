@@ -376,3 +376,6 @@ func (s *shell) report() {
 		s.env.Tell(messages.PeersAddr, now)
 	}
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 { return s.inc }

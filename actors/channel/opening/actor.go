@@ -264,3 +264,6 @@ func (s *shell) end() {
 	s.detach(s.terms.TemporaryID)
 	s.deps.Env.Tell(messages.ManagerAddr, messages.OpeningEnded{Peer: s.terms.Peer, TemporaryID: s.terms.TemporaryID})
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 { return s.inc }

@@ -380,3 +380,6 @@ func (s *shell) list() messages.PeerList {
 	slices.SortFunc(l.Peers, func(a, b messages.PeerInfo) int { return bytes.Compare(a.Peer[:], b.Peer[:]) })
 	return l
 }
+
+// Incarnation implements kit.Incarnated.
+func (s *shell) Incarnation() uint64 { return s.inc }
