@@ -15,6 +15,9 @@ var (
 	// ErrQuarantined refuses what a quarantined channel can't do: the commitment to broadcast may be an old one.
 	ErrQuarantined = errors.New("the channel is quarantined: its records are damaged, and broadcasting an old commitment would forfeit it")
 
+	// ErrNoPolicy refuses a policy for what carries nothing any more.
+	ErrNoPolicy = errors.New("the channel has ended: nothing is forwarded over it any more")
+
 	// ErrBusy refuses a request of a monitor that still loads: ask again.
 	ErrBusy = errors.New("the channel's monitor still loads: ask again")
 

@@ -65,6 +65,9 @@ func (d *driver) step() {
 			d.do(d.block(d.height))
 		}},
 		{"ack", d.ack},
+		{"policy", func() {
+			d.do(messages.SetPolicy{Policy: facts.Policy{BaseMsat: rapid.Uint32Range(0, 2).Draw(d.t, "base"), CLTVDelta: 46}})
+		}},
 	}
 	if rapid.IntRange(0, 30).Draw(d.t, "rare") == 0 {
 		in = append(in,

@@ -99,6 +99,12 @@ var commands = map[string]func(*script, *testing.T, *datadriven.TestData) string
 		to := uint32(num(t, d, "to", 0))
 		return s.handle(messages.ChainDisconnected{Incarnation: s.h.s.incarnation, Height: to, Hash: blockHash(to)})
 	},
+	"policy": func(s *script, t *testing.T, d *datadriven.TestData) string {
+		p := facts.Policy{
+			BaseMsat: uint32(num(t, d, "base", 0)), CLTVDelta: uint16(num(t, d, "delta", 0)), HTLCMinimumMsat: num(t, d, "min", 0), HTLCMaximumMsat: num(t, d, "max", 0),
+		}
+		return s.handle(messages.SetPolicy{Channel: s.h.s.id, Policy: p, ReplyTo: "user"})
+	},
 	"force-close": func(s *script, _ *testing.T, _ *datadriven.TestData) string {
 		return s.handle(messages.ForceCloseChannel{Reason: facts.CloseByUser, Detail: "asked to", ReplyTo: "user"})
 	},
@@ -300,6 +306,8 @@ func (s *script) message(msg any) string {
 		return fmt.Sprintf("ChannelFence %d", m.Fence)
 	case messages.CloseReply:
 		return short(fmt.Sprintf("CloseReply err=%v", m.Err))
+	case messages.PolicyReply:
+		return short(fmt.Sprintf("PolicyReply err=%v", m.Err))
 	case messages.ChannelChanged:
 		return fmt.Sprintf("ChannelChanged phase=%s holder=%d counterparty=%d unacked=%d", m.Summary.Phase, m.Summary.HolderMsat, m.Summary.CounterpartyMsat, m.Summary.UnackedEvents)
 	case string:
@@ -328,6 +336,8 @@ func name(u facts.Update) string {
 		return fmt.Sprintf("FundingSpent(%s at %d)", spends[u.Spend], u.Height)
 	case facts.ForceClosed:
 		return fmt.Sprintf("ForceClosed(%s)", u.Detail)
+	case facts.PolicySet:
+		return fmt.Sprintf("PolicySet(base %d, delta %d)", u.Policy.BaseMsat, u.Policy.CLTVDelta)
 	}
 	return strings.TrimPrefix(fmt.Sprintf("%T", u), "facts.")
 }

@@ -158,6 +158,8 @@ func (s *Session) handle(msg any) (Output, error) {
 		return s.decide(m)
 	case messages.ForceCloseChannel:
 		return s.forceClose(m)
+	case messages.SetPolicy:
+		return s.setPolicy(m)
 	case messages.ClaimBuilt:
 		return s.built(m)
 	case messages.GotRows:

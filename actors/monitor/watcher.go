@@ -58,6 +58,8 @@ func (s *Session) watchOnly(msg any) (Output, error) {
 		}
 	case messages.ForceCloseChannel:
 		o.tell(m.ReplyTo, messages.CloseReply{Err: ErrQuarantined})
+	case messages.SetPolicy:
+		o.tell(m.ReplyTo, messages.PolicyReply{Err: ErrQuarantined})
 	}
 	return o.watched(s.id), err
 }
@@ -67,7 +69,11 @@ func (o Output) watched(id ln.ChannelID) Output {
 	out := Output{Refused: o.Refused, Alarm: o.Alarm}
 	for _, d := range o.Then {
 		_, question := d.Msg.(messages.GetRows)
-		_, reply := d.Msg.(messages.CloseReply)
+		reply := false
+		switch d.Msg.(type) {
+		case messages.CloseReply, messages.PolicyReply:
+			reply = true
+		}
 		if d.To == messages.ChainWatchAddr || d.To == messages.FundsAddr || question || reply {
 			out.Then = append(out.Then, d)
 		}

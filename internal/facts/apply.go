@@ -110,6 +110,8 @@ func (c *Channel) Apply(u Update) (Changes, error) {
 		ch, why = c.applyFailedEarly(u)
 	case OutputsSpendable:
 		c.applySpendable(u)
+	case PolicySet:
+		c.Policy = u.Policy
 	default:
 		why = "unknown kind"
 	}

@@ -124,6 +124,10 @@ type FundingSpent struct {
 // FundingUnspent: a reorganisation took the spending transaction out.
 type FundingUnspent struct{}
 
+// PolicySet: the channel's policy is another one from here on; the zero Policy brings the node's default back. Whoever asks for it checks it
+// (Policy.Check); what was recorded once counts whatever later versions take for sensible.
+type PolicySet struct{ Policy Policy }
+
 func (Opened) update()                 {}
 func (FundingConfirmed) update()       {}
 func (FundingUnconfirmed) update()     {}
@@ -143,3 +147,4 @@ func (ProvenBehind) update()           {}
 func (BlockSeen) update()              {}
 func (FundingSpent) update()           {}
 func (FundingUnspent) update()         {}
+func (PolicySet) update()              {}

@@ -771,6 +771,7 @@ type Update struct {
 	//	*Update_HtlcEnded
 	//	*Update_HtlcFailedEarly
 	//	*Update_OutputsSpendable
+	//	*Update_PolicySet
 	Kind          isUpdate_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1056,6 +1057,15 @@ func (x *Update) GetOutputsSpendable() *OutPoints {
 	return nil
 }
 
+func (x *Update) GetPolicySet() *Policy {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_PolicySet); ok {
+			return x.PolicySet
+		}
+	}
+	return nil
+}
+
 type isUpdate_Kind interface {
 	isUpdate_Kind()
 }
@@ -1168,6 +1178,10 @@ type Update_OutputsSpendable struct {
 	OutputsSpendable *OutPoints `protobuf:"bytes,27,opt,name=outputs_spendable,json=outputsSpendable,proto3,oneof"`
 }
 
+type Update_PolicySet struct {
+	PolicySet *Policy `protobuf:"bytes,30,opt,name=policy_set,json=policySet,proto3,oneof"`
+}
+
 func (*Update_Opened) isUpdate_Kind() {}
 
 func (*Update_FundingConfirmed) isUpdate_Kind() {}
@@ -1221,6 +1235,8 @@ func (*Update_HtlcEnded) isUpdate_Kind() {}
 func (*Update_HtlcFailedEarly) isUpdate_Kind() {}
 
 func (*Update_OutputsSpendable) isUpdate_Kind() {}
+
+func (*Update_PolicySet) isUpdate_Kind() {}
 
 // Nothing is the content of an update that says it all by its kind.
 type Nothing struct {
@@ -3532,6 +3548,7 @@ type Channel struct {
 	Seen                  *Block                 `protobuf:"bytes,30,opt,name=seen,proto3" json:"seen,omitempty"`
 	WasSpent              bool                   `protobuf:"varint,31,opt,name=was_spent,json=wasSpent,proto3" json:"was_spent,omitempty"`
 	OnChain               *OnChain               `protobuf:"bytes,32,opt,name=on_chain,json=onChain,proto3" json:"on_chain,omitempty"` // unset while there is nothing of it
+	Policy                *Policy                `protobuf:"bytes,34,opt,name=policy,proto3" json:"policy,omitempty"`                  // unset: the node's default
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -3790,6 +3807,13 @@ func (x *Channel) GetOnChain() *OnChain {
 	return nil
 }
 
+func (x *Channel) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 // OnChain is facts.OnChain.
 type OnChain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3859,6 +3883,99 @@ func (x *OnChain) GetSpendable() []*OutPoint {
 	return nil
 }
 
+// Policy is facts.Policy.
+type Policy struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	BaseMsat            uint32                 `protobuf:"varint,1,opt,name=base_msat,json=baseMsat,proto3" json:"base_msat,omitempty"`
+	PropMillionths      uint32                 `protobuf:"varint,2,opt,name=prop_millionths,json=propMillionths,proto3" json:"prop_millionths,omitempty"`
+	CltvDelta           uint32                 `protobuf:"varint,3,opt,name=cltv_delta,json=cltvDelta,proto3" json:"cltv_delta,omitempty"`
+	HtlcMinimumMsat     uint64                 `protobuf:"varint,4,opt,name=htlc_minimum_msat,json=htlcMinimumMsat,proto3" json:"htlc_minimum_msat,omitempty"`
+	HtlcMaximumMsat     uint64                 `protobuf:"varint,5,opt,name=htlc_maximum_msat,json=htlcMaximumMsat,proto3" json:"htlc_maximum_msat,omitempty"`
+	MaxInFlightMsat     uint64                 `protobuf:"varint,6,opt,name=max_in_flight_msat,json=maxInFlightMsat,proto3" json:"max_in_flight_msat,omitempty"`
+	MaxDustExposureMsat uint64                 `protobuf:"varint,7,opt,name=max_dust_exposure_msat,json=maxDustExposureMsat,proto3" json:"max_dust_exposure_msat,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_recordspb_monitor_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Policy) GetBaseMsat() uint32 {
+	if x != nil {
+		return x.BaseMsat
+	}
+	return 0
+}
+
+func (x *Policy) GetPropMillionths() uint32 {
+	if x != nil {
+		return x.PropMillionths
+	}
+	return 0
+}
+
+func (x *Policy) GetCltvDelta() uint32 {
+	if x != nil {
+		return x.CltvDelta
+	}
+	return 0
+}
+
+func (x *Policy) GetHtlcMinimumMsat() uint64 {
+	if x != nil {
+		return x.HtlcMinimumMsat
+	}
+	return 0
+}
+
+func (x *Policy) GetHtlcMaximumMsat() uint64 {
+	if x != nil {
+		return x.HtlcMaximumMsat
+	}
+	return 0
+}
+
+func (x *Policy) GetMaxInFlightMsat() uint64 {
+	if x != nil {
+		return x.MaxInFlightMsat
+	}
+	return 0
+}
+
+func (x *Policy) GetMaxDustExposureMsat() uint64 {
+	if x != nil {
+		return x.MaxDustExposureMsat
+	}
+	return 0
+}
+
 type FeeUpdate struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	FeePerKw      uint32                 `protobuf:"varint,1,opt,name=fee_per_kw,json=feePerKw,proto3" json:"fee_per_kw,omitempty"`
@@ -3869,7 +3986,7 @@ type FeeUpdate struct {
 
 func (x *FeeUpdate) Reset() {
 	*x = FeeUpdate{}
-	mi := &file_recordspb_monitor_proto_msgTypes[43]
+	mi := &file_recordspb_monitor_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3881,7 +3998,7 @@ func (x *FeeUpdate) String() string {
 func (*FeeUpdate) ProtoMessage() {}
 
 func (x *FeeUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[43]
+	mi := &file_recordspb_monitor_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3894,7 +4011,7 @@ func (x *FeeUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeeUpdate.ProtoReflect.Descriptor instead.
 func (*FeeUpdate) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{43}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FeeUpdate) GetFeePerKw() uint32 {
@@ -3940,7 +4057,7 @@ type Static struct {
 
 func (x *Static) Reset() {
 	*x = Static{}
-	mi := &file_recordspb_monitor_proto_msgTypes[44]
+	mi := &file_recordspb_monitor_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3952,7 +4069,7 @@ func (x *Static) String() string {
 func (*Static) ProtoMessage() {}
 
 func (x *Static) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[44]
+	mi := &file_recordspb_monitor_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3965,7 +4082,7 @@ func (x *Static) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Static.ProtoReflect.Descriptor instead.
 func (*Static) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{44}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Static) GetChannelId() []byte {
@@ -4124,7 +4241,7 @@ type Side struct {
 
 func (x *Side) Reset() {
 	*x = Side{}
-	mi := &file_recordspb_monitor_proto_msgTypes[45]
+	mi := &file_recordspb_monitor_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4136,7 +4253,7 @@ func (x *Side) String() string {
 func (*Side) ProtoMessage() {}
 
 func (x *Side) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[45]
+	mi := &file_recordspb_monitor_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4149,7 +4266,7 @@ func (x *Side) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Side.ProtoReflect.Descriptor instead.
 func (*Side) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{45}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Side) GetFundingKey() []byte {
@@ -4312,7 +4429,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\tswept_sat\x18\n" +
 	" \x01(\x04R\bsweptSat\x12\x19\n" +
 	"\blost_sat\x18\v \x01(\x04R\alostSat\x12\x19\n" +
-	"\bfees_sat\x18\f \x01(\x04R\afeesSat\"\x99\x0e\n" +
+	"\bfees_sat\x18\f \x01(\x04R\afeesSat\"\xd6\x0e\n" +
 	"\x06Update\x124\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1a.lnactor.records.v1.OpenedH\x00R\x06opened\x12S\n" +
 	"\x11funding_confirmed\x18\x02 \x01(\v2$.lnactor.records.v1.FundingConfirmedH\x00R\x10fundingConfirmed\x12N\n" +
@@ -4346,7 +4463,9 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\n" +
 	"htlc_ended\x18\x19 \x01(\v2\x1d.lnactor.records.v1.HTLCEndedH\x00R\thtlcEnded\x12,\n" +
 	"\x11htlc_failed_early\x18\x1a \x01(\x04H\x00R\x0fhtlcFailedEarly\x12L\n" +
-	"\x11outputs_spendable\x18\x1b \x01(\v2\x1d.lnactor.records.v1.OutPointsH\x00R\x10outputsSpendableB\x06\n" +
+	"\x11outputs_spendable\x18\x1b \x01(\v2\x1d.lnactor.records.v1.OutPointsH\x00R\x10outputsSpendable\x12;\n" +
+	"\n" +
+	"policy_set\x18\x1e \x01(\v2\x1a.lnactor.records.v1.PolicyH\x00R\tpolicySetB\x06\n" +
 	"\x04kind\"\t\n" +
 	"\aNothing\"\xa7\x02\n" +
 	"\x06Opened\x122\n" +
@@ -4534,7 +4653,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x15CommitmentTxConfirmed\x12\x12\n" +
 	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x14\n" +
-	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xb4\v\n" +
+	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xe8\v\n" +
 	"\aChannel\x122\n" +
 	"\x06static\x18\x01 \x01(\v2\x1a.lnactor.records.v1.StaticR\x06static\x12#\n" +
 	"\rholder_number\x18\x02 \x01(\x04R\fholderNumber\x12\x1d\n" +
@@ -4573,12 +4692,22 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x05spent\x18\x1d \x01(\v2 .lnactor.records.v1.FundingSpentR\x05spent\x12-\n" +
 	"\x04seen\x18\x1e \x01(\v2\x19.lnactor.records.v1.BlockR\x04seen\x12\x1b\n" +
 	"\twas_spent\x18\x1f \x01(\bR\bwasSpent\x126\n" +
-	"\bon_chain\x18  \x01(\v2\x1b.lnactor.records.v1.OnChainR\aonChain\"\xf8\x01\n" +
+	"\bon_chain\x18  \x01(\v2\x1b.lnactor.records.v1.OnChainR\aonChain\x122\n" +
+	"\x06policy\x18\" \x01(\v2\x1a.lnactor.records.v1.PolicyR\x06policy\"\xf8\x01\n" +
 	"\aOnChain\x12?\n" +
 	"\arevoked\x18\x01 \x01(\v2%.lnactor.records.v1.RevokedCommitmentR\arevoked\x127\n" +
 	"\x06spends\x18\x02 \x03(\v2\x1f.lnactor.records.v1.OutputSpentR\x06spends\x127\n" +
 	"\x06claims\x18\x03 \x03(\v2\x1f.lnactor.records.v1.ClaimSignedR\x06claims\x12:\n" +
-	"\tspendable\x18\x04 \x03(\v2\x1c.lnactor.records.v1.OutPointR\tspendable\"?\n" +
+	"\tspendable\x18\x04 \x03(\v2\x1c.lnactor.records.v1.OutPointR\tspendable\"\xa7\x02\n" +
+	"\x06Policy\x12\x1b\n" +
+	"\tbase_msat\x18\x01 \x01(\rR\bbaseMsat\x12'\n" +
+	"\x0fprop_millionths\x18\x02 \x01(\rR\x0epropMillionths\x12\x1d\n" +
+	"\n" +
+	"cltv_delta\x18\x03 \x01(\rR\tcltvDelta\x12*\n" +
+	"\x11htlc_minimum_msat\x18\x04 \x01(\x04R\x0fhtlcMinimumMsat\x12*\n" +
+	"\x11htlc_maximum_msat\x18\x05 \x01(\x04R\x0fhtlcMaximumMsat\x12+\n" +
+	"\x12max_in_flight_msat\x18\x06 \x01(\x04R\x0fmaxInFlightMsat\x123\n" +
+	"\x16max_dust_exposure_msat\x18\a \x01(\x04R\x13maxDustExposureMsat\"?\n" +
 	"\tFeeUpdate\x12\x1c\n" +
 	"\n" +
 	"fee_per_kw\x18\x01 \x01(\rR\bfeePerKw\x12\x14\n" +
@@ -4635,7 +4764,7 @@ func file_recordspb_monitor_proto_rawDescGZIP() []byte {
 	return file_recordspb_monitor_proto_rawDescData
 }
 
-var file_recordspb_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_recordspb_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_recordspb_monitor_proto_goTypes = []any{
 	(*MonitorRecord)(nil),          // 0: lnactor.records.v1.MonitorRecord
 	(*MonitorSnapshot)(nil),        // 1: lnactor.records.v1.MonitorSnapshot
@@ -4680,9 +4809,10 @@ var file_recordspb_monitor_proto_goTypes = []any{
 	(*CommitmentTxConfirmed)(nil),  // 40: lnactor.records.v1.CommitmentTxConfirmed
 	(*Channel)(nil),                // 41: lnactor.records.v1.Channel
 	(*OnChain)(nil),                // 42: lnactor.records.v1.OnChain
-	(*FeeUpdate)(nil),              // 43: lnactor.records.v1.FeeUpdate
-	(*Static)(nil),                 // 44: lnactor.records.v1.Static
-	(*Side)(nil),                   // 45: lnactor.records.v1.Side
+	(*Policy)(nil),                 // 43: lnactor.records.v1.Policy
+	(*FeeUpdate)(nil),              // 44: lnactor.records.v1.FeeUpdate
+	(*Static)(nil),                 // 45: lnactor.records.v1.Static
+	(*Side)(nil),                   // 46: lnactor.records.v1.Side
 }
 var file_recordspb_monitor_proto_depIdxs = []int32{
 	8,  // 0: lnactor.records.v1.MonitorRecord.updates:type_name -> lnactor.records.v1.Update
@@ -4714,54 +4844,56 @@ var file_recordspb_monitor_proto_depIdxs = []int32{
 	25, // 26: lnactor.records.v1.Update.claim_signed:type_name -> lnactor.records.v1.ClaimSigned
 	26, // 27: lnactor.records.v1.Update.htlc_ended:type_name -> lnactor.records.v1.HTLCEnded
 	23, // 28: lnactor.records.v1.Update.outputs_spendable:type_name -> lnactor.records.v1.OutPoints
-	44, // 29: lnactor.records.v1.Opened.static:type_name -> lnactor.records.v1.Static
-	20, // 30: lnactor.records.v1.Opened.chain:type_name -> lnactor.records.v1.Block
-	27, // 31: lnactor.records.v1.CounterpartyCommitment.adds:type_name -> lnactor.records.v1.HTLC
-	27, // 32: lnactor.records.v1.HolderCommitment.adds:type_name -> lnactor.records.v1.HTLC
-	15, // 33: lnactor.records.v1.HolderCommitment.removes:type_name -> lnactor.records.v1.Removal
-	28, // 34: lnactor.records.v1.Removal.resolution:type_name -> lnactor.records.v1.Resolution
-	28, // 35: lnactor.records.v1.Decided.resolution:type_name -> lnactor.records.v1.Resolution
-	22, // 36: lnactor.records.v1.OutPoints.outputs:type_name -> lnactor.records.v1.OutPoint
-	22, // 37: lnactor.records.v1.OutputSpent.output:type_name -> lnactor.records.v1.OutPoint
-	31, // 38: lnactor.records.v1.HTLC.source:type_name -> lnactor.records.v1.Source
-	28, // 39: lnactor.records.v1.HTLC.resolution:type_name -> lnactor.records.v1.Resolution
-	29, // 40: lnactor.records.v1.Resolution.malformed:type_name -> lnactor.records.v1.Malformed
-	30, // 41: lnactor.records.v1.Resolution.parts:type_name -> lnactor.records.v1.Part
-	32, // 42: lnactor.records.v1.Source.payment:type_name -> lnactor.records.v1.PaymentSource
-	33, // 43: lnactor.records.v1.Source.forward:type_name -> lnactor.records.v1.ForwardSource
-	37, // 44: lnactor.records.v1.Event.claimed:type_name -> lnactor.records.v1.Claimed
-	38, // 45: lnactor.records.v1.Event.failed:type_name -> lnactor.records.v1.Failed
-	39, // 46: lnactor.records.v1.Event.htlc_accepted:type_name -> lnactor.records.v1.HTLCAccepted
-	40, // 47: lnactor.records.v1.Event.commitment_tx_confirmed:type_name -> lnactor.records.v1.CommitmentTxConfirmed
-	19, // 48: lnactor.records.v1.Event.holder_force_closed:type_name -> lnactor.records.v1.ForceClosed
-	9,  // 49: lnactor.records.v1.Event.channel_pending:type_name -> lnactor.records.v1.Nothing
-	9,  // 50: lnactor.records.v1.Event.channel_ready:type_name -> lnactor.records.v1.Nothing
-	35, // 51: lnactor.records.v1.Event.spendable_outputs:type_name -> lnactor.records.v1.SpendableOutputs
-	36, // 52: lnactor.records.v1.SpendableOutputs.outputs:type_name -> lnactor.records.v1.SpendableOutput
-	22, // 53: lnactor.records.v1.SpendableOutput.output:type_name -> lnactor.records.v1.OutPoint
-	31, // 54: lnactor.records.v1.Claimed.source:type_name -> lnactor.records.v1.Source
-	31, // 55: lnactor.records.v1.Failed.source:type_name -> lnactor.records.v1.Source
-	28, // 56: lnactor.records.v1.Failed.resolution:type_name -> lnactor.records.v1.Resolution
-	44, // 57: lnactor.records.v1.Channel.static:type_name -> lnactor.records.v1.Static
-	43, // 58: lnactor.records.v1.Channel.fee_updates:type_name -> lnactor.records.v1.FeeUpdate
-	27, // 59: lnactor.records.v1.Channel.outbound:type_name -> lnactor.records.v1.HTLC
-	27, // 60: lnactor.records.v1.Channel.inbound:type_name -> lnactor.records.v1.HTLC
-	11, // 61: lnactor.records.v1.Channel.funding:type_name -> lnactor.records.v1.FundingConfirmed
-	19, // 62: lnactor.records.v1.Channel.force_close:type_name -> lnactor.records.v1.ForceClosed
-	21, // 63: lnactor.records.v1.Channel.spent:type_name -> lnactor.records.v1.FundingSpent
-	20, // 64: lnactor.records.v1.Channel.seen:type_name -> lnactor.records.v1.Block
-	42, // 65: lnactor.records.v1.Channel.on_chain:type_name -> lnactor.records.v1.OnChain
-	3,  // 66: lnactor.records.v1.OnChain.revoked:type_name -> lnactor.records.v1.RevokedCommitment
-	24, // 67: lnactor.records.v1.OnChain.spends:type_name -> lnactor.records.v1.OutputSpent
-	25, // 68: lnactor.records.v1.OnChain.claims:type_name -> lnactor.records.v1.ClaimSigned
-	22, // 69: lnactor.records.v1.OnChain.spendable:type_name -> lnactor.records.v1.OutPoint
-	45, // 70: lnactor.records.v1.Static.holder:type_name -> lnactor.records.v1.Side
-	45, // 71: lnactor.records.v1.Static.counterparty:type_name -> lnactor.records.v1.Side
-	72, // [72:72] is the sub-list for method output_type
-	72, // [72:72] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	43, // 29: lnactor.records.v1.Update.policy_set:type_name -> lnactor.records.v1.Policy
+	45, // 30: lnactor.records.v1.Opened.static:type_name -> lnactor.records.v1.Static
+	20, // 31: lnactor.records.v1.Opened.chain:type_name -> lnactor.records.v1.Block
+	27, // 32: lnactor.records.v1.CounterpartyCommitment.adds:type_name -> lnactor.records.v1.HTLC
+	27, // 33: lnactor.records.v1.HolderCommitment.adds:type_name -> lnactor.records.v1.HTLC
+	15, // 34: lnactor.records.v1.HolderCommitment.removes:type_name -> lnactor.records.v1.Removal
+	28, // 35: lnactor.records.v1.Removal.resolution:type_name -> lnactor.records.v1.Resolution
+	28, // 36: lnactor.records.v1.Decided.resolution:type_name -> lnactor.records.v1.Resolution
+	22, // 37: lnactor.records.v1.OutPoints.outputs:type_name -> lnactor.records.v1.OutPoint
+	22, // 38: lnactor.records.v1.OutputSpent.output:type_name -> lnactor.records.v1.OutPoint
+	31, // 39: lnactor.records.v1.HTLC.source:type_name -> lnactor.records.v1.Source
+	28, // 40: lnactor.records.v1.HTLC.resolution:type_name -> lnactor.records.v1.Resolution
+	29, // 41: lnactor.records.v1.Resolution.malformed:type_name -> lnactor.records.v1.Malformed
+	30, // 42: lnactor.records.v1.Resolution.parts:type_name -> lnactor.records.v1.Part
+	32, // 43: lnactor.records.v1.Source.payment:type_name -> lnactor.records.v1.PaymentSource
+	33, // 44: lnactor.records.v1.Source.forward:type_name -> lnactor.records.v1.ForwardSource
+	37, // 45: lnactor.records.v1.Event.claimed:type_name -> lnactor.records.v1.Claimed
+	38, // 46: lnactor.records.v1.Event.failed:type_name -> lnactor.records.v1.Failed
+	39, // 47: lnactor.records.v1.Event.htlc_accepted:type_name -> lnactor.records.v1.HTLCAccepted
+	40, // 48: lnactor.records.v1.Event.commitment_tx_confirmed:type_name -> lnactor.records.v1.CommitmentTxConfirmed
+	19, // 49: lnactor.records.v1.Event.holder_force_closed:type_name -> lnactor.records.v1.ForceClosed
+	9,  // 50: lnactor.records.v1.Event.channel_pending:type_name -> lnactor.records.v1.Nothing
+	9,  // 51: lnactor.records.v1.Event.channel_ready:type_name -> lnactor.records.v1.Nothing
+	35, // 52: lnactor.records.v1.Event.spendable_outputs:type_name -> lnactor.records.v1.SpendableOutputs
+	36, // 53: lnactor.records.v1.SpendableOutputs.outputs:type_name -> lnactor.records.v1.SpendableOutput
+	22, // 54: lnactor.records.v1.SpendableOutput.output:type_name -> lnactor.records.v1.OutPoint
+	31, // 55: lnactor.records.v1.Claimed.source:type_name -> lnactor.records.v1.Source
+	31, // 56: lnactor.records.v1.Failed.source:type_name -> lnactor.records.v1.Source
+	28, // 57: lnactor.records.v1.Failed.resolution:type_name -> lnactor.records.v1.Resolution
+	45, // 58: lnactor.records.v1.Channel.static:type_name -> lnactor.records.v1.Static
+	44, // 59: lnactor.records.v1.Channel.fee_updates:type_name -> lnactor.records.v1.FeeUpdate
+	27, // 60: lnactor.records.v1.Channel.outbound:type_name -> lnactor.records.v1.HTLC
+	27, // 61: lnactor.records.v1.Channel.inbound:type_name -> lnactor.records.v1.HTLC
+	11, // 62: lnactor.records.v1.Channel.funding:type_name -> lnactor.records.v1.FundingConfirmed
+	19, // 63: lnactor.records.v1.Channel.force_close:type_name -> lnactor.records.v1.ForceClosed
+	21, // 64: lnactor.records.v1.Channel.spent:type_name -> lnactor.records.v1.FundingSpent
+	20, // 65: lnactor.records.v1.Channel.seen:type_name -> lnactor.records.v1.Block
+	42, // 66: lnactor.records.v1.Channel.on_chain:type_name -> lnactor.records.v1.OnChain
+	43, // 67: lnactor.records.v1.Channel.policy:type_name -> lnactor.records.v1.Policy
+	3,  // 68: lnactor.records.v1.OnChain.revoked:type_name -> lnactor.records.v1.RevokedCommitment
+	24, // 69: lnactor.records.v1.OnChain.spends:type_name -> lnactor.records.v1.OutputSpent
+	25, // 70: lnactor.records.v1.OnChain.claims:type_name -> lnactor.records.v1.ClaimSigned
+	22, // 71: lnactor.records.v1.OnChain.spendable:type_name -> lnactor.records.v1.OutPoint
+	46, // 72: lnactor.records.v1.Static.holder:type_name -> lnactor.records.v1.Side
+	46, // 73: lnactor.records.v1.Static.counterparty:type_name -> lnactor.records.v1.Side
+	74, // [74:74] is the sub-list for method output_type
+	74, // [74:74] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_recordspb_monitor_proto_init() }
@@ -4797,6 +4929,7 @@ func file_recordspb_monitor_proto_init() {
 		(*Update_HtlcEnded)(nil),
 		(*Update_HtlcFailedEarly)(nil),
 		(*Update_OutputsSpendable)(nil),
+		(*Update_PolicySet)(nil),
 	}
 	file_recordspb_monitor_proto_msgTypes[28].OneofWrappers = []any{
 		(*Resolution_Preimage)(nil),
@@ -4823,7 +4956,7 @@ func file_recordspb_monitor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_recordspb_monitor_proto_rawDesc), len(file_recordspb_monitor_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -209,7 +209,15 @@ var updates = []*rapid.Generator[facts.Update]{
 	update(func(t *rapid.T) facts.OutputsSpendable {
 		return facts.OutputsSpendable{Outputs: rapid.SliceOfN(outpoint, 1, 3).Draw(t, "outputs")}
 	}),
+	update(func(t *rapid.T) facts.PolicySet { return facts.PolicySet{Policy: policy.Draw(t, "policy")} }),
 }
+
+var policy = rapid.Custom(func(t *rapid.T) facts.Policy {
+	return facts.Policy{
+		BaseMsat: u32.Draw(t, "base"), PropMillionths: u32.Draw(t, "ppm"), CLTVDelta: rapid.Uint16().Draw(t, "delta"), HTLCMinimumMsat: u64.Draw(t, "min"),
+		HTLCMaximumMsat: u64.Draw(t, "max"), MaxInFlightMsat: u64.Draw(t, "flight"), MaxDustExposureMsat: u64.Draw(t, "dust"),
+	}
+})
 
 var outpoint = rapid.Custom(func(t *rapid.T) wire.OutPoint {
 	return wire.OutPoint{Hash: b32.Draw(t, "txid"), Index: u32.Draw(t, "index")}
@@ -376,6 +384,9 @@ var channels = rapid.Custom(func(t *rapid.T) *facts.Channel {
 		}
 	}
 	c.OnChain = onChain.Draw(t, "on chain")
+	if yes.Draw(t, "own policy") {
+		c.Policy = policy.Draw(t, "policy")
+	}
 	if yes.Draw(t, "confirmed") {
 		c.Funding = &facts.FundingConfirmed{Height: u32.Draw(t, "height"), TxIndex: u32.Draw(t, "index")}
 	}
@@ -461,8 +472,8 @@ func TestEveryKindIsTested(t *testing.T) {
 	for _, g := range updates {
 		seen[reflect.TypeOf(g.Example(1))] = true
 	}
-	if len(seen) != 27 {
-		t.Errorf("%d kinds of update, package facts has 27: a new one needs a generator here and a number in its record", len(seen))
+	if len(seen) != 28 {
+		t.Errorf("%d kinds of update, package facts has 28: a new one needs a generator here and a number in its record", len(seen))
 	}
 	seen = map[reflect.Type]bool{}
 	for _, g := range kinds {

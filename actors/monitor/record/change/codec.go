@@ -76,6 +76,8 @@ func Write(u facts.Update) *pb.Update {
 		p.Kind = &pb.Update_HtlcFailedEarly{HtlcFailedEarly: u.HTLCID}
 	case facts.OutputsSpendable:
 		p.Kind = &pb.Update_OutputsSpendable{OutputsSpendable: onchain.OutPoints(u.Outputs)}
+	case facts.PolicySet:
+		p.Kind = &pb.Update_PolicySet{PolicySet: state.Policy(&u.Policy)}
 	default:
 		panic(fmt.Sprintf("change: %T has no record", u))
 	}
@@ -154,6 +156,8 @@ func Read(r *take.Reader, p *pb.Update) facts.Update {
 		return facts.HTLCFailedEarly{HTLCID: k.HtlcFailedEarly}
 	case *pb.Update_OutputsSpendable:
 		return facts.OutputsSpendable{Outputs: onchain.ReadOutPoints(r, k.OutputsSpendable)}
+	case *pb.Update_PolicySet:
+		return facts.PolicySet{Policy: state.ReadPolicy(r, k.PolicySet)}
 	}
 	r.Fail("an update of no known kind")
 	return nil

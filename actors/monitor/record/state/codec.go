@@ -29,6 +29,9 @@ func Channel(c *facts.Channel) *pb.Channel {
 		MutualClose: take.TxBytes(c.MutualClose), ProvenBehind: c.ProvenBehind, WasSpent: c.WasSpent, Seen: Block(c.Height, c.BlockHash),
 		OnChain: onchain.Write(&c.OnChain),
 	}
+	if !c.Policy.IsDefault() {
+		p.Policy = Policy(&c.Policy)
+	}
 	if c.CounterpartyNextPoint != [33]byte{} {
 		p.CounterpartyNextPoint = take.Slice(c.CounterpartyNextPoint[:])
 	}
@@ -92,6 +95,9 @@ func ReadChannel(r *take.Reader, p *pb.Channel) *facts.Channel {
 	if f := p.ForceClose; f != nil {
 		v := ReadForceClosed(r, f)
 		c.ForceClose = &v
+	}
+	if p.Policy != nil {
+		c.Policy = ReadPolicy(r, p.Policy)
 	}
 	if s := p.Spent; s != nil {
 		v := ReadFundingSpent(r, s)
