@@ -75,6 +75,9 @@ type Config struct {
 	// Observe is told of crashes, restarts and quarantines. It must return at once.
 	Observe func(SupervisionEvent)
 
+	// CloseLimit is how long Close waits for what is under way. 0: 10 s. Nothing is lost when it is cut short.
+	CloseLimit time.Duration
+
 	// Faults injects crashes, for tests and demonstrations. Nil: none, at no cost.
 	Faults kit.Faults
 
@@ -104,6 +107,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MinDepth == 0 {
 		c.MinDepth = 3
 	}
+	if c.CloseLimit <= 0 {
+		c.CloseLimit = 10 * time.Second
+	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
@@ -125,6 +131,3 @@ func (c Config) private() bool {
 
 // feeFloor is what every node relays: 1 sat/vB, rounded up.
 const feeFloor = 253
-
-// closeLimit is how long Close waits for what is under way.
-const closeLimit = 10 * time.Second

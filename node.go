@@ -107,8 +107,8 @@ func (n *Node) reap() {
 	n.events.Close()
 	var drainErr error
 	if n.err == nil && n.pid != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*closeLimit)
-		drainErr = supervisor.DrainTree(ctx, n.env, supervisor.NodeAddr, closeLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*n.cfg.CloseLimit)
+		drainErr = supervisor.DrainTree(ctx, n.env, supervisor.NodeAddr, n.cfg.CloseLimit)
 		cancel()
 	}
 	// Whatever is left, or everything after a failure: nothing is sent any more, no actor takes another message.

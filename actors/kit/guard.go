@@ -6,6 +6,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/lnactor/lnactor/internal/redact"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -165,13 +166,13 @@ func (g *guard) contain(ctx actor.Context, msg any) {
 	}
 	if reason != nil {
 		g.answer(ctx, msg, reason)
-		g.env.Log.Error("panic of a stopping actor ignored", "actor", ctx.Self().Id, "message", typeName(msg), "reason", fmt.Sprint(reason))
+		g.env.Log.Error("panic of a stopping actor ignored", "actor", ctx.Self().Id, "message", typeName(msg), "reason", redact.Text(fmt.Sprint(reason)))
 	}
 }
 
 func (g *guard) answer(ctx actor.Context, msg, reason any) {
 	if to := ctx.Sender(); to != nil {
-		g.env.System.Root.Send(to, messages.Fault{Actor: ctx.Self().Id, Message: typeName(msg), Reason: fmt.Sprint(reason), Request: msg})
+		g.env.System.Root.Send(to, messages.Fault{Actor: ctx.Self().Id, Message: typeName(msg), Reason: redact.Text(fmt.Sprint(reason)), Request: msg})
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/eventstream"
+
+	"github.com/lnactor/lnactor/internal/redact"
 )
 
 // NewSystem makes an actor system that logs to log (nil: nowhere) and never logs a payload. One system costs 2.8 MB; nodes may share it.
@@ -47,14 +49,17 @@ func DeadLetters(system *actor.ActorSystem) {
 	})
 }
 
-// typesOnly keeps payloads out of protoactor's log lines.
+// typesOnly keeps payloads, and what a panic may hold, out of protoactor's log lines.
 type typesOnly struct{ slog.Handler }
 
 func (h typesOnly) Handle(ctx context.Context, r slog.Record) error {
 	clean := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "message" {
+		switch a.Key {
+		case "message":
 			a = slog.String("type", typeName(a.Value.Any()))
+		case "reason":
+			a = slog.String("reason", redact.Text(a.Value.String()))
 		}
 		clean.AddAttrs(a)
 		return true
