@@ -64,6 +64,13 @@ type ForceCloseChannel struct {
 	ReplyTo Addr // gets CloseReply, may be empty
 }
 
+// TrustRestored tells the monitor of a channel that was restored from a copy to take it for current, at the risk of all the money in it: from the
+// operator, who knows that nothing happened after the copy was made. CloseReply answers behind the record.
+type TrustRestored struct {
+	Channel ln.ChannelID
+	ReplyTo Addr
+}
+
 // Manager <-> monitor.
 
 // MonitorHello tells the manager that a monitor, or the channel beside it, has a new incarnation: its fence has to be drawn again.
@@ -224,6 +231,8 @@ type ChannelSummary struct {
 	CounterpartyAlias uint64
 	Announce          bool
 	Policy            facts.Policy // zero: the node's default
+	Unverified        bool         // restored from a copy, and the peer has not shown yet that it is current
+	Behind            bool         // the peer proved that these facts are old
 	ForceClose        *facts.ForceClosed
 	Spent             *facts.FundingSpent
 	Reserves          Reserves
@@ -265,9 +274,10 @@ const (
 	PhaseForceClosed                  // the holder commitment was or will be broadcast
 	PhaseBehind                       // proven behind: waits for the counterparty's close
 	PhaseClosed                       // the funding output is spent; see ChannelSummary.Balance for what is not resolved
+	PhaseUnverified                   // restored from a copy: nothing is broadcast or signed until the peer shows that it is current
 )
 
-var phaseNames = [...]string{"", "funding", "open", "closing", "mutual-close", "force-closed", "behind", "closed"}
+var phaseNames = [...]string{"", "funding", "open", "closing", "mutual-close", "force-closed", "behind", "closed", "unverified"}
 
 // String is the phase in a word.
 func (p Phase) String() string {

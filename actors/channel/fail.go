@@ -21,6 +21,10 @@ func (c *Channel) fail(text string) {
 
 // giveUp asks for a close by us alone. Should the request be lost with the monitor's mailbox, the channel comes back and the peer repeats itself.
 func (c *Channel) giveUp(why facts.CloseReason, text string) {
+	if c.facts.Unverified {
+		c.doubt()
+		return
+	}
 	c.failed = true
 	c.session.link = linkMute
 	c.refuseQueue(ErrClosing)

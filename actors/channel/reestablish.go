@@ -72,6 +72,11 @@ func (c *Channel) reestablish(m *lnwire.ChannelReestablish) error {
 		commitmentAfterRAA: f.CommitmentAfterRAA, closingReceived: f.MutualClose != nil,
 	}, claim{nextCommitment: m.NextLocalCommitHeight, nextRevocation: m.RemoteCommitTailHeight, secretCorrect: correct})
 
+	if f.Unverified {
+		if done, err := c.verify(result); done || err != nil {
+			return err
+		}
+	}
 	switch r := result.(type) {
 	case inSync:
 		return c.resume(r)

@@ -36,6 +36,9 @@ func (c *Channel) closeChannel(m messages.CloseChannel) error {
 	case c.failed || f.Ended():
 		c.tellClose(m.ReplyTo, ErrAlreadyClosed)
 		return nil
+	case f.Unverified:
+		c.tellClose(m.ReplyTo, facts.ErrUnverified)
+		return nil
 	case !validShutdownScript(m.Script), len(upfront) > 0 && !bytes.Equal(upfront, m.Script),
 		f.HolderShutdown != nil && !bytes.Equal(f.HolderShutdown, m.Script),
 		c.closing.wanted != nil && !bytes.Equal(c.closing.wanted.Script, m.Script):
@@ -62,7 +65,7 @@ func (c *Channel) tellClose(to messages.Addr, err error) { c.tell(to, messages.C
 // sendShutdown makes our shutdown durable with its script (rule 16) and then sends it; when there is no connection, resume does. It waits while
 // we said an update that is not signed (BOLT 2: "MUST NOT send a shutdown if there are updates pending on the receiving node's commitment").
 func (c *Channel) sendShutdown() error {
-	if c.facts.HolderShutdown != nil || len(c.session.proposed) > 0 {
+	if c.facts.HolderShutdown != nil || c.facts.Unverified || len(c.session.proposed) > 0 {
 		return nil
 	}
 	var script []byte

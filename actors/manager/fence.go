@@ -134,9 +134,11 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 		}
 		m.onEvent(id, ev.Kind, inbound)
 	}
-	// An attempt under an older fence that the report does not hold is decided once all have reported.
+	// An attempt under an older fence that the report does not hold is decided once all have reported. What was restored from a copy may hold it all
+	// the same: it was committed after the copy was made.
+	old := msg.Summary.Unverified || msg.Summary.Behind
 	for _, p := range m.attempts[msg.Channel] {
-		if p.fence < c.fence {
+		if p.fence < c.fence && !old {
 			p.missing = true
 		}
 	}

@@ -157,6 +157,10 @@ func (s *shell) whileLoading(msg any) {
 		var o Output
 		o.tell(m.ReplyTo, messages.CloseReply{Err: ErrBusy})
 		s.append(o, nil)
+	case messages.TrustRestored:
+		var o Output
+		o.tell(m.ReplyTo, messages.CloseReply{Err: ErrBusy})
+		s.append(o, nil)
 	}
 }
 
@@ -282,7 +286,7 @@ func (s *shell) append(o Output, err error) {
 		s.env.Log.Warn("refused", slog.String("channel_id", s.id.String()), slog.Uint64("incarnation", s.incarnation), slog.Any("why", o.Refused))
 	}
 	if o.Alarm != "" {
-		s.env.Log.Error("a reorganisation deeper than anything may rest on", slog.String("channel_id", s.id.String()), slog.String("what", o.Alarm))
+		s.env.Log.Error("alarm", slog.String("channel_id", s.id.String()), slog.String("what", o.Alarm))
 	}
 	if o.Nothing() {
 		return

@@ -51,7 +51,9 @@ func (m *Monitor) decide(s *Step) error {
 	if m.lostFor() >= claim.Irrevocable {
 		u = facts.ForceClosed{Reason: facts.CloseByReorganisation, Detail: "the transaction that closed the channel left the chain and did not come back"}
 	}
-	if why := m.due(); why != "" {
+	if why := m.due(); why != "" && m.facts.Unverified {
+		s.Alarm = m.alarmUnverified(why)
+	} else if why != "" {
 		u = facts.ForceClosed{Reason: facts.CloseByHTLCDeadline, Detail: why}
 	}
 	if u == nil {

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -136,6 +137,12 @@ func (s *Session) cast(o *Output, keep []facts.ClaimSigned) {
 // reserve has the wallet hold the coins of all claims, before it gives any away (rule 22): also of those that are not to be broadcast now, because
 // their commitment left the chain or something else took their outputs. It may come back, and they with it.
 func (s *Session) reserve(o *Output) {
+	if f := s.m.facts; f.Unverified && f.Funding == nil && len(f.FundingTx) > 0 {
+		var tx wire.MsgTx
+		if tx.Deserialize(bytes.NewReader(f.FundingTx)) == nil {
+			o.tell(messages.FundsAddr, messages.WalletSpends{Channel: s.id, Tx: &tx, Held: true})
+		}
+	}
 	claims := s.m.facts.OnChain.Claims
 	for _, id := range slices.Sorted(maps.Keys(claims)) {
 		o.tell(messages.FundsAddr, messages.WalletSpends{Channel: s.id, Claim: id, Tx: claims[id].Tx, Held: true})

@@ -43,7 +43,7 @@ func (m *Monitor) over() bool {
 	return f.ForceClose != nil || f.MutualClose != nil || f.ProvenBehind || f.Spent != nil
 }
 
-// due says which HTLC makes us close at the height seen last, empty for none.
+// due says which HTLC makes us close at the height seen last, empty for none. Of an unverified channel it makes an alarm only.
 func (m *Monitor) due() string {
 	if m.over() {
 		return ""
@@ -109,6 +109,8 @@ func (m *Monitor) wakeFor(u facts.Update) uint32 {
 		if h := m.facts.Inbound[u.HTLCID]; h != nil {
 			s.wake(m.deadline(h, false))
 		}
+	case facts.Verified:
+		return m.wakeHeight() // what was due meanwhile is decided at the next block
 	}
 	return m.above(s.Wake)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 )
 
@@ -11,6 +12,12 @@ var (
 	// ErrBehind refuses to close: the peer proved that our commitment is old, and broadcasting it would forfeit the channel (rule 18). The peer
 	// has to close.
 	ErrBehind = errors.New("proven to be behind the peer: it has to close the channel, ours would be a revoked state")
+
+	// ErrUnverified refuses to close: see package facts.
+	ErrUnverified = facts.ErrUnverified
+
+	// ErrVerified refuses to trust a channel that nobody doubts.
+	ErrVerified = errors.New("the channel is not in doubt: it was not restored from a copy, or its peer has verified it")
 
 	// ErrQuarantined refuses what a quarantined channel can't do: the commitment to broadcast may be an old one.
 	ErrQuarantined = errors.New("the channel is quarantined: its records are damaged, and broadcasting an old commitment would forfeit it")

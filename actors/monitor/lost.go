@@ -23,7 +23,7 @@ func (m *Monitor) noteLost(height uint32) {
 
 // lostFor is for how many blocks the channel has been without the transaction that closed it, 0 if it is not. A restart begins to count again.
 func (m *Monitor) lostFor() uint32 {
-	if !m.facts.WasSpent || m.over() || m.facts.Height <= m.lostAt {
+	if !m.facts.WasSpent || m.facts.Unverified || m.over() || m.facts.Height <= m.lostAt {
 		return 0
 	}
 	return m.facts.Height - m.lostAt
@@ -31,7 +31,7 @@ func (m *Monitor) lostFor() uint32 {
 
 // lostUntil is the height at which that makes us close, 0 for never.
 func (m *Monitor) lostUntil() uint32 {
-	if !m.facts.WasSpent || m.over() {
+	if !m.facts.WasSpent || m.facts.Unverified || m.over() {
 		return 0
 	}
 	return plus(m.lostAt, claim.Irrevocable)

@@ -33,6 +33,7 @@ type Monitor struct {
 	lost         *wire.MsgTx // what closed the channel and left the chain; see lost.go
 	lostAt       uint32      // height from which on it is not there
 	frozen       bool        // the records are not to be relied on: see watcher.go
+	alarmed      uint32      // height of the last alarm; see restored.go
 }
 
 // ArchiveAfter sets how deep everything must be before the log is given up.
@@ -150,6 +151,9 @@ func (m *Monitor) replay(r *record.Record) error {
 			return err
 		}
 		m.noteResolved(ch.Resolved)
+		if _, ok := u.(facts.Restored); ok {
+			m.events.last += restoredSeqs
+		}
 	}
 	if m.facts == nil {
 		return errors.New("the channel was not opened before it")

@@ -11,7 +11,7 @@ import (
 func (m *Monitor) report(manager, fence, incarnation uint64) messages.MonitorReport {
 	r := messages.MonitorReport{
 		ManagerIncarnation: manager, Fence: fence, Channel: m.facts.ID, Incarnation: incarnation,
-		Summary: m.Summary(), Events: m.events.all(), Swept: m.swept(),
+		Summary: m.Summary(), Events: m.told(), Swept: m.swept(),
 	}
 	for _, h := range facts.Sorted(m.facts.Outbound) {
 		if h.Fate != facts.FateOpen || h.FailedEarly {
@@ -58,6 +58,7 @@ func (m *Monitor) Summary() messages.ChannelSummary {
 		CapacitySat: uint64(f.Tx.Capacity), HolderIsFunder: f.Tx.HolderIsFunder, Phase: m.phase(),
 		OutboundHTLCs: len(f.Outbound), InboundHTLCs: len(f.Inbound), FeePerKw: f.Fee(facts.Holder), Height: f.Height,
 		UnackedEvents: m.events.len(), Alias: f.Alias, CounterpartyAlias: f.CounterpartyAlias, Announce: f.Announce, Policy: f.Policy, ForceClose: f.ForceClose, Spent: f.Spent,
+		Unverified: f.Unverified, Behind: f.ProvenBehind,
 		Reserves: messages.Reserves{
 			HolderMsat: f.Counterparty.ReserveSat * 1000, CounterpartyMsat: f.Holder.ReserveSat * 1000,
 			HTLCMinimumMsat: f.Counterparty.HTLCMinimumMsat, MaxInFlightMsat: f.Counterparty.MaxHTLCValueInFlightMsat,
@@ -96,6 +97,8 @@ func (m *Monitor) phase() messages.Phase {
 		return messages.PhaseClosed
 	case f.ProvenBehind:
 		return messages.PhaseBehind
+	case f.Unverified:
+		return messages.PhaseUnverified
 	case f.ForceClose != nil:
 		return messages.PhaseForceClosed
 	case f.MutualClose != nil:

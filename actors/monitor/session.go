@@ -29,6 +29,7 @@ type Session struct {
 	fence    uint64 // newest fence
 	reported bool   // the fence was answered: new events are emitted under it
 	hello    bool   // the manager was told of this incarnation, and of the channel's, since the last fence
+	withheld bool   // the report lacks what an unverified channel does not tell
 	wake     uint32 // what chainwatch was asked for, 0 for nothing
 	changed  bool   // the summary may differ from the one that the manager has
 
@@ -160,6 +161,8 @@ func (s *Session) handle(msg any) (Output, error) {
 		return s.forceClose(m)
 	case messages.SetPolicy:
 		return s.setPolicy(m)
+	case messages.TrustRestored:
+		return s.trust(m)
 	case messages.ClaimBuilt:
 		return s.built(m)
 	case messages.GotRows:
@@ -263,7 +266,7 @@ func (s *Session) fenced(m messages.ChannelFenced) Output {
 }
 
 func (s *Session) report() Output {
-	s.reported, s.changed = true, false
+	s.reported, s.changed, s.withheld = true, false, s.m.withheld()
 	var o Output
 	o.tell(messages.ManagerAddr, s.m.report(s.manager, s.fence, s.incarnation))
 	return o
@@ -288,7 +291,7 @@ func (s *Session) decide(m messages.DecideHTLC) (Output, error) {
 
 func (s *Session) forceClose(m messages.ForceCloseChannel) (Output, error) {
 	step, err := s.m.ForceClose(m.Reason, m.Detail)
-	if err != nil && !errors.Is(err, ErrBehind) {
+	if err != nil && !errors.Is(err, ErrBehind) && !errors.Is(err, ErrUnverified) {
 		return Output{}, s.fatal(err)
 	}
 	o := s.output(step)
@@ -353,6 +356,7 @@ func (s *Session) output(step Step) Output {
 		}
 		s.changed = s.changed || step.Record != nil
 	}
+	s.untold(&o)
 	return o
 }
 

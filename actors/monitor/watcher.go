@@ -60,6 +60,8 @@ func (s *Session) watchOnly(msg any) (Output, error) {
 		o.tell(m.ReplyTo, messages.CloseReply{Err: ErrQuarantined})
 	case messages.SetPolicy:
 		o.tell(m.ReplyTo, messages.PolicyReply{Err: ErrQuarantined})
+	case messages.TrustRestored:
+		o.tell(m.ReplyTo, messages.CloseReply{Err: ErrQuarantined})
 	}
 	return o.watched(s.id), err
 }

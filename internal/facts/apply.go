@@ -3,6 +3,7 @@ package facts
 import (
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -47,6 +48,10 @@ type RevokedHTLC struct {
 	CLTVExpiry uint32
 }
 
+// ErrUnverified refuses what could forfeit a channel that was restored from a copy of unknown age.
+var ErrUnverified = errors.New("the channel was restored from a copy that may be old: nothing of it is broadcast, signed or revoked until its peer " +
+	"has connected and shown that the copy is current")
+
 // Apply changes the facts by one update, or returns InvalidUpdateError and changes nothing.
 func (c *Channel) Apply(u Update) (Changes, error) {
 	var (
@@ -88,6 +93,10 @@ func (c *Channel) Apply(u Update) (Changes, error) {
 		}
 	case ProvenBehind:
 		c.ProvenBehind = true
+	case Restored:
+		c.Unverified = !c.Ended()
+	case Verified:
+		c.Unverified = false
 	case BlockSeen:
 		c.Height, c.BlockHash = u.Height, u.Hash
 	case FundingSpent:
@@ -133,6 +142,8 @@ func (c *Channel) applyCounterpartyCommitment(u CounterpartyCommitment) string {
 	switch {
 	case c.Ended():
 		return "the channel has ended (rule 18)"
+	case c.Unverified:
+		return ErrUnverified.Error()
 	case c.Unrevoked:
 		return "the last commitment_signed is not acknowledged"
 	case u.FeePerKw != 0 && !c.Tx.HolderIsFunder:
@@ -178,6 +189,8 @@ func (c *Channel) applyHolderCommitment(u HolderCommitment) (ch Changes, why str
 	switch {
 	case c.Ended():
 		return ch, "the channel has ended, its holder commitment is never revoked (rule 18)"
+	case c.Unverified:
+		return ch, ErrUnverified.Error()
 	case u.FeePerKw != 0 && c.Tx.HolderIsFunder:
 		return ch, "only the funder changes the fee"
 	}

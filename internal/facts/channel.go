@@ -46,6 +46,7 @@ type Channel struct {
 	MutualClose          *wire.MsgTx
 	ForceClose           *ForceClosed
 	ProvenBehind         bool
+	Unverified           bool // restored from a copy that may be old: see Restored
 	Spent                *FundingSpent
 	WasSpent             bool // ever; a reorganisation does not bring the channel back: what was not signed since is not to be signed any more
 

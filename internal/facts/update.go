@@ -107,6 +107,14 @@ type ForceClosed struct {
 // ProvenBehind: the counterparty proved that our facts are old. Nothing is ever broadcast after it (rules 18, 19).
 type ProvenBehind struct{}
 
+// Restored: these facts are a copy of unknown age. Until Verified nothing is broadcast and nothing is signed or revoked: what looks like the newest
+// commitment may have been revoked since (rules 6, 18). A channel whose end was durable in the copy needs no such care, since its commitment is
+// never revoked after that (rule 18).
+type Restored struct{}
+
+// Verified: the counterparty's channel_reestablish fits these facts, so nothing was signed or revoked since; or the operator takes the risk.
+type Verified struct{ Trusted bool }
+
 // BlockSeen moves the monitor's height. Events about a block are in the same record (rule 20).
 type BlockSeen struct {
 	Height uint32
@@ -144,6 +152,8 @@ func (ClosingProposed) update()        {}
 func (MutualClosed) update()           {}
 func (ForceClosed) update()            {}
 func (ProvenBehind) update()           {}
+func (Restored) update()               {}
+func (Verified) update()               {}
 func (BlockSeen) update()              {}
 func (FundingSpent) update()           {}
 func (FundingUnspent) update()         {}

@@ -771,6 +771,8 @@ type Update struct {
 	//	*Update_HtlcEnded
 	//	*Update_HtlcFailedEarly
 	//	*Update_OutputsSpendable
+	//	*Update_Restored
+	//	*Update_Verified
 	//	*Update_PolicySet
 	Kind          isUpdate_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
@@ -1057,6 +1059,24 @@ func (x *Update) GetOutputsSpendable() *OutPoints {
 	return nil
 }
 
+func (x *Update) GetRestored() *Nothing {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_Restored); ok {
+			return x.Restored
+		}
+	}
+	return nil
+}
+
+func (x *Update) GetVerified() *Verified {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_Verified); ok {
+			return x.Verified
+		}
+	}
+	return nil
+}
+
 func (x *Update) GetPolicySet() *Policy {
 	if x != nil {
 		if x, ok := x.Kind.(*Update_PolicySet); ok {
@@ -1178,6 +1198,14 @@ type Update_OutputsSpendable struct {
 	OutputsSpendable *OutPoints `protobuf:"bytes,27,opt,name=outputs_spendable,json=outputsSpendable,proto3,oneof"`
 }
 
+type Update_Restored struct {
+	Restored *Nothing `protobuf:"bytes,28,opt,name=restored,proto3,oneof"`
+}
+
+type Update_Verified struct {
+	Verified *Verified `protobuf:"bytes,29,opt,name=verified,proto3,oneof"`
+}
+
 type Update_PolicySet struct {
 	PolicySet *Policy `protobuf:"bytes,30,opt,name=policy_set,json=policySet,proto3,oneof"`
 }
@@ -1236,7 +1264,56 @@ func (*Update_HtlcFailedEarly) isUpdate_Kind() {}
 
 func (*Update_OutputsSpendable) isUpdate_Kind() {}
 
+func (*Update_Restored) isUpdate_Kind() {}
+
+func (*Update_Verified) isUpdate_Kind() {}
+
 func (*Update_PolicySet) isUpdate_Kind() {}
+
+// Verified ends the doubt about a channel that was restored from a copy.
+type Verified struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Trusted       bool                   `protobuf:"varint,1,opt,name=trusted,proto3" json:"trusted,omitempty"` // by the operator, not by the peer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verified) Reset() {
+	*x = Verified{}
+	mi := &file_recordspb_monitor_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verified) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verified) ProtoMessage() {}
+
+func (x *Verified) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_monitor_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verified.ProtoReflect.Descriptor instead.
+func (*Verified) Descriptor() ([]byte, []int) {
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Verified) GetTrusted() bool {
+	if x != nil {
+		return x.Trusted
+	}
+	return false
+}
 
 // Nothing is the content of an update that says it all by its kind.
 type Nothing struct {
@@ -1247,7 +1324,7 @@ type Nothing struct {
 
 func (x *Nothing) Reset() {
 	*x = Nothing{}
-	mi := &file_recordspb_monitor_proto_msgTypes[9]
+	mi := &file_recordspb_monitor_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1336,7 @@ func (x *Nothing) String() string {
 func (*Nothing) ProtoMessage() {}
 
 func (x *Nothing) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[9]
+	mi := &file_recordspb_monitor_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1349,7 @@ func (x *Nothing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nothing.ProtoReflect.Descriptor instead.
 func (*Nothing) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{9}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{10}
 }
 
 type Opened struct {
@@ -1290,7 +1367,7 @@ type Opened struct {
 
 func (x *Opened) Reset() {
 	*x = Opened{}
-	mi := &file_recordspb_monitor_proto_msgTypes[10]
+	mi := &file_recordspb_monitor_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1379,7 @@ func (x *Opened) String() string {
 func (*Opened) ProtoMessage() {}
 
 func (x *Opened) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[10]
+	mi := &file_recordspb_monitor_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +1392,7 @@ func (x *Opened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Opened.ProtoReflect.Descriptor instead.
 func (*Opened) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{10}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Opened) GetStatic() *Static {
@@ -1377,7 +1454,7 @@ type FundingConfirmed struct {
 
 func (x *FundingConfirmed) Reset() {
 	*x = FundingConfirmed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[11]
+	mi := &file_recordspb_monitor_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1466,7 @@ func (x *FundingConfirmed) String() string {
 func (*FundingConfirmed) ProtoMessage() {}
 
 func (x *FundingConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[11]
+	mi := &file_recordspb_monitor_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1479,7 @@ func (x *FundingConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FundingConfirmed.ProtoReflect.Descriptor instead.
 func (*FundingConfirmed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{11}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *FundingConfirmed) GetHeight() uint32 {
@@ -1429,7 +1506,7 @@ type CounterpartyReady struct {
 
 func (x *CounterpartyReady) Reset() {
 	*x = CounterpartyReady{}
-	mi := &file_recordspb_monitor_proto_msgTypes[12]
+	mi := &file_recordspb_monitor_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1518,7 @@ func (x *CounterpartyReady) String() string {
 func (*CounterpartyReady) ProtoMessage() {}
 
 func (x *CounterpartyReady) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[12]
+	mi := &file_recordspb_monitor_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1531,7 @@ func (x *CounterpartyReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CounterpartyReady.ProtoReflect.Descriptor instead.
 func (*CounterpartyReady) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{12}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CounterpartyReady) GetNextPoint() []byte {
@@ -1482,7 +1559,7 @@ type CounterpartyCommitment struct {
 
 func (x *CounterpartyCommitment) Reset() {
 	*x = CounterpartyCommitment{}
-	mi := &file_recordspb_monitor_proto_msgTypes[13]
+	mi := &file_recordspb_monitor_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1571,7 @@ func (x *CounterpartyCommitment) String() string {
 func (*CounterpartyCommitment) ProtoMessage() {}
 
 func (x *CounterpartyCommitment) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[13]
+	mi := &file_recordspb_monitor_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1584,7 @@ func (x *CounterpartyCommitment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CounterpartyCommitment.ProtoReflect.Descriptor instead.
 func (*CounterpartyCommitment) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{13}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CounterpartyCommitment) GetAdds() []*HTLC {
@@ -1544,7 +1621,7 @@ type HolderCommitment struct {
 
 func (x *HolderCommitment) Reset() {
 	*x = HolderCommitment{}
-	mi := &file_recordspb_monitor_proto_msgTypes[14]
+	mi := &file_recordspb_monitor_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1633,7 @@ func (x *HolderCommitment) String() string {
 func (*HolderCommitment) ProtoMessage() {}
 
 func (x *HolderCommitment) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[14]
+	mi := &file_recordspb_monitor_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1646,7 @@ func (x *HolderCommitment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HolderCommitment.ProtoReflect.Descriptor instead.
 func (*HolderCommitment) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{14}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HolderCommitment) GetSig() []byte {
@@ -1617,7 +1694,7 @@ type Removal struct {
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_recordspb_monitor_proto_msgTypes[15]
+	mi := &file_recordspb_monitor_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1629,7 +1706,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[15]
+	mi := &file_recordspb_monitor_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1642,7 +1719,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{15}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Removal) GetHtlcId() uint64 {
@@ -1669,7 +1746,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_recordspb_monitor_proto_msgTypes[16]
+	mi := &file_recordspb_monitor_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1758,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[16]
+	mi := &file_recordspb_monitor_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1771,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{16}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Revocation) GetSecret() []byte {
@@ -1722,7 +1799,7 @@ type PreimageLearned struct {
 
 func (x *PreimageLearned) Reset() {
 	*x = PreimageLearned{}
-	mi := &file_recordspb_monitor_proto_msgTypes[17]
+	mi := &file_recordspb_monitor_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1734,7 +1811,7 @@ func (x *PreimageLearned) String() string {
 func (*PreimageLearned) ProtoMessage() {}
 
 func (x *PreimageLearned) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[17]
+	mi := &file_recordspb_monitor_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1747,7 +1824,7 @@ func (x *PreimageLearned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreimageLearned.ProtoReflect.Descriptor instead.
 func (*PreimageLearned) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{17}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PreimageLearned) GetHtlcId() uint64 {
@@ -1781,7 +1858,7 @@ type Decided struct {
 
 func (x *Decided) Reset() {
 	*x = Decided{}
-	mi := &file_recordspb_monitor_proto_msgTypes[18]
+	mi := &file_recordspb_monitor_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +1870,7 @@ func (x *Decided) String() string {
 func (*Decided) ProtoMessage() {}
 
 func (x *Decided) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[18]
+	mi := &file_recordspb_monitor_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +1883,7 @@ func (x *Decided) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decided.ProtoReflect.Descriptor instead.
 func (*Decided) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{18}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Decided) GetHtlcId() uint64 {
@@ -1833,7 +1910,7 @@ type ForceClosed struct {
 
 func (x *ForceClosed) Reset() {
 	*x = ForceClosed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[19]
+	mi := &file_recordspb_monitor_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1845,7 +1922,7 @@ func (x *ForceClosed) String() string {
 func (*ForceClosed) ProtoMessage() {}
 
 func (x *ForceClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[19]
+	mi := &file_recordspb_monitor_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1858,7 +1935,7 @@ func (x *ForceClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForceClosed.ProtoReflect.Descriptor instead.
 func (*ForceClosed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{19}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ForceClosed) GetReason() uint32 {
@@ -1885,7 +1962,7 @@ type Block struct {
 
 func (x *Block) Reset() {
 	*x = Block{}
-	mi := &file_recordspb_monitor_proto_msgTypes[20]
+	mi := &file_recordspb_monitor_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +1974,7 @@ func (x *Block) String() string {
 func (*Block) ProtoMessage() {}
 
 func (x *Block) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[20]
+	mi := &file_recordspb_monitor_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +1987,7 @@ func (x *Block) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Block.ProtoReflect.Descriptor instead.
 func (*Block) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{20}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Block) GetHeight() uint32 {
@@ -1939,7 +2016,7 @@ type FundingSpent struct {
 
 func (x *FundingSpent) Reset() {
 	*x = FundingSpent{}
-	mi := &file_recordspb_monitor_proto_msgTypes[21]
+	mi := &file_recordspb_monitor_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2028,7 @@ func (x *FundingSpent) String() string {
 func (*FundingSpent) ProtoMessage() {}
 
 func (x *FundingSpent) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[21]
+	mi := &file_recordspb_monitor_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2041,7 @@ func (x *FundingSpent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FundingSpent.ProtoReflect.Descriptor instead.
 func (*FundingSpent) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{21}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FundingSpent) GetTxid() []byte {
@@ -2005,7 +2082,7 @@ type OutPoint struct {
 
 func (x *OutPoint) Reset() {
 	*x = OutPoint{}
-	mi := &file_recordspb_monitor_proto_msgTypes[22]
+	mi := &file_recordspb_monitor_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2094,7 @@ func (x *OutPoint) String() string {
 func (*OutPoint) ProtoMessage() {}
 
 func (x *OutPoint) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[22]
+	mi := &file_recordspb_monitor_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2107,7 @@ func (x *OutPoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutPoint.ProtoReflect.Descriptor instead.
 func (*OutPoint) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{22}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OutPoint) GetTxid() []byte {
@@ -2056,7 +2133,7 @@ type OutPoints struct {
 
 func (x *OutPoints) Reset() {
 	*x = OutPoints{}
-	mi := &file_recordspb_monitor_proto_msgTypes[23]
+	mi := &file_recordspb_monitor_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2145,7 @@ func (x *OutPoints) String() string {
 func (*OutPoints) ProtoMessage() {}
 
 func (x *OutPoints) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[23]
+	mi := &file_recordspb_monitor_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2158,7 @@ func (x *OutPoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutPoints.ProtoReflect.Descriptor instead.
 func (*OutPoints) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{23}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OutPoints) GetOutputs() []*OutPoint {
@@ -2106,7 +2183,7 @@ type OutputSpent struct {
 
 func (x *OutputSpent) Reset() {
 	*x = OutputSpent{}
-	mi := &file_recordspb_monitor_proto_msgTypes[24]
+	mi := &file_recordspb_monitor_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2118,7 +2195,7 @@ func (x *OutputSpent) String() string {
 func (*OutputSpent) ProtoMessage() {}
 
 func (x *OutputSpent) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[24]
+	mi := &file_recordspb_monitor_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2131,7 +2208,7 @@ func (x *OutputSpent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputSpent.ProtoReflect.Descriptor instead.
 func (*OutputSpent) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{24}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OutputSpent) GetOutput() *OutPoint {
@@ -2191,7 +2268,7 @@ type ClaimSigned struct {
 
 func (x *ClaimSigned) Reset() {
 	*x = ClaimSigned{}
-	mi := &file_recordspb_monitor_proto_msgTypes[25]
+	mi := &file_recordspb_monitor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2203,7 +2280,7 @@ func (x *ClaimSigned) String() string {
 func (*ClaimSigned) ProtoMessage() {}
 
 func (x *ClaimSigned) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[25]
+	mi := &file_recordspb_monitor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2216,7 +2293,7 @@ func (x *ClaimSigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimSigned.ProtoReflect.Descriptor instead.
 func (*ClaimSigned) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{25}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ClaimSigned) GetId() uint64 {
@@ -2272,7 +2349,7 @@ type HTLCEnded struct {
 
 func (x *HTLCEnded) Reset() {
 	*x = HTLCEnded{}
-	mi := &file_recordspb_monitor_proto_msgTypes[26]
+	mi := &file_recordspb_monitor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2361,7 @@ func (x *HTLCEnded) String() string {
 func (*HTLCEnded) ProtoMessage() {}
 
 func (x *HTLCEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[26]
+	mi := &file_recordspb_monitor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2374,7 @@ func (x *HTLCEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTLCEnded.ProtoReflect.Descriptor instead.
 func (*HTLCEnded) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{26}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HTLCEnded) GetOutbound() bool {
@@ -2340,7 +2417,7 @@ type HTLC struct {
 
 func (x *HTLC) Reset() {
 	*x = HTLC{}
-	mi := &file_recordspb_monitor_proto_msgTypes[27]
+	mi := &file_recordspb_monitor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2429,7 @@ func (x *HTLC) String() string {
 func (*HTLC) ProtoMessage() {}
 
 func (x *HTLC) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[27]
+	mi := &file_recordspb_monitor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2442,7 @@ func (x *HTLC) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTLC.ProtoReflect.Descriptor instead.
 func (*HTLC) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{27}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HTLC) GetId() uint64 {
@@ -2461,7 +2538,7 @@ type Resolution struct {
 
 func (x *Resolution) Reset() {
 	*x = Resolution{}
-	mi := &file_recordspb_monitor_proto_msgTypes[28]
+	mi := &file_recordspb_monitor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2550,7 @@ func (x *Resolution) String() string {
 func (*Resolution) ProtoMessage() {}
 
 func (x *Resolution) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[28]
+	mi := &file_recordspb_monitor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2563,7 @@ func (x *Resolution) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolution.ProtoReflect.Descriptor instead.
 func (*Resolution) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{28}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Resolution) GetHow() isResolution_How {
@@ -2562,7 +2639,7 @@ type Malformed struct {
 
 func (x *Malformed) Reset() {
 	*x = Malformed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[29]
+	mi := &file_recordspb_monitor_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2651,7 @@ func (x *Malformed) String() string {
 func (*Malformed) ProtoMessage() {}
 
 func (x *Malformed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[29]
+	mi := &file_recordspb_monitor_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2664,7 @@ func (x *Malformed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Malformed.ProtoReflect.Descriptor instead.
 func (*Malformed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{29}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Malformed) GetOnionSha256() []byte {
@@ -2614,7 +2691,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_recordspb_monitor_proto_msgTypes[30]
+	mi := &file_recordspb_monitor_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2626,7 +2703,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[30]
+	mi := &file_recordspb_monitor_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2639,7 +2716,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{30}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Part) GetChannelId() []byte {
@@ -2670,7 +2747,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_recordspb_monitor_proto_msgTypes[31]
+	mi := &file_recordspb_monitor_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2682,7 +2759,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[31]
+	mi := &file_recordspb_monitor_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2695,7 +2772,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{31}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Source) GetOf() isSource_Of {
@@ -2752,7 +2829,7 @@ type PaymentSource struct {
 
 func (x *PaymentSource) Reset() {
 	*x = PaymentSource{}
-	mi := &file_recordspb_monitor_proto_msgTypes[32]
+	mi := &file_recordspb_monitor_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2764,7 +2841,7 @@ func (x *PaymentSource) String() string {
 func (*PaymentSource) ProtoMessage() {}
 
 func (x *PaymentSource) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[32]
+	mi := &file_recordspb_monitor_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2777,7 +2854,7 @@ func (x *PaymentSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentSource.ProtoReflect.Descriptor instead.
 func (*PaymentSource) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{32}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PaymentSource) GetPaymentId() []byte {
@@ -2827,7 +2904,7 @@ type ForwardSource struct {
 
 func (x *ForwardSource) Reset() {
 	*x = ForwardSource{}
-	mi := &file_recordspb_monitor_proto_msgTypes[33]
+	mi := &file_recordspb_monitor_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2839,7 +2916,7 @@ func (x *ForwardSource) String() string {
 func (*ForwardSource) ProtoMessage() {}
 
 func (x *ForwardSource) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[33]
+	mi := &file_recordspb_monitor_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2852,7 +2929,7 @@ func (x *ForwardSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardSource.ProtoReflect.Descriptor instead.
 func (*ForwardSource) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{33}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ForwardSource) GetChannelId() []byte {
@@ -2904,7 +2981,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_recordspb_monitor_proto_msgTypes[34]
+	mi := &file_recordspb_monitor_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2916,7 +2993,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[34]
+	mi := &file_recordspb_monitor_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2929,7 +3006,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{34}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -3079,7 +3156,7 @@ type SpendableOutputs struct {
 
 func (x *SpendableOutputs) Reset() {
 	*x = SpendableOutputs{}
-	mi := &file_recordspb_monitor_proto_msgTypes[35]
+	mi := &file_recordspb_monitor_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3091,7 +3168,7 @@ func (x *SpendableOutputs) String() string {
 func (*SpendableOutputs) ProtoMessage() {}
 
 func (x *SpendableOutputs) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[35]
+	mi := &file_recordspb_monitor_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3104,7 +3181,7 @@ func (x *SpendableOutputs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpendableOutputs.ProtoReflect.Descriptor instead.
 func (*SpendableOutputs) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{35}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SpendableOutputs) GetOutputs() []*SpendableOutput {
@@ -3131,7 +3208,7 @@ type SpendableOutput struct {
 
 func (x *SpendableOutput) Reset() {
 	*x = SpendableOutput{}
-	mi := &file_recordspb_monitor_proto_msgTypes[36]
+	mi := &file_recordspb_monitor_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3220,7 @@ func (x *SpendableOutput) String() string {
 func (*SpendableOutput) ProtoMessage() {}
 
 func (x *SpendableOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[36]
+	mi := &file_recordspb_monitor_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3233,7 @@ func (x *SpendableOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpendableOutput.ProtoReflect.Descriptor instead.
 func (*SpendableOutput) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{36}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SpendableOutput) GetOutput() *OutPoint {
@@ -3222,7 +3299,7 @@ type Claimed struct {
 
 func (x *Claimed) Reset() {
 	*x = Claimed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[37]
+	mi := &file_recordspb_monitor_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3311,7 @@ func (x *Claimed) String() string {
 func (*Claimed) ProtoMessage() {}
 
 func (x *Claimed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[37]
+	mi := &file_recordspb_monitor_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3324,7 @@ func (x *Claimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claimed.ProtoReflect.Descriptor instead.
 func (*Claimed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{37}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Claimed) GetHtlcId() uint64 {
@@ -3306,7 +3383,7 @@ type Failed struct {
 
 func (x *Failed) Reset() {
 	*x = Failed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[38]
+	mi := &file_recordspb_monitor_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3318,7 +3395,7 @@ func (x *Failed) String() string {
 func (*Failed) ProtoMessage() {}
 
 func (x *Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[38]
+	mi := &file_recordspb_monitor_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3331,7 +3408,7 @@ func (x *Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failed.ProtoReflect.Descriptor instead.
 func (*Failed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{38}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Failed) GetHtlcId() uint64 {
@@ -3390,7 +3467,7 @@ type HTLCAccepted struct {
 
 func (x *HTLCAccepted) Reset() {
 	*x = HTLCAccepted{}
-	mi := &file_recordspb_monitor_proto_msgTypes[39]
+	mi := &file_recordspb_monitor_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3402,7 +3479,7 @@ func (x *HTLCAccepted) String() string {
 func (*HTLCAccepted) ProtoMessage() {}
 
 func (x *HTLCAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[39]
+	mi := &file_recordspb_monitor_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3415,7 +3492,7 @@ func (x *HTLCAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HTLCAccepted.ProtoReflect.Descriptor instead.
 func (*HTLCAccepted) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{39}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *HTLCAccepted) GetHtlcId() uint64 {
@@ -3464,7 +3541,7 @@ type CommitmentTxConfirmed struct {
 
 func (x *CommitmentTxConfirmed) Reset() {
 	*x = CommitmentTxConfirmed{}
-	mi := &file_recordspb_monitor_proto_msgTypes[40]
+	mi := &file_recordspb_monitor_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3476,7 +3553,7 @@ func (x *CommitmentTxConfirmed) String() string {
 func (*CommitmentTxConfirmed) ProtoMessage() {}
 
 func (x *CommitmentTxConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[40]
+	mi := &file_recordspb_monitor_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3489,7 +3566,7 @@ func (x *CommitmentTxConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitmentTxConfirmed.ProtoReflect.Descriptor instead.
 func (*CommitmentTxConfirmed) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{40}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CommitmentTxConfirmed) GetTxid() []byte {
@@ -3548,14 +3625,15 @@ type Channel struct {
 	Seen                  *Block                 `protobuf:"bytes,30,opt,name=seen,proto3" json:"seen,omitempty"`
 	WasSpent              bool                   `protobuf:"varint,31,opt,name=was_spent,json=wasSpent,proto3" json:"was_spent,omitempty"`
 	OnChain               *OnChain               `protobuf:"bytes,32,opt,name=on_chain,json=onChain,proto3" json:"on_chain,omitempty"` // unset while there is nothing of it
-	Policy                *Policy                `protobuf:"bytes,34,opt,name=policy,proto3" json:"policy,omitempty"`                  // unset: the node's default
+	Unverified            bool                   `protobuf:"varint,33,opt,name=unverified,proto3" json:"unverified,omitempty"`
+	Policy                *Policy                `protobuf:"bytes,34,opt,name=policy,proto3" json:"policy,omitempty"` // unset: the node's default
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_recordspb_monitor_proto_msgTypes[41]
+	mi := &file_recordspb_monitor_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3567,7 +3645,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[41]
+	mi := &file_recordspb_monitor_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3580,7 +3658,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{41}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Channel) GetStatic() *Static {
@@ -3807,6 +3885,13 @@ func (x *Channel) GetOnChain() *OnChain {
 	return nil
 }
 
+func (x *Channel) GetUnverified() bool {
+	if x != nil {
+		return x.Unverified
+	}
+	return false
+}
+
 func (x *Channel) GetPolicy() *Policy {
 	if x != nil {
 		return x.Policy
@@ -3827,7 +3912,7 @@ type OnChain struct {
 
 func (x *OnChain) Reset() {
 	*x = OnChain{}
-	mi := &file_recordspb_monitor_proto_msgTypes[42]
+	mi := &file_recordspb_monitor_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3839,7 +3924,7 @@ func (x *OnChain) String() string {
 func (*OnChain) ProtoMessage() {}
 
 func (x *OnChain) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[42]
+	mi := &file_recordspb_monitor_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3852,7 +3937,7 @@ func (x *OnChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OnChain.ProtoReflect.Descriptor instead.
 func (*OnChain) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{42}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *OnChain) GetRevoked() *RevokedCommitment {
@@ -3899,7 +3984,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_recordspb_monitor_proto_msgTypes[43]
+	mi := &file_recordspb_monitor_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3911,7 +3996,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[43]
+	mi := &file_recordspb_monitor_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3924,7 +4009,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{43}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Policy) GetBaseMsat() uint32 {
@@ -3986,7 +4071,7 @@ type FeeUpdate struct {
 
 func (x *FeeUpdate) Reset() {
 	*x = FeeUpdate{}
-	mi := &file_recordspb_monitor_proto_msgTypes[44]
+	mi := &file_recordspb_monitor_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3998,7 +4083,7 @@ func (x *FeeUpdate) String() string {
 func (*FeeUpdate) ProtoMessage() {}
 
 func (x *FeeUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[44]
+	mi := &file_recordspb_monitor_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4011,7 +4096,7 @@ func (x *FeeUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeeUpdate.ProtoReflect.Descriptor instead.
 func (*FeeUpdate) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{44}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FeeUpdate) GetFeePerKw() uint32 {
@@ -4057,7 +4142,7 @@ type Static struct {
 
 func (x *Static) Reset() {
 	*x = Static{}
-	mi := &file_recordspb_monitor_proto_msgTypes[45]
+	mi := &file_recordspb_monitor_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4069,7 +4154,7 @@ func (x *Static) String() string {
 func (*Static) ProtoMessage() {}
 
 func (x *Static) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[45]
+	mi := &file_recordspb_monitor_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4082,7 +4167,7 @@ func (x *Static) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Static.ProtoReflect.Descriptor instead.
 func (*Static) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{45}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Static) GetChannelId() []byte {
@@ -4241,7 +4326,7 @@ type Side struct {
 
 func (x *Side) Reset() {
 	*x = Side{}
-	mi := &file_recordspb_monitor_proto_msgTypes[46]
+	mi := &file_recordspb_monitor_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4253,7 +4338,7 @@ func (x *Side) String() string {
 func (*Side) ProtoMessage() {}
 
 func (x *Side) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_monitor_proto_msgTypes[46]
+	mi := &file_recordspb_monitor_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4266,7 +4351,7 @@ func (x *Side) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Side.ProtoReflect.Descriptor instead.
 func (*Side) Descriptor() ([]byte, []int) {
-	return file_recordspb_monitor_proto_rawDescGZIP(), []int{46}
+	return file_recordspb_monitor_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Side) GetFundingKey() []byte {
@@ -4429,7 +4514,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\tswept_sat\x18\n" +
 	" \x01(\x04R\bsweptSat\x12\x19\n" +
 	"\blost_sat\x18\v \x01(\x04R\alostSat\x12\x19\n" +
-	"\bfees_sat\x18\f \x01(\x04R\afeesSat\"\xd6\x0e\n" +
+	"\bfees_sat\x18\f \x01(\x04R\afeesSat\"\xcd\x0f\n" +
 	"\x06Update\x124\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1a.lnactor.records.v1.OpenedH\x00R\x06opened\x12S\n" +
 	"\x11funding_confirmed\x18\x02 \x01(\v2$.lnactor.records.v1.FundingConfirmedH\x00R\x10fundingConfirmed\x12N\n" +
@@ -4463,10 +4548,14 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\n" +
 	"htlc_ended\x18\x19 \x01(\v2\x1d.lnactor.records.v1.HTLCEndedH\x00R\thtlcEnded\x12,\n" +
 	"\x11htlc_failed_early\x18\x1a \x01(\x04H\x00R\x0fhtlcFailedEarly\x12L\n" +
-	"\x11outputs_spendable\x18\x1b \x01(\v2\x1d.lnactor.records.v1.OutPointsH\x00R\x10outputsSpendable\x12;\n" +
+	"\x11outputs_spendable\x18\x1b \x01(\v2\x1d.lnactor.records.v1.OutPointsH\x00R\x10outputsSpendable\x129\n" +
+	"\brestored\x18\x1c \x01(\v2\x1b.lnactor.records.v1.NothingH\x00R\brestored\x12:\n" +
+	"\bverified\x18\x1d \x01(\v2\x1c.lnactor.records.v1.VerifiedH\x00R\bverified\x12;\n" +
 	"\n" +
 	"policy_set\x18\x1e \x01(\v2\x1a.lnactor.records.v1.PolicyH\x00R\tpolicySetB\x06\n" +
-	"\x04kind\"\t\n" +
+	"\x04kind\"$\n" +
+	"\bVerified\x12\x18\n" +
+	"\atrusted\x18\x01 \x01(\bR\atrusted\"\t\n" +
 	"\aNothing\"\xa7\x02\n" +
 	"\x06Opened\x122\n" +
 	"\x06static\x18\x01 \x01(\v2\x1a.lnactor.records.v1.StaticR\x06static\x12\x1f\n" +
@@ -4653,7 +4742,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x15CommitmentTxConfirmed\x12\x12\n" +
 	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x14\n" +
-	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xe8\v\n" +
+	"\x05spend\x18\x03 \x01(\rR\x05spend\"\x88\f\n" +
 	"\aChannel\x122\n" +
 	"\x06static\x18\x01 \x01(\v2\x1a.lnactor.records.v1.StaticR\x06static\x12#\n" +
 	"\rholder_number\x18\x02 \x01(\x04R\fholderNumber\x12\x1d\n" +
@@ -4692,7 +4781,10 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x05spent\x18\x1d \x01(\v2 .lnactor.records.v1.FundingSpentR\x05spent\x12-\n" +
 	"\x04seen\x18\x1e \x01(\v2\x19.lnactor.records.v1.BlockR\x04seen\x12\x1b\n" +
 	"\twas_spent\x18\x1f \x01(\bR\bwasSpent\x126\n" +
-	"\bon_chain\x18  \x01(\v2\x1b.lnactor.records.v1.OnChainR\aonChain\x122\n" +
+	"\bon_chain\x18  \x01(\v2\x1b.lnactor.records.v1.OnChainR\aonChain\x12\x1e\n" +
+	"\n" +
+	"unverified\x18! \x01(\bR\n" +
+	"unverified\x122\n" +
 	"\x06policy\x18\" \x01(\v2\x1a.lnactor.records.v1.PolicyR\x06policy\"\xf8\x01\n" +
 	"\aOnChain\x12?\n" +
 	"\arevoked\x18\x01 \x01(\v2%.lnactor.records.v1.RevokedCommitmentR\arevoked\x127\n" +
@@ -4764,7 +4856,7 @@ func file_recordspb_monitor_proto_rawDescGZIP() []byte {
 	return file_recordspb_monitor_proto_rawDescData
 }
 
-var file_recordspb_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_recordspb_monitor_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_recordspb_monitor_proto_goTypes = []any{
 	(*MonitorRecord)(nil),          // 0: lnactor.records.v1.MonitorRecord
 	(*MonitorSnapshot)(nil),        // 1: lnactor.records.v1.MonitorSnapshot
@@ -4775,125 +4867,128 @@ var file_recordspb_monitor_proto_goTypes = []any{
 	(*FateRow)(nil),                // 6: lnactor.records.v1.FateRow
 	(*ClosedRow)(nil),              // 7: lnactor.records.v1.ClosedRow
 	(*Update)(nil),                 // 8: lnactor.records.v1.Update
-	(*Nothing)(nil),                // 9: lnactor.records.v1.Nothing
-	(*Opened)(nil),                 // 10: lnactor.records.v1.Opened
-	(*FundingConfirmed)(nil),       // 11: lnactor.records.v1.FundingConfirmed
-	(*CounterpartyReady)(nil),      // 12: lnactor.records.v1.CounterpartyReady
-	(*CounterpartyCommitment)(nil), // 13: lnactor.records.v1.CounterpartyCommitment
-	(*HolderCommitment)(nil),       // 14: lnactor.records.v1.HolderCommitment
-	(*Removal)(nil),                // 15: lnactor.records.v1.Removal
-	(*Revocation)(nil),             // 16: lnactor.records.v1.Revocation
-	(*PreimageLearned)(nil),        // 17: lnactor.records.v1.PreimageLearned
-	(*Decided)(nil),                // 18: lnactor.records.v1.Decided
-	(*ForceClosed)(nil),            // 19: lnactor.records.v1.ForceClosed
-	(*Block)(nil),                  // 20: lnactor.records.v1.Block
-	(*FundingSpent)(nil),           // 21: lnactor.records.v1.FundingSpent
-	(*OutPoint)(nil),               // 22: lnactor.records.v1.OutPoint
-	(*OutPoints)(nil),              // 23: lnactor.records.v1.OutPoints
-	(*OutputSpent)(nil),            // 24: lnactor.records.v1.OutputSpent
-	(*ClaimSigned)(nil),            // 25: lnactor.records.v1.ClaimSigned
-	(*HTLCEnded)(nil),              // 26: lnactor.records.v1.HTLCEnded
-	(*HTLC)(nil),                   // 27: lnactor.records.v1.HTLC
-	(*Resolution)(nil),             // 28: lnactor.records.v1.Resolution
-	(*Malformed)(nil),              // 29: lnactor.records.v1.Malformed
-	(*Part)(nil),                   // 30: lnactor.records.v1.Part
-	(*Source)(nil),                 // 31: lnactor.records.v1.Source
-	(*PaymentSource)(nil),          // 32: lnactor.records.v1.PaymentSource
-	(*ForwardSource)(nil),          // 33: lnactor.records.v1.ForwardSource
-	(*Event)(nil),                  // 34: lnactor.records.v1.Event
-	(*SpendableOutputs)(nil),       // 35: lnactor.records.v1.SpendableOutputs
-	(*SpendableOutput)(nil),        // 36: lnactor.records.v1.SpendableOutput
-	(*Claimed)(nil),                // 37: lnactor.records.v1.Claimed
-	(*Failed)(nil),                 // 38: lnactor.records.v1.Failed
-	(*HTLCAccepted)(nil),           // 39: lnactor.records.v1.HTLCAccepted
-	(*CommitmentTxConfirmed)(nil),  // 40: lnactor.records.v1.CommitmentTxConfirmed
-	(*Channel)(nil),                // 41: lnactor.records.v1.Channel
-	(*OnChain)(nil),                // 42: lnactor.records.v1.OnChain
-	(*Policy)(nil),                 // 43: lnactor.records.v1.Policy
-	(*FeeUpdate)(nil),              // 44: lnactor.records.v1.FeeUpdate
-	(*Static)(nil),                 // 45: lnactor.records.v1.Static
-	(*Side)(nil),                   // 46: lnactor.records.v1.Side
+	(*Verified)(nil),               // 9: lnactor.records.v1.Verified
+	(*Nothing)(nil),                // 10: lnactor.records.v1.Nothing
+	(*Opened)(nil),                 // 11: lnactor.records.v1.Opened
+	(*FundingConfirmed)(nil),       // 12: lnactor.records.v1.FundingConfirmed
+	(*CounterpartyReady)(nil),      // 13: lnactor.records.v1.CounterpartyReady
+	(*CounterpartyCommitment)(nil), // 14: lnactor.records.v1.CounterpartyCommitment
+	(*HolderCommitment)(nil),       // 15: lnactor.records.v1.HolderCommitment
+	(*Removal)(nil),                // 16: lnactor.records.v1.Removal
+	(*Revocation)(nil),             // 17: lnactor.records.v1.Revocation
+	(*PreimageLearned)(nil),        // 18: lnactor.records.v1.PreimageLearned
+	(*Decided)(nil),                // 19: lnactor.records.v1.Decided
+	(*ForceClosed)(nil),            // 20: lnactor.records.v1.ForceClosed
+	(*Block)(nil),                  // 21: lnactor.records.v1.Block
+	(*FundingSpent)(nil),           // 22: lnactor.records.v1.FundingSpent
+	(*OutPoint)(nil),               // 23: lnactor.records.v1.OutPoint
+	(*OutPoints)(nil),              // 24: lnactor.records.v1.OutPoints
+	(*OutputSpent)(nil),            // 25: lnactor.records.v1.OutputSpent
+	(*ClaimSigned)(nil),            // 26: lnactor.records.v1.ClaimSigned
+	(*HTLCEnded)(nil),              // 27: lnactor.records.v1.HTLCEnded
+	(*HTLC)(nil),                   // 28: lnactor.records.v1.HTLC
+	(*Resolution)(nil),             // 29: lnactor.records.v1.Resolution
+	(*Malformed)(nil),              // 30: lnactor.records.v1.Malformed
+	(*Part)(nil),                   // 31: lnactor.records.v1.Part
+	(*Source)(nil),                 // 32: lnactor.records.v1.Source
+	(*PaymentSource)(nil),          // 33: lnactor.records.v1.PaymentSource
+	(*ForwardSource)(nil),          // 34: lnactor.records.v1.ForwardSource
+	(*Event)(nil),                  // 35: lnactor.records.v1.Event
+	(*SpendableOutputs)(nil),       // 36: lnactor.records.v1.SpendableOutputs
+	(*SpendableOutput)(nil),        // 37: lnactor.records.v1.SpendableOutput
+	(*Claimed)(nil),                // 38: lnactor.records.v1.Claimed
+	(*Failed)(nil),                 // 39: lnactor.records.v1.Failed
+	(*HTLCAccepted)(nil),           // 40: lnactor.records.v1.HTLCAccepted
+	(*CommitmentTxConfirmed)(nil),  // 41: lnactor.records.v1.CommitmentTxConfirmed
+	(*Channel)(nil),                // 42: lnactor.records.v1.Channel
+	(*OnChain)(nil),                // 43: lnactor.records.v1.OnChain
+	(*Policy)(nil),                 // 44: lnactor.records.v1.Policy
+	(*FeeUpdate)(nil),              // 45: lnactor.records.v1.FeeUpdate
+	(*Static)(nil),                 // 46: lnactor.records.v1.Static
+	(*Side)(nil),                   // 47: lnactor.records.v1.Side
 }
 var file_recordspb_monitor_proto_depIdxs = []int32{
 	8,  // 0: lnactor.records.v1.MonitorRecord.updates:type_name -> lnactor.records.v1.Update
-	34, // 1: lnactor.records.v1.MonitorRecord.events:type_name -> lnactor.records.v1.Event
-	41, // 2: lnactor.records.v1.MonitorSnapshot.channel:type_name -> lnactor.records.v1.Channel
-	34, // 3: lnactor.records.v1.MonitorSnapshot.events:type_name -> lnactor.records.v1.Event
+	35, // 1: lnactor.records.v1.MonitorRecord.events:type_name -> lnactor.records.v1.Event
+	42, // 2: lnactor.records.v1.MonitorSnapshot.channel:type_name -> lnactor.records.v1.Channel
+	35, // 3: lnactor.records.v1.MonitorSnapshot.events:type_name -> lnactor.records.v1.Event
 	2,  // 4: lnactor.records.v1.MonitorSnapshot.gone:type_name -> lnactor.records.v1.GoneInbound
-	28, // 5: lnactor.records.v1.GoneInbound.resolution:type_name -> lnactor.records.v1.Resolution
+	29, // 5: lnactor.records.v1.GoneInbound.resolution:type_name -> lnactor.records.v1.Resolution
 	4,  // 6: lnactor.records.v1.RevokedCommitment.htlcs:type_name -> lnactor.records.v1.RevokedHTLC
-	22, // 7: lnactor.records.v1.ClosedRow.funding:type_name -> lnactor.records.v1.OutPoint
-	10, // 8: lnactor.records.v1.Update.opened:type_name -> lnactor.records.v1.Opened
-	11, // 9: lnactor.records.v1.Update.funding_confirmed:type_name -> lnactor.records.v1.FundingConfirmed
-	9,  // 10: lnactor.records.v1.Update.funding_unconfirmed:type_name -> lnactor.records.v1.Nothing
-	9,  // 11: lnactor.records.v1.Update.holder_ready:type_name -> lnactor.records.v1.Nothing
-	12, // 12: lnactor.records.v1.Update.counterparty_ready:type_name -> lnactor.records.v1.CounterpartyReady
-	13, // 13: lnactor.records.v1.Update.counterparty_commitment:type_name -> lnactor.records.v1.CounterpartyCommitment
-	14, // 14: lnactor.records.v1.Update.holder_commitment:type_name -> lnactor.records.v1.HolderCommitment
-	16, // 15: lnactor.records.v1.Update.revocation:type_name -> lnactor.records.v1.Revocation
-	17, // 16: lnactor.records.v1.Update.preimage_learned:type_name -> lnactor.records.v1.PreimageLearned
-	18, // 17: lnactor.records.v1.Update.decided:type_name -> lnactor.records.v1.Decided
-	19, // 18: lnactor.records.v1.Update.force_closed:type_name -> lnactor.records.v1.ForceClosed
-	9,  // 19: lnactor.records.v1.Update.proven_behind:type_name -> lnactor.records.v1.Nothing
-	20, // 20: lnactor.records.v1.Update.block_seen:type_name -> lnactor.records.v1.Block
-	21, // 21: lnactor.records.v1.Update.funding_spent:type_name -> lnactor.records.v1.FundingSpent
-	9,  // 22: lnactor.records.v1.Update.funding_unspent:type_name -> lnactor.records.v1.Nothing
+	23, // 7: lnactor.records.v1.ClosedRow.funding:type_name -> lnactor.records.v1.OutPoint
+	11, // 8: lnactor.records.v1.Update.opened:type_name -> lnactor.records.v1.Opened
+	12, // 9: lnactor.records.v1.Update.funding_confirmed:type_name -> lnactor.records.v1.FundingConfirmed
+	10, // 10: lnactor.records.v1.Update.funding_unconfirmed:type_name -> lnactor.records.v1.Nothing
+	10, // 11: lnactor.records.v1.Update.holder_ready:type_name -> lnactor.records.v1.Nothing
+	13, // 12: lnactor.records.v1.Update.counterparty_ready:type_name -> lnactor.records.v1.CounterpartyReady
+	14, // 13: lnactor.records.v1.Update.counterparty_commitment:type_name -> lnactor.records.v1.CounterpartyCommitment
+	15, // 14: lnactor.records.v1.Update.holder_commitment:type_name -> lnactor.records.v1.HolderCommitment
+	17, // 15: lnactor.records.v1.Update.revocation:type_name -> lnactor.records.v1.Revocation
+	18, // 16: lnactor.records.v1.Update.preimage_learned:type_name -> lnactor.records.v1.PreimageLearned
+	19, // 17: lnactor.records.v1.Update.decided:type_name -> lnactor.records.v1.Decided
+	20, // 18: lnactor.records.v1.Update.force_closed:type_name -> lnactor.records.v1.ForceClosed
+	10, // 19: lnactor.records.v1.Update.proven_behind:type_name -> lnactor.records.v1.Nothing
+	21, // 20: lnactor.records.v1.Update.block_seen:type_name -> lnactor.records.v1.Block
+	22, // 21: lnactor.records.v1.Update.funding_spent:type_name -> lnactor.records.v1.FundingSpent
+	10, // 22: lnactor.records.v1.Update.funding_unspent:type_name -> lnactor.records.v1.Nothing
 	3,  // 23: lnactor.records.v1.Update.revoked_read:type_name -> lnactor.records.v1.RevokedCommitment
-	24, // 24: lnactor.records.v1.Update.output_spent:type_name -> lnactor.records.v1.OutputSpent
-	22, // 25: lnactor.records.v1.Update.output_unspent:type_name -> lnactor.records.v1.OutPoint
-	25, // 26: lnactor.records.v1.Update.claim_signed:type_name -> lnactor.records.v1.ClaimSigned
-	26, // 27: lnactor.records.v1.Update.htlc_ended:type_name -> lnactor.records.v1.HTLCEnded
-	23, // 28: lnactor.records.v1.Update.outputs_spendable:type_name -> lnactor.records.v1.OutPoints
-	43, // 29: lnactor.records.v1.Update.policy_set:type_name -> lnactor.records.v1.Policy
-	45, // 30: lnactor.records.v1.Opened.static:type_name -> lnactor.records.v1.Static
-	20, // 31: lnactor.records.v1.Opened.chain:type_name -> lnactor.records.v1.Block
-	27, // 32: lnactor.records.v1.CounterpartyCommitment.adds:type_name -> lnactor.records.v1.HTLC
-	27, // 33: lnactor.records.v1.HolderCommitment.adds:type_name -> lnactor.records.v1.HTLC
-	15, // 34: lnactor.records.v1.HolderCommitment.removes:type_name -> lnactor.records.v1.Removal
-	28, // 35: lnactor.records.v1.Removal.resolution:type_name -> lnactor.records.v1.Resolution
-	28, // 36: lnactor.records.v1.Decided.resolution:type_name -> lnactor.records.v1.Resolution
-	22, // 37: lnactor.records.v1.OutPoints.outputs:type_name -> lnactor.records.v1.OutPoint
-	22, // 38: lnactor.records.v1.OutputSpent.output:type_name -> lnactor.records.v1.OutPoint
-	31, // 39: lnactor.records.v1.HTLC.source:type_name -> lnactor.records.v1.Source
-	28, // 40: lnactor.records.v1.HTLC.resolution:type_name -> lnactor.records.v1.Resolution
-	29, // 41: lnactor.records.v1.Resolution.malformed:type_name -> lnactor.records.v1.Malformed
-	30, // 42: lnactor.records.v1.Resolution.parts:type_name -> lnactor.records.v1.Part
-	32, // 43: lnactor.records.v1.Source.payment:type_name -> lnactor.records.v1.PaymentSource
-	33, // 44: lnactor.records.v1.Source.forward:type_name -> lnactor.records.v1.ForwardSource
-	37, // 45: lnactor.records.v1.Event.claimed:type_name -> lnactor.records.v1.Claimed
-	38, // 46: lnactor.records.v1.Event.failed:type_name -> lnactor.records.v1.Failed
-	39, // 47: lnactor.records.v1.Event.htlc_accepted:type_name -> lnactor.records.v1.HTLCAccepted
-	40, // 48: lnactor.records.v1.Event.commitment_tx_confirmed:type_name -> lnactor.records.v1.CommitmentTxConfirmed
-	19, // 49: lnactor.records.v1.Event.holder_force_closed:type_name -> lnactor.records.v1.ForceClosed
-	9,  // 50: lnactor.records.v1.Event.channel_pending:type_name -> lnactor.records.v1.Nothing
-	9,  // 51: lnactor.records.v1.Event.channel_ready:type_name -> lnactor.records.v1.Nothing
-	35, // 52: lnactor.records.v1.Event.spendable_outputs:type_name -> lnactor.records.v1.SpendableOutputs
-	36, // 53: lnactor.records.v1.SpendableOutputs.outputs:type_name -> lnactor.records.v1.SpendableOutput
-	22, // 54: lnactor.records.v1.SpendableOutput.output:type_name -> lnactor.records.v1.OutPoint
-	31, // 55: lnactor.records.v1.Claimed.source:type_name -> lnactor.records.v1.Source
-	31, // 56: lnactor.records.v1.Failed.source:type_name -> lnactor.records.v1.Source
-	28, // 57: lnactor.records.v1.Failed.resolution:type_name -> lnactor.records.v1.Resolution
-	45, // 58: lnactor.records.v1.Channel.static:type_name -> lnactor.records.v1.Static
-	44, // 59: lnactor.records.v1.Channel.fee_updates:type_name -> lnactor.records.v1.FeeUpdate
-	27, // 60: lnactor.records.v1.Channel.outbound:type_name -> lnactor.records.v1.HTLC
-	27, // 61: lnactor.records.v1.Channel.inbound:type_name -> lnactor.records.v1.HTLC
-	11, // 62: lnactor.records.v1.Channel.funding:type_name -> lnactor.records.v1.FundingConfirmed
-	19, // 63: lnactor.records.v1.Channel.force_close:type_name -> lnactor.records.v1.ForceClosed
-	21, // 64: lnactor.records.v1.Channel.spent:type_name -> lnactor.records.v1.FundingSpent
-	20, // 65: lnactor.records.v1.Channel.seen:type_name -> lnactor.records.v1.Block
-	42, // 66: lnactor.records.v1.Channel.on_chain:type_name -> lnactor.records.v1.OnChain
-	43, // 67: lnactor.records.v1.Channel.policy:type_name -> lnactor.records.v1.Policy
-	3,  // 68: lnactor.records.v1.OnChain.revoked:type_name -> lnactor.records.v1.RevokedCommitment
-	24, // 69: lnactor.records.v1.OnChain.spends:type_name -> lnactor.records.v1.OutputSpent
-	25, // 70: lnactor.records.v1.OnChain.claims:type_name -> lnactor.records.v1.ClaimSigned
-	22, // 71: lnactor.records.v1.OnChain.spendable:type_name -> lnactor.records.v1.OutPoint
-	46, // 72: lnactor.records.v1.Static.holder:type_name -> lnactor.records.v1.Side
-	46, // 73: lnactor.records.v1.Static.counterparty:type_name -> lnactor.records.v1.Side
-	74, // [74:74] is the sub-list for method output_type
-	74, // [74:74] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	25, // 24: lnactor.records.v1.Update.output_spent:type_name -> lnactor.records.v1.OutputSpent
+	23, // 25: lnactor.records.v1.Update.output_unspent:type_name -> lnactor.records.v1.OutPoint
+	26, // 26: lnactor.records.v1.Update.claim_signed:type_name -> lnactor.records.v1.ClaimSigned
+	27, // 27: lnactor.records.v1.Update.htlc_ended:type_name -> lnactor.records.v1.HTLCEnded
+	24, // 28: lnactor.records.v1.Update.outputs_spendable:type_name -> lnactor.records.v1.OutPoints
+	10, // 29: lnactor.records.v1.Update.restored:type_name -> lnactor.records.v1.Nothing
+	9,  // 30: lnactor.records.v1.Update.verified:type_name -> lnactor.records.v1.Verified
+	44, // 31: lnactor.records.v1.Update.policy_set:type_name -> lnactor.records.v1.Policy
+	46, // 32: lnactor.records.v1.Opened.static:type_name -> lnactor.records.v1.Static
+	21, // 33: lnactor.records.v1.Opened.chain:type_name -> lnactor.records.v1.Block
+	28, // 34: lnactor.records.v1.CounterpartyCommitment.adds:type_name -> lnactor.records.v1.HTLC
+	28, // 35: lnactor.records.v1.HolderCommitment.adds:type_name -> lnactor.records.v1.HTLC
+	16, // 36: lnactor.records.v1.HolderCommitment.removes:type_name -> lnactor.records.v1.Removal
+	29, // 37: lnactor.records.v1.Removal.resolution:type_name -> lnactor.records.v1.Resolution
+	29, // 38: lnactor.records.v1.Decided.resolution:type_name -> lnactor.records.v1.Resolution
+	23, // 39: lnactor.records.v1.OutPoints.outputs:type_name -> lnactor.records.v1.OutPoint
+	23, // 40: lnactor.records.v1.OutputSpent.output:type_name -> lnactor.records.v1.OutPoint
+	32, // 41: lnactor.records.v1.HTLC.source:type_name -> lnactor.records.v1.Source
+	29, // 42: lnactor.records.v1.HTLC.resolution:type_name -> lnactor.records.v1.Resolution
+	30, // 43: lnactor.records.v1.Resolution.malformed:type_name -> lnactor.records.v1.Malformed
+	31, // 44: lnactor.records.v1.Resolution.parts:type_name -> lnactor.records.v1.Part
+	33, // 45: lnactor.records.v1.Source.payment:type_name -> lnactor.records.v1.PaymentSource
+	34, // 46: lnactor.records.v1.Source.forward:type_name -> lnactor.records.v1.ForwardSource
+	38, // 47: lnactor.records.v1.Event.claimed:type_name -> lnactor.records.v1.Claimed
+	39, // 48: lnactor.records.v1.Event.failed:type_name -> lnactor.records.v1.Failed
+	40, // 49: lnactor.records.v1.Event.htlc_accepted:type_name -> lnactor.records.v1.HTLCAccepted
+	41, // 50: lnactor.records.v1.Event.commitment_tx_confirmed:type_name -> lnactor.records.v1.CommitmentTxConfirmed
+	20, // 51: lnactor.records.v1.Event.holder_force_closed:type_name -> lnactor.records.v1.ForceClosed
+	10, // 52: lnactor.records.v1.Event.channel_pending:type_name -> lnactor.records.v1.Nothing
+	10, // 53: lnactor.records.v1.Event.channel_ready:type_name -> lnactor.records.v1.Nothing
+	36, // 54: lnactor.records.v1.Event.spendable_outputs:type_name -> lnactor.records.v1.SpendableOutputs
+	37, // 55: lnactor.records.v1.SpendableOutputs.outputs:type_name -> lnactor.records.v1.SpendableOutput
+	23, // 56: lnactor.records.v1.SpendableOutput.output:type_name -> lnactor.records.v1.OutPoint
+	32, // 57: lnactor.records.v1.Claimed.source:type_name -> lnactor.records.v1.Source
+	32, // 58: lnactor.records.v1.Failed.source:type_name -> lnactor.records.v1.Source
+	29, // 59: lnactor.records.v1.Failed.resolution:type_name -> lnactor.records.v1.Resolution
+	46, // 60: lnactor.records.v1.Channel.static:type_name -> lnactor.records.v1.Static
+	45, // 61: lnactor.records.v1.Channel.fee_updates:type_name -> lnactor.records.v1.FeeUpdate
+	28, // 62: lnactor.records.v1.Channel.outbound:type_name -> lnactor.records.v1.HTLC
+	28, // 63: lnactor.records.v1.Channel.inbound:type_name -> lnactor.records.v1.HTLC
+	12, // 64: lnactor.records.v1.Channel.funding:type_name -> lnactor.records.v1.FundingConfirmed
+	20, // 65: lnactor.records.v1.Channel.force_close:type_name -> lnactor.records.v1.ForceClosed
+	22, // 66: lnactor.records.v1.Channel.spent:type_name -> lnactor.records.v1.FundingSpent
+	21, // 67: lnactor.records.v1.Channel.seen:type_name -> lnactor.records.v1.Block
+	43, // 68: lnactor.records.v1.Channel.on_chain:type_name -> lnactor.records.v1.OnChain
+	44, // 69: lnactor.records.v1.Channel.policy:type_name -> lnactor.records.v1.Policy
+	3,  // 70: lnactor.records.v1.OnChain.revoked:type_name -> lnactor.records.v1.RevokedCommitment
+	25, // 71: lnactor.records.v1.OnChain.spends:type_name -> lnactor.records.v1.OutputSpent
+	26, // 72: lnactor.records.v1.OnChain.claims:type_name -> lnactor.records.v1.ClaimSigned
+	23, // 73: lnactor.records.v1.OnChain.spendable:type_name -> lnactor.records.v1.OutPoint
+	47, // 74: lnactor.records.v1.Static.holder:type_name -> lnactor.records.v1.Side
+	47, // 75: lnactor.records.v1.Static.counterparty:type_name -> lnactor.records.v1.Side
+	76, // [76:76] is the sub-list for method output_type
+	76, // [76:76] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_recordspb_monitor_proto_init() }
@@ -4929,18 +5024,20 @@ func file_recordspb_monitor_proto_init() {
 		(*Update_HtlcEnded)(nil),
 		(*Update_HtlcFailedEarly)(nil),
 		(*Update_OutputsSpendable)(nil),
+		(*Update_Restored)(nil),
+		(*Update_Verified)(nil),
 		(*Update_PolicySet)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[28].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[29].OneofWrappers = []any{
 		(*Resolution_Preimage)(nil),
 		(*Resolution_Reason)(nil),
 		(*Resolution_Malformed)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[31].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[32].OneofWrappers = []any{
 		(*Source_Payment)(nil),
 		(*Source_Forward)(nil),
 	}
-	file_recordspb_monitor_proto_msgTypes[34].OneofWrappers = []any{
+	file_recordspb_monitor_proto_msgTypes[35].OneofWrappers = []any{
 		(*Event_Claimed)(nil),
 		(*Event_Failed)(nil),
 		(*Event_HtlcAccepted)(nil),
@@ -4956,7 +5053,7 @@ func file_recordspb_monitor_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_recordspb_monitor_proto_rawDesc), len(file_recordspb_monitor_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   47,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

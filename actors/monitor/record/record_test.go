@@ -192,6 +192,8 @@ var updates = []*rapid.Generator[facts.Update]{
 	update(func(t *rapid.T) facts.MutualClosed { return facts.MutualClosed{Tx: tx.Draw(t, "tx")} }),
 	update(func(t *rapid.T) facts.ForceClosed { return closed.Draw(t, "closed") }),
 	update(func(*rapid.T) facts.ProvenBehind { return facts.ProvenBehind{} }),
+	update(func(*rapid.T) facts.Restored { return facts.Restored{} }),
+	update(func(t *rapid.T) facts.Verified { return facts.Verified{Trusted: yes.Draw(t, "trusted")} }),
 	update(func(t *rapid.T) facts.BlockSeen {
 		return facts.BlockSeen{Height: u32.Draw(t, "height"), Hash: b32.Draw(t, "hash")}
 	}),
@@ -361,7 +363,7 @@ var channels = rapid.Custom(func(t *rapid.T) *facts.Channel {
 		Outbound: map[uint64]*facts.HTLC{}, Inbound: map[uint64]*facts.HTLC{}, NextOutboundHTLCID: u64.Draw(t, "next"), NextInboundHTLCID: u64.Draw(t, "next"),
 		HolderReady: yes.Draw(t, "ready"), CounterpartyReady: yes.Draw(t, "ready"), CounterpartyAlias: u64.Draw(t, "alias"),
 		HolderShutdown: maybe.Draw(t, "script"), CounterpartyShutdown: maybe.Draw(t, "script"), ClosingFeeSat: u64.Draw(t, "fee"),
-		ProvenBehind: yes.Draw(t, "behind"), WasSpent: yes.Draw(t, "was spent"), Height: u32.Draw(t, "height"), BlockHash: b32.Draw(t, "hash"),
+		ProvenBehind: yes.Draw(t, "behind"), Unverified: yes.Draw(t, "unverified"), WasSpent: yes.Draw(t, "was spent"), Height: u32.Draw(t, "height"), BlockHash: b32.Draw(t, "hash"),
 	}
 	// Secrets follow from each other: those of a chain.
 	producer := shachain.NewRevocationProducer(b32.Draw(t, "root"))
@@ -472,8 +474,8 @@ func TestEveryKindIsTested(t *testing.T) {
 	for _, g := range updates {
 		seen[reflect.TypeOf(g.Example(1))] = true
 	}
-	if len(seen) != 28 {
-		t.Errorf("%d kinds of update, package facts has 28: a new one needs a generator here and a number in its record", len(seen))
+	if len(seen) != 30 {
+		t.Errorf("%d kinds of update, package facts has 30: a new one needs a generator here and a number in its record", len(seen))
 	}
 	seen = map[reflect.Type]bool{}
 	for _, g := range kinds {

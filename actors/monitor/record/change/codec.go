@@ -54,6 +54,10 @@ func Write(u facts.Update) *pb.Update {
 		p.Kind = &pb.Update_ForceClosed{ForceClosed: state.ForceClosed(u.Reason, u.Detail)}
 	case facts.ProvenBehind:
 		p.Kind = &pb.Update_ProvenBehind{ProvenBehind: &pb.Nothing{}}
+	case facts.Restored:
+		p.Kind = &pb.Update_Restored{Restored: &pb.Nothing{}}
+	case facts.Verified:
+		p.Kind = &pb.Update_Verified{Verified: &pb.Verified{Trusted: u.Trusted}}
 	case facts.BlockSeen:
 		p.Kind = &pb.Update_BlockSeen{BlockSeen: state.Block(u.Height, u.Hash)}
 	case facts.FundingSpent:
@@ -132,6 +136,10 @@ func Read(r *take.Reader, p *pb.Update) facts.Update {
 		return state.ReadForceClosed(r, k.ForceClosed)
 	case *pb.Update_ProvenBehind:
 		return facts.ProvenBehind{}
+	case *pb.Update_Restored:
+		return facts.Restored{}
+	case *pb.Update_Verified:
+		return facts.Verified{Trusted: k.Verified.GetTrusted()}
 	case *pb.Update_BlockSeen:
 		var u facts.BlockSeen
 		u.Height, u.Hash = state.ReadBlock(r, k.BlockSeen)
