@@ -22,6 +22,7 @@ type Sim struct {
 	OnStop func(node string, reason error)
 
 	seed     uint64
+	start    time.Time
 	rng      *rand.Rand
 	system   *actor.ActorSystem
 	now      time.Time
@@ -50,13 +51,16 @@ type node struct {
 	stop      error
 }
 
-// start is the first instant of every simulation.
+// start is the first instant of a simulation that New makes.
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // New makes a simulation without nodes.
-func New(seed uint64) *Sim {
+func New(seed uint64) *Sim { return NewAt(seed, start) }
+
+// NewAt makes a simulation that begins at another time: that of an earlier one, for nodes that go on from what that one left.
+func NewAt(seed uint64, start time.Time) *Sim {
 	return &Sim{
-		Tick: 10 * time.Microsecond, seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6c6e6163746f72)), system: newSystem(), now: start,
+		Tick: 10 * time.Microsecond, seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6c6e6163746f72)), system: newSystem(), start: start, now: start,
 		nodes: map[string]*node{}, instants: map[int64]bool{}, stops: map[string]error{}, trace: newTrace(),
 	}
 }
@@ -250,6 +254,6 @@ func (s *Sim) newProcess(name string, p actor.Process) *actor.PID {
 
 // String is what a failing test prints.
 func (s *Sim) String() string {
-	return fmt.Sprintf("seed %d, step %d, time +%v, %d runnable, %d timers, trace %016x\n%s", s.seed, s.step, s.now.Sub(start),
+	return fmt.Sprintf("seed %d, step %d, time +%v, %d runnable, %d timers, trace %016x\n%s", s.seed, s.step, s.now.Sub(s.start),
 		len(s.runnable), len(s.timers), s.TraceHash(), s.Last(40))
 }

@@ -23,13 +23,13 @@ type entry struct {
 func newTrace() trace { return trace{hash: 14695981039346656037} }
 
 func (t *trace) add(s *Sim, class, actor, typ, text string) {
-	t.ring[t.n%uint64(len(t.ring))] = entry{s.step, s.now.Sub(start), class, actor, typ, text}
+	t.ring[t.n%uint64(len(t.ring))] = entry{s.step, s.now.Sub(s.start), class, actor, typ, text}
 	t.n++
 	t.mix(class)
 	t.mix(actor)
 	t.mix(typ)
 	t.mix(text)
-	t.word(uint64(s.now.Sub(start)))
+	t.word(uint64(s.now.Sub(s.start)))
 }
 
 // FNV-1a, with the length so that the parts cannot be confused.

@@ -53,9 +53,14 @@ func paymentID(n int) (id ln.PaymentID) {
 	return id
 }
 
-// newPayment makes a payment and its invoice.
+// newPayment makes a payment and its invoice, in a world of two nodes.
 func (w *world) newPayment(from int, amountMsat uint64, kind int) *payment {
-	p := &payment{w: w, from: w.nodes[from], to: w.nodes[1-from], good: true}
+	return w.newPaymentTo(from, 1-from, amountMsat, kind)
+}
+
+// newPaymentTo makes a payment from one node to another.
+func (w *world) newPaymentTo(from, to int, amountMsat uint64, kind int) *payment {
+	p := &payment{w: w, from: w.nodes[from], to: w.nodes[to], good: true}
 	w.payments = append(w.payments, p)
 	number := len(w.payments) - 1
 	if kind == payTwice || kind == paySameID {
@@ -74,7 +79,7 @@ func (w *world) newPayment(from int, amountMsat uint64, kind int) *payment {
 	}
 	switch kind {
 	case payExpired:
-		params.Now = begin.Add(-3 * time.Hour)
+		params.Now = w.begin.Add(-3 * time.Hour)
 		p.good = false
 	case payTooLittle:
 		params.AmountMsat = amountMsat * 3
@@ -184,7 +189,7 @@ func (p *payment) open() string {
 
 // mayVanish: the manager's records were lost before the payment was in any commitment. Nobody knows of it, and nothing was paid.
 func (p *payment) mayVanish() bool {
-	_, committed := p.w.htlcs[p.from.index][p.msg.PaymentID]
+	_, committed := p.from.parts[p.msg.PaymentID]
 	return p.from.lossy && !committed && !p.firm
 }
 
@@ -204,4 +209,9 @@ func failedID(id ln.PaymentID) string { return "payment-failed/" + id.String() }
 
 func claimedID(channel ln.ChannelID, htlc uint64) string {
 	return fmt.Sprintf("payment-claimed/%s/%d", channel, htlc)
+}
+
+// forwardedID is that of PaymentForwarded, by the inbound HTLC.
+func forwardedID(channel ln.ChannelID, htlc uint64) string {
+	return fmt.Sprintf("payment-forwarded/%s/%d", channel, htlc)
 }

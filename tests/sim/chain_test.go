@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"slices"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/txscript"
@@ -21,7 +22,7 @@ import (
 type chainSide struct {
 	startHeight int32
 	old         []*wire.MsgTx // that were in the chain then
-	held        [2][]*held    // commitments that were durable at their owner, by owner, oldest first
+	held        [][]*held     // commitments that were durable at their owner, by owner, oldest first
 	commitments map[chainhash.Hash]*held
 	depth       map[chainhash.Hash]int32 // of a transaction: most confirmations that it had at the end of a step of the world
 	split       bool                     // nobody connects any more
@@ -30,16 +31,17 @@ type chainSide struct {
 	oldest      uint64                   // of bob's commitments that is not revoked
 	thief       *thief
 	funding     wire.OutPoint      // of the prepared channel
-	began       [2]int64           // msat of each node in it
-	seenBefore  [2]map[string]bool // events that were handled in the prepared world
+	began       []int64            // msat of each node in it
+	seenBefore  []map[string]bool  // events that were handled in the prepared world
 }
 
 func newChainSide(c *regtest.Chain, from *prepared) chainSide {
 	s := chainSide{
-		startHeight: c.Height(), old: from.txs, held: [2][]*held{append([]*held(nil), from.held[0]...), append([]*held(nil), from.held[1]...)},
-		commitments: map[chainhash.Hash]*held{}, depth: map[chainhash.Hash]int32{},
+		startHeight: c.Height(), old: from.txs, held: make([][]*held, from.size()), began: make([]int64, from.size()),
+		seenBefore: make([]map[string]bool, from.size()), commitments: map[chainhash.Hash]*held{}, depth: map[chainhash.Hash]int32{},
 	}
-	for _, list := range s.held {
+	for i, list := range from.held {
+		s.held[i] = slices.Clone(list)
 		for _, h := range list {
 			s.commitments[h.tx.Txid] = h
 		}
@@ -53,12 +55,13 @@ func newChainSide(c *regtest.Chain, from *prepared) chainSide {
 	return s
 }
 
-// noteChannel takes down how the prepared channel began.
+// noteChannel takes down how the prepared channels began.
 func (w *world) noteChannel() {
 	for i, n := range w.nodes {
 		for _, id := range n.shadow.order {
 			f := n.shadow.channels[id].facts
-			w.funding, w.began[i] = f.Tx.Funding, int64(f.HolderMsat)
+			w.funding = f.Tx.Funding
+			w.began[i] += int64(f.HolderMsat)
 		}
 	}
 }
@@ -180,11 +183,11 @@ func (w *world) ending(n *node, c *shadowChannel, outbound bool, id uint64) {
 	if h == nil {
 		return
 	}
-	by := n.index
+	by := n
 	if !outbound {
-		by = 1 - by
+		by = w.nodeOf(c.facts.Peer)
 	}
-	op, there := h.output(by, id)
+	op, there := h.output(by.index, id)
 	if !there {
 		return
 	}
@@ -204,7 +207,7 @@ func (w *world) leftBehind(n *node, c *shadowChannel) (count int) {
 		return 0
 	}
 	for _, x := range c.facts.Inbound {
-		op, there := h.output(1-n.index, x.ID)
+		op, there := h.output(w.nodeOf(c.facts.Peer).index, x.ID)
 		if _, spent := w.chain.Spender(op); there && !spent && x.Fate == facts.FateOpen && x.Preimage == nil && w.chain.Height() >= int32(x.CLTVExpiry)+100 {
 			count++
 		}

@@ -24,8 +24,9 @@ func (w *world) finish() {
 
 // checkPayments: one outcome each, the same on both sides (S5, S15, L1, L2).
 func (w *world) checkPayments() {
-	claimed := [2]map[[32]byte]int{{}, {}}
+	claimed := make([]map[[32]byte]int, len(w.nodes))
 	for i, n := range w.nodes {
+		claimed[i] = map[[32]byte]int{}
 		for _, ev := range n.user.seen {
 			if k, ok := ev.Kind.(messages.PaymentClaimed); ok {
 				claimed[i][k.Hash]++
@@ -37,7 +38,10 @@ func (w *world) checkPayments() {
 			}
 		}
 	}
-	sent := [2]map[[32]byte]int{{}, {}} // by payee
+	sent := make([]map[[32]byte]int, len(w.nodes)) // by payee
+	for i := range sent {
+		sent[i] = map[[32]byte]int{}
+	}
 	for _, p := range w.payments {
 		id := p.msg.PaymentID
 		_, wasSent := p.from.user.seen[sentID(id)]
@@ -170,7 +174,7 @@ func (n *node) canPay(msat uint64) bool {
 
 // checkSilence: after everything was handled, restarts bring nothing up again (L8), and what restores is what was there (S10).
 func (w *world) checkSilence() {
-	told := [2]map[string]int{}
+	told := make([]map[string]int, len(w.nodes))
 	for i, n := range w.nodes {
 		told[i] = map[string]int{}
 		for id, c := range n.user.count {

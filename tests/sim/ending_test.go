@@ -40,7 +40,7 @@ func (n *node) told() (claimed, lost map[ln.Hash]uint64) {
 
 // checkOutcomes: each payment ended once, as the payee says and as the chain says (S5, L1, L2).
 func (w *world) checkOutcomes() {
-	var claimed, lost [2]map[ln.Hash]uint64
+	claimed, lost := make([]map[ln.Hash]uint64, len(w.nodes)), make([]map[ln.Hash]uint64, len(w.nodes))
 	for i, n := range w.nodes {
 		claimed[i], lost[i] = n.told()
 		for hash := range lost[i] {
@@ -171,7 +171,7 @@ func (w *world) checkArchived(id ln.ChannelID) {
 func (w *world) checkStillness() {
 	w.stormEnd = w.sim.Now()
 	cast := w.broadcast
-	told := [2]map[string]int{}
+	told := make([]map[string]int, len(w.nodes))
 	for i, n := range w.nodes {
 		told[i] = map[string]int{}
 		for id, c := range n.user.count {

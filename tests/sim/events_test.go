@@ -126,12 +126,16 @@ func (w *world) acked(n *node, id ln.EventID) {
 		w.ackedOutcome(n, k.Source, false, lacks)
 	case facts.HTLCAccepted:
 		c := n.shadow.channels[id.Channel]
+		if c == nil {
+			break // archived
+		}
 		h := c.facts.Inbound[k.HTLCID]
 		switch {
+		case n.forwards[htlcOf{id.Channel, k.HTLCID}] != nil: // rule 9
 		case h == nil || h.Fate != facts.FateOpen: // gone
 		case h.Resolution == nil:
 			lacks("a decision is durable")
-		case h.Resolution.Fulfilled() && !n.user.knows(claimedID(id.Channel, k.HTLCID)):
+		case h.Resolution.Fulfilled() && !n.user.claimed[k.Hash]:
 			lacks("PaymentClaimed was handled")
 		}
 	case facts.ChannelPending:
@@ -156,6 +160,10 @@ func (w *world) acked(n *node, id ln.EventID) {
 }
 
 func (w *world) ackedOutcome(n *node, src ln.Source, sent bool, lacks func(string)) {
+	if src.Forward != nil {
+		n.ackedForward(src.Forward, sent, lacks)
+		return
+	}
 	id := src.Payment.PaymentID
 	if !n.user.knows(sentID(id)) && (sent || !n.user.knows(failedID(id))) {
 		lacks("the user handled the outcome")

@@ -26,10 +26,10 @@ type held struct {
 // hold notes the durable holder commitment of a node's channel, if it is new.
 func (w *world) hold(n *node, c *shadowChannel) {
 	f := c.facts
-	list := w.held[n.index]
-	if f.WasSpent || len(list) > 0 && list[len(list)-1].channel == f.ID && list[len(list)-1].tx.Number == f.HolderNumber {
+	if last, ok := n.lastHeld[f.ID]; f.WasSpent || ok && last == f.HolderNumber {
 		return
 	}
+	n.lastHeld[f.ID] = f.HolderNumber
 	point, err := n.signer.PerCommitmentPoint(f.KeyIndex, f.HolderNumber)
 	if err != nil {
 		panic(err)
@@ -47,7 +47,7 @@ func (w *world) hold(n *node, c *shadowChannel) {
 		return
 	}
 	h := &held{owner: n.index, channel: f.ID, static: f.Static, tx: tx, sig: f.HolderSig, htlcSigs: append([]lnwire.Sig(nil), f.HolderHTLCSigs...)}
-	w.held[n.index] = append(list, h)
+	w.held[n.index] = append(w.held[n.index], h)
 	w.commitments[tx.Txid] = h
 }
 

@@ -15,11 +15,10 @@ import (
 // owner of an output.
 type owner int8
 
+// Owners beside the wallets of nodes, which have their index.
 const (
-	ofAlice   owner = iota // her wallet
-	ofBob                  // his
-	ofNobody               // the faucet's, the adversary's
-	ofChannel              // an output of a transaction that closed a channel, or of a second stage of it
+	ofNobody  owner = -1 - iota // the faucet's, the adversary's
+	ofChannel                   // an output of a transaction that closed a channel, or of a second stage of it
 )
 
 // coin is an output of the chain.
@@ -28,25 +27,33 @@ type coin struct {
 	owner owner
 }
 
-// ledger is what the chain itself, read block by block, says about the money of both nodes since the world began.
+// ledger is what the chain itself, read block by block, says about the money of all nodes since the world began.
 type ledger struct {
-	start, end [2]int64 // in the wallets
-	fees       [2]int64 // of their transactions, but for the one that closed the channel
-	taken      [2]int64 // out of the channel
-	count      [2]int   // of their transactions
+	fundings   map[wire.OutPoint]bool
+	start, end []int64 // in the wallets
+	fees       []int64 // of their transactions, but for those that closed a channel
+	taken      []int64 // out of channels
+	count      []int   // of their transactions
 
-	others   int64 // taken out of the channel by others
-	capacity int64
-	closeFee int64 // of the transaction that closed the channel
+	others   int64 // taken out of channels by others
+	capacity int64 // of the channels that were closed
+	closes   int   // how many
+	closeFee int64 // of the transactions that closed them
 	left     map[wire.OutPoint]int64
 }
 
 // ledger reads the chain.
-func (w *world) ledger(funding wire.OutPoint) *ledger {
-	l := &ledger{left: map[wire.OutPoint]int64{}}
+func (w *world) ledger(fundings ...wire.OutPoint) *ledger {
+	n := len(w.nodes)
+	l := &ledger{
+		fundings: map[wire.OutPoint]bool{}, fees: make([]int64, n), taken: make([]int64, n), count: make([]int, n), left: map[wire.OutPoint]int64{},
+	}
+	for _, f := range fundings {
+		l.fundings[f] = true
+	}
 	coins := map[wire.OutPoint]coin{}
 	for _, tx := range w.old {
-		w.enter(l, coins, tx, funding, false)
+		w.enter(l, coins, tx, false)
 	}
 	l.start = w.walletsOf(coins)
 	old := map[chainhash.Hash]bool{}
@@ -62,22 +69,23 @@ func (w *world) ledger(funding wire.OutPoint) *ledger {
 		}
 		for _, tx := range block.Transactions[1:] {
 			if !old[tx.TxHash()] {
-				w.enter(l, coins, tx, funding, true)
+				w.enter(l, coins, tx, true)
 			}
 		}
 	}
 	l.end = w.walletsOf(coins)
 	for op, c := range coins {
-		if c.owner == ofChannel && op != funding {
+		if c.owner == ofChannel && !l.fundings[op] {
 			l.left[op] = c.value
 		}
 	}
 	return l
 }
 
-func (w *world) walletsOf(coins map[wire.OutPoint]coin) (sum [2]int64) {
+func (w *world) walletsOf(coins map[wire.OutPoint]coin) []int64 {
+	sum := make([]int64, len(w.nodes))
 	for _, c := range coins {
-		if c.owner <= ofBob {
+		if c.owner >= 0 {
 			sum[c.owner] += c.value
 		}
 	}
@@ -85,33 +93,39 @@ func (w *world) walletsOf(coins map[wire.OutPoint]coin) (sum [2]int64) {
 }
 
 // enter takes a transaction in.
-func (w *world) enter(l *ledger, coins map[wire.OutPoint]coin, tx *wire.MsgTx, funding wire.OutPoint, counts bool) {
+func (w *world) enter(l *ledger, coins map[wire.OutPoint]coin, tx *wire.MsgTx, counts bool) {
 	var in, out, fromChannel, toChannel int64
-	var who [2]bool
+	who := ofNobody
+	is := func(o owner) {
+		if who >= 0 && who != o {
+			w.wrong("S13: transaction %s is of %s and of %s", tx.TxHash(), w.nodes[who].name, w.nodes[o].name)
+		}
+		who = o
+	}
 	closes, stage := false, false
 	for _, i := range tx.TxIn {
 		c, known := coins[i.PreviousOutPoint]
 		delete(coins, i.PreviousOutPoint)
 		in += c.value
 		switch {
-		case i.PreviousOutPoint == funding:
+		case l.fundings[i.PreviousOutPoint]:
 			closes = true
 		case known && c.owner == ofChannel:
 			stage = true
 			fromChannel += c.value
-		case known && c.owner <= ofBob:
-			who[c.owner] = true
+		case known && c.owner >= 0:
+			is(c.owner)
 		}
 	}
 	txid := tx.TxHash()
 	for i, o := range tx.TxOut {
 		c := coin{value: o.Value, owner: w.ownerOf(o.PkScript)}
-		if op := (wire.OutPoint{Hash: txid, Index: uint32(i)}); op == funding || c.owner == ofNobody && (closes || stage) && !bytes.Equal(o.PkScript, adversaryScript) {
+		if op := (wire.OutPoint{Hash: txid, Index: uint32(i)}); l.fundings[op] || c.owner == ofNobody && (closes || stage) && !bytes.Equal(o.PkScript, adversaryScript) {
 			c.owner = ofChannel
 			toChannel += o.Value
 		}
-		if c.owner <= ofBob && !closes {
-			who[c.owner] = true
+		if c.owner >= 0 && !closes && counts {
+			is(c.owner)
 		}
 		coins[wire.OutPoint{Hash: txid, Index: uint32(i)}] = c
 		out += o.Value
@@ -120,21 +134,19 @@ func (w *world) enter(l *ledger, coins map[wire.OutPoint]coin, tx *wire.MsgTx, f
 		return
 	}
 	if closes {
-		l.capacity, l.closeFee = in, in-out
+		l.closes++
+		l.capacity += in
+		l.closeFee += in - out
 		for i, o := range tx.TxOut {
-			if c := coins[wire.OutPoint{Hash: txid, Index: uint32(i)}]; c.owner <= ofBob {
+			if c := coins[wire.OutPoint{Hash: txid, Index: uint32(i)}]; c.owner >= 0 {
 				l.taken[c.owner] += o.Value // a mutual close pays the wallets itself
 			}
 		}
 		return
 	}
 	switch {
-	case who[0] && who[1]:
-		w.wrong("S13: transaction %s is of both nodes", txid)
-	case who[0]:
-		w.spent(l, 0, in-out, fromChannel-toChannel)
-	case who[1]:
-		w.spent(l, 1, in-out, fromChannel-toChannel)
+	case who >= 0:
+		w.spent(l, int(who), in-out, fromChannel-toChannel)
 	case stage:
 		l.others += fromChannel - toChannel
 	}

@@ -39,7 +39,10 @@ type identity struct {
 	signer   *chankeys.Local
 }
 
-var identities = [2]*identity{newIdentity("alice", 1), newIdentity("bob", 2)}
+// identities are those of all worlds; a world has as many of them as it needs.
+var identities = [...]*identity{
+	newIdentity("alice", 1), newIdentity("bob", 2), newIdentity("carol", 3), newIdentity("dave", 4), newIdentity("erin", 5), newIdentity("frank", 6),
+}
 
 func newIdentity(name string, n byte) *identity {
 	root, err := seed.FromEntropy([seed.EntropySize]byte{n}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), regtest.Params())
@@ -66,8 +69,8 @@ func (who *identity) alias(id ln.ChannelID) uint64 {
 type node struct {
 	*identity
 	w     *world
-	index int // 0 or 1
-	far   *node
+	index int     // in the world
+	dials []*node // peers that it connects to
 
 	// What survives a crash.
 	store   *memstore.Store
@@ -85,6 +88,10 @@ type node struct {
 	spenders  map[chainhash.Hash]bool // of funding outputs, that were in the chain at some time, as a durable record has it
 	closed    map[ln.ChannelID]bool   // archived
 	errs      bool                    // sends its peer an error that it knows nothing of, with its next message
+	graph     []byte                  // the cache of the channel graph
+
+	lastHeld  map[ln.ChannelID]uint64 // newest holder commitment that is in world.held
+	traffic
 
 	// One life.
 	lives   int
@@ -94,14 +101,14 @@ type node struct {
 	booting bool
 }
 
-// parts puts a life together, as the root package does for a real node.
-func (n *node) parts() supervisor.Parts {
+// assemble puts a life together, as the root package does for a real node.
+func (n *node) assemble() supervisor.Parts {
 	genesis := *regtest.Params().GenesisHash
 	open := opening.DefaultConfig(genesis)
 	open.ToSelfDelay = selfDelays[n.index]
-	lasting := func() []peers.Lasting { return nil }
-	if n.index == 0 || n.w.plan.bothDial {
-		lasting = func() []peers.Lasting { return []peers.Lasting{{Peer: n.far.id, Address: n.far.name}} }
+	var lasting []peers.Lasting
+	for _, far := range n.dials {
+		lasting = append(lasting, peers.Lasting{Peer: far.id, Address: far.name})
 	}
 	return supervisor.Parts{
 		Store: n.store, Chain: &source{Source: n.w.chain.Source(), node: n},
@@ -117,17 +124,18 @@ func (n *node) parts() supervisor.Parts {
 		Monitor: monitor.Config{CheckWrites: true, SnapshotEvery: n.w.plan.snapshotEvery, ArchiveDepth: n.w.plan.archiveDepth},
 		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
 		Opening: open,
+		Graph:   n.graphConfig(),
 		Events:  n.user.producer(n.env),
 		Peers: peers.Producer(n.env, peers.Config{
 			Session: peer.Config{
-				Self: n.id, Chain: genesis,
+				Self: n.id, Chain: genesis, Gossip: n.w.gossip,
 				Times: peer.Times{
 					BackoffMin: 20 * time.Millisecond, BackoffMax: time.Second, Stable: 50 * time.Millisecond,
 					Ping: 4 * time.Second, Pong: 2 * time.Second, Init: 2 * time.Second,
 				},
 			},
 			Transport: &transport{Transport: n.w.net.Node(n.name, n.id), node: n},
-			Lasting:   lasting,
+			Lasting:   func() []peers.Lasting { return lasting },
 		}),
 		// Faults come far more often than in life: nothing is to be given up because of that.
 		Backoff:      supervisor.Backoff{Min: 2 * time.Millisecond, Max: 50 * time.Millisecond, Decay: 20 * time.Millisecond},
@@ -152,7 +160,7 @@ func (n *node) boot() {
 		panic(err)
 	}
 	n.wallet = hd
-	p := n.parts()
+	p := n.assemble()
 	if w.plan.mutate != nil {
 		w.plan.mutate(n, &p)
 	}

@@ -50,7 +50,7 @@ func endOnChain(w *world, r *rand.Rand) {
 	w.traffic(r)
 	id := w.nodes[0].shadow.order[0]
 	w.plan.storm += 100 * time.Millisecond
-	w.stormEnd = begin.Add(w.plan.storm)
+	w.stormEnd = w.begin.Add(w.plan.storm)
 	w.end(id, r.IntN(endings), r)
 	w.until(w.calm, w.plan.storm+time.Second)
 	w.resolve(id, r)

@@ -19,14 +19,28 @@ import (
 // prepared is a world at rest, from which others are cloned.
 type prepared struct {
 	chain   *regtest.Snapshot
-	stores  [2]*memstore.Store
-	indexes [2]wallet.Indexes
-	seen    [2]map[string]messages.UserEvent
-	channel ln.ChannelID  // zero if there is none
-	held    [2][]*held    // commitments that there were
+	stores  []*memstore.Store // of the nodes
+	indexes []wallet.Indexes
+	seen    []map[string]messages.UserEvent
+	channel ln.ChannelID // zero if there is none, or more than one
+	held    [][]*held    // commitments that there were
 	txs     []*wire.MsgTx // of its blocks
 
 	payments []payment // under way
+	links    [][2]int  // of nodes that connect: the first dials
+	gossip   bool      // graphs are kept by gossip
+	graphs   [][]byte  // their caches
+	at       time.Time // when worlds that are cloned from it begin
+}
+
+func (p *prepared) size() int { return len(p.stores) }
+
+// graph is a node's cache of the channel graph.
+func (p *prepared) graph(i int) []byte {
+	if p.graphs == nil {
+		return nil
+	}
+	return p.graphs[i]
 }
 
 const (
@@ -36,16 +50,19 @@ const (
 )
 
 // selfDelays are the blocks that each node asks its peer to wait for its own money. They are short, because blocks cost time.
-var selfDelays = [2]uint16{9, 7}
+var selfDelays = [...]uint16{9, 7, 8, 6, 9, 7}
 
 // funded are two nodes without a channel; both have coins.
-var funded = sync.OnceValue(func() *prepared {
+var funded = sync.OnceValue(func() *prepared { return fund(2, [][2]int{{0, 1}}) })
+
+// fund makes nodes that have coins, and connect as the links say: the first of two dials.
+func fund(nodes int, links [][2]int) *prepared {
 	chain, err := regtest.New("")
 	if err != nil {
 		panic(err)
 	}
-	var indexes [2]wallet.Indexes
-	for i, who := range identities {
+	p := &prepared{links: links, at: begin}
+	for _, who := range identities[:nodes] {
 		hd, err := wallet.New(wallet.Config{Params: regtest.Params(), Keys: who.root, Lookahead: 3})
 		if err != nil {
 			panic(err)
@@ -59,17 +76,18 @@ var funded = sync.OnceValue(func() *prepared {
 				panic(err)
 			}
 		}
-		indexes[i] = hd.Indexes()
+		p.indexes = append(p.indexes, hd.Indexes())
+		p.stores = append(p.stores, memstore.New())
+		p.seen, p.held = append(p.seen, nil), append(p.held, nil)
 	}
 	if _, err := chain.Mine(1); err != nil {
 		panic(err)
 	}
-	snap, err := chain.Snapshot()
-	if err != nil {
+	if p.chain, err = chain.Snapshot(); err != nil {
 		panic(err)
 	}
-	return &prepared{chain: snap, stores: [2]*memstore.Store{memstore.New(), memstore.New()}, indexes: indexes}
-})
+	return p
+}
 
 // opened are two nodes with a channel that both can pay over.
 var opened = sync.OnceValue(func() *prepared {
@@ -97,7 +115,7 @@ func (w *world) freeze(id ln.ChannelID) *prepared {
 	if err != nil {
 		panic(err)
 	}
-	p := &prepared{chain: snap, channel: id, held: w.held}
+	p := &prepared{chain: snap, channel: id, held: w.held, links: w.links, gossip: w.gossip, at: begin}
 	for h := int32(regtest.PreparedHeight + 1); h <= w.chain.Height(); h++ {
 		block, err := w.chain.Block(h)
 		if err != nil {
@@ -105,8 +123,9 @@ func (w *world) freeze(id ln.ChannelID) *prepared {
 		}
 		p.txs = append(p.txs, block.Transactions[1:]...)
 	}
-	for i, n := range w.nodes {
-		p.stores[i], p.indexes[i], p.seen[i] = n.store.Crash(rand.New(rand.NewPCG(1, 1))), n.indexes, maps.Clone(n.user.seen)
+	for _, n := range w.nodes {
+		p.stores = append(p.stores, n.store.Crash(rand.New(rand.NewPCG(1, 1))))
+		p.indexes, p.seen, p.graphs = append(p.indexes, n.indexes), append(p.seen, maps.Clone(n.user.seen)), append(p.graphs, n.graph)
 	}
 	return p
 }
@@ -118,14 +137,27 @@ type open struct {
 	err  error
 }
 
-// openChannel asks a node to open a channel with the other one, and again until it is connected.
+// openChannel asks a node to open a channel with the other one, in a world of two.
 func (w *world) openChannel(from int) *open {
+	return w.openTo(from, 1-from, terms{capacitySat: capacitySat, pushMsat: pushMsat})
+}
+
+// terms of a channel.
+type terms struct {
+	capacitySat uint64
+	pushMsat    uint64
+	announce    bool
+}
+
+// openTo asks a node to open a channel with another one, and again until it is connected.
+func (w *world) openTo(from, to int, t terms) *open {
 	o := &open{}
-	tries := 0
+	w.opens++
+	number, tries := w.opens, 0
 	var ask func()
 	ask = func() {
 		tries++
-		probe := w.sim.Probe(fmt.Sprintf("open/%d/%d", from, tries))
+		probe := w.sim.Probe(fmt.Sprintf("open/%d/%d", number, tries))
 		probe.On = func(msg any) {
 			if r, ok := msg.(messages.OpenReply); ok && !o.done {
 				o.done, o.id, o.err = true, r.Channel, r.Err
@@ -135,7 +167,7 @@ func (w *world) openChannel(from int) *open {
 			}
 		}
 		probe.Send(w.nodes[from].name, messages.ManagerAddr, messages.RequestOpen{
-			Peer: w.nodes[1-from].id, CapacitySat: capacitySat, PushMsat: pushMsat, FeePerKw: feePerKw, FundingFeePerKw: feePerKw,
+			Peer: w.nodes[to].id, CapacitySat: t.capacitySat, PushMsat: t.pushMsat, Announce: t.announce, FeePerKw: feePerKw, FundingFeePerKw: feePerKw,
 			ReplyTo: probe.Addr(),
 		})
 		w.sim.After(time.Second, "ask to open again", func() {
@@ -156,10 +188,11 @@ func (w *world) mine(n int) {
 
 // usable tells whether a channel can carry payments, as far as the stores say.
 func (w *world) usable(id ln.ChannelID) bool {
+	sides := 0
 	for _, n := range w.nodes {
-		if c := n.shadow.channels[id]; c == nil || !c.facts.Open() {
-			return false
+		if c := n.shadow.channels[id]; c != nil && c.facts.Open() {
+			sides++
 		}
 	}
-	return true
+	return sides == 2
 }

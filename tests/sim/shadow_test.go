@@ -46,6 +46,12 @@ func newShadow(n *node) *shadow {
 			n.w.wrong("S10: %s: the store does not restore: %v", n.name, err)
 		}
 	}
+	n.shadow = s
+	for _, id := range s.order { // once all channels are there: forwards are of two
+		for _, h := range facts.Sorted(s.channels[id].facts.Outbound) {
+			s.committed(s.channels[id], h)
+		}
+	}
 	return s
 }
 
@@ -98,8 +104,8 @@ func (s *shadow) load(owner messages.Owner, snapshot []byte, log [][]byte) error
 	}
 	c := s.channel(owner)
 	c.take(m.Snapshot())
-	for id := range c.facts.Outbound {
-		s.committed(c, c.facts.Outbound[id])
+	for _, seq := range slices.Sorted(maps.Keys(c.unacked)) {
+		s.n.happened(c.facts.ID, c.unacked[seq])
 	}
 	s.n.noteChain(c.facts)
 	return nil
@@ -151,6 +157,9 @@ func (s *shadow) commit(b *persister.Batch) {
 		before := c.facts
 		c.take(read) // the records of this batch that it covers are not written
 		s.n.noteChain(c.facts)
+		for _, e := range read.Events {
+			s.n.happened(c.facts.ID, e)
+		}
 		s.n.w.hold(s.n, c)
 		s.n.w.endings(s.n, before, c)
 		for _, h := range facts.Sorted(c.facts.Outbound) {
@@ -232,6 +241,8 @@ func (s *shadow) record(c *shadowChannel, data []byte) error {
 			for i := range u.Adds {
 				s.committed(c, &u.Adds[i])
 			}
+		case facts.Decided:
+			s.n.decides(c, u)
 		case facts.ForceClosed:
 			if s.n.w.plan.forceCloses {
 				break
@@ -245,6 +256,7 @@ func (s *shadow) record(c *shadowChannel, data []byte) error {
 		}
 		c.lastSeq = e.Seq
 		c.unacked[e.Seq] = e
+		s.n.happened(c.facts.ID, e)
 		s.n.w.emitted(s.n, ln.EventID{Channel: c.facts.ID, Seq: e.Seq}, e)
 	}
 	for _, seq := range r.Acked {
@@ -263,26 +275,6 @@ func (c *shadowChannel) live() (n int) {
 		}
 	}
 	return n
-}
-
-// committed notes that an HTLC of a payment is durable in an outbound monitor (S15).
-func (s *shadow) committed(c *shadowChannel, h *facts.HTLC) {
-	if h.Source == nil || h.Source.Payment == nil {
-		return
-	}
-	at := htlcOf{c.facts.ID, h.ID}
-	id := h.Source.Payment.PaymentID
-	all := s.n.w.htlcs[s.n.index]
-	if first, ok := all[id]; ok && first != at {
-		s.n.w.wrong("S15: %s: payment %s has HTLC %v and %v", s.n.name, id, first, at)
-	}
-	all[id] = at
-}
-
-// htlcOf names an outbound HTLC.
-type htlcOf struct {
-	channel ln.ChannelID
-	id      uint64
 }
 
 // busy says what is not at rest in the store, empty for nothing (L3).

@@ -127,7 +127,7 @@ func (s *suite) test(t *testing.T) {
 		if problem != "" {
 			t.Fatalf("%s\n%s", problem, w.sim.Last(*tailFlag))
 		}
-		t.Logf("seed %d: %d steps, %v, %d node crashes, trace %016x", *seedFlag, w.sim.Steps(), w.sim.Now().Sub(begin), w.kills, w.sim.TraceHash())
+		t.Logf("seed %d: %d steps, %v, %d node crashes, trace %016x", *seedFlag, w.sim.Steps(), w.sim.Now().Sub(w.begin), w.kills, w.sim.TraceHash())
 		return
 	}
 	s.from()

@@ -8,7 +8,6 @@ import (
 
 	"github.com/lnactor/lnactor/actors/persister"
 	"github.com/lnactor/lnactor/actors/persister/memstore"
-	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 	"github.com/lnactor/lnactor/supervisor"
 	"github.com/lnactor/lnactor/supervisor/sim"
@@ -238,6 +237,3 @@ func (l *managerLog) Record(r persister.Record) {
 		l.records = append(l.records, r)
 	}
 }
-
-// htlcs of payments, by node.
-type htlcs map[ln.PaymentID]htlcOf

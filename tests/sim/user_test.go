@@ -23,14 +23,21 @@ type user struct {
 	count map[string]int
 	queue *userevents.Queue // of this life
 
+	claimed map[ln.Hash]bool // PaymentClaimed was handled
+
 	handling func(messages.UserEvent) bool // nil: all goes well; false: the handler failed
 	holds    func(ln.Hash) bool            // payments that are not decided about when they come
 }
 
 func newUser(n *node, seen map[string]messages.UserEvent) *user {
-	u := &user{n: n, seen: maps.Clone(seen), count: map[string]int{}, queue: userevents.NewQueue(func(string) {})}
+	u := &user{n: n, seen: maps.Clone(seen), count: map[string]int{}, claimed: map[ln.Hash]bool{}, queue: userevents.NewQueue(func(string) {})}
 	if u.seen == nil {
 		u.seen = map[string]messages.UserEvent{}
+	}
+	for _, ev := range u.seen {
+		if k, ok := ev.Kind.(messages.PaymentClaimed); ok {
+			u.claimed[k.Hash] = true
+		}
 	}
 	return u
 }
@@ -94,6 +101,9 @@ func (u *user) handled(ev messages.UserEvent) {
 		return
 	}
 	u.seen[ev.ID] = ev
+	if k, ok := ev.Kind.(messages.PaymentClaimed); ok {
+		u.claimed[k.Hash] = true
+	}
 	if k, ok := ev.Kind.(messages.PaymentClaimable); ok && (u.holds == nil || !u.holds(k.Hash)) {
 		u.decide(k.Hash)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/lnactor/lnactor/supervisor/sim"
 )
 
-// begin is the first instant of every world.
+// begin is the first instant of the first worlds. A world that is cloned from a prepared network begins when that one was ready.
 var begin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const (
@@ -29,18 +29,23 @@ type world struct {
 	sim   *sim.Sim
 	net   *simnet.Network
 	chain *regtest.Chain
-	nodes [2]*node
+	nodes []*node
 	plan  plan
+
+	byName map[string]*node
+	links  [][2]int // of nodes that connect
+	begin  time.Time
+	gossip bool // the nodes have graphs, and speak BOLT 7
 
 	payments []*payment
 	events   map[eventOf]facts.Event // emitted, or durable
-	htlcs    [2]htlcs                // of payments, durable
 	chainSide
 	wrongs    []string // what must not happen and did
 	stormEnd  time.Time
 	closing   bool   // a close was asked for
 	claimAll  bool   // held payments are claimed
 	kills     int    // node crashes
+	opens     int    // requests to open a channel
 	broadcast int    // transactions
 	tracing   func() // nil but for -log
 }
@@ -52,21 +57,28 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 		panic(err)
 	}
 	w := &world{
-		seed: seed, sim: sim.New(seed), chain: chain, plan: p, events: map[eventOf]facts.Event{}, htlcs: [2]htlcs{{}, {}},
-		chainSide: newChainSide(chain, from),
+		seed: seed, sim: sim.NewAt(seed, from.at), begin: from.at, links: from.links, chain: chain, plan: p, events: map[eventOf]facts.Event{}, byName: map[string]*node{},
+		gossip: from.gossip, chainSide: newChainSide(chain, from),
 	}
 	w.net = simnet.New(w.sim)
-	for i, who := range identities {
+	for i, who := range identities[:from.size()] {
 		n := &node{
 			identity: who, w: w, index: i, revoked: map[ln.ChannelID]uint64{}, store: from.stores[i].Clone(), indexes: from.indexes[i],
 			claims: map[chainhash.Hash]bool{}, spendable: map[wire.OutPoint]bool{}, spenders: map[chainhash.Hash]bool{}, closed: map[ln.ChannelID]bool{},
+			traffic: newTraffic(), lastHeld: map[ln.ChannelID]uint64{}, graph: from.graph(i),
 		}
 		n.old = from.stores[i]
 		n.user = newUser(n, from.seen[i])
-		w.nodes[i] = n
+		w.nodes, w.byName[n.name] = append(w.nodes, n), n
 	}
-	w.nodes[0].far, w.nodes[1].far = w.nodes[1], w.nodes[0]
-	w.stormEnd = begin.Add(p.storm)
+	for _, l := range from.links {
+		a, b := w.nodes[l[0]], w.nodes[l[1]]
+		a.dials = append(a.dials, b)
+		if p.bothDial {
+			b.dials = append(b.dials, a)
+		}
+	}
+	w.stormEnd = w.begin.Add(p.storm)
 	w.sim.Faults.Before, w.sim.Faults.After = w.before, w.faultAfter
 	w.net.Fault = w.cut
 	for _, n := range w.nodes {
@@ -77,11 +89,16 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 }
 
 // node finds a node by name.
-func (w *world) node(name string) *node {
-	if w.nodes[0].name == name {
-		return w.nodes[0]
+func (w *world) node(name string) *node { return w.byName[name] }
+
+// nodeOf finds a node by its id.
+func (w *world) nodeOf(id ln.NodeID) *node {
+	for _, n := range w.nodes {
+		if n.id == id {
+			return n
+		}
 	}
-	return w.nodes[1]
+	return nil
 }
 
 // close gives the chain's memory back.
@@ -97,7 +114,7 @@ func (w *world) guard(format string, args ...any) {
 // wrong notes what must not happen. The first one says most.
 func (w *world) wrong(format string, args ...any) {
 	if len(w.wrongs) < 20 {
-		w.wrongs = append(w.wrongs, fmt.Sprintf("+%v step %d: ", w.sim.Now().Sub(begin), w.sim.Steps())+fmt.Sprintf(format, args...))
+		w.wrongs = append(w.wrongs, fmt.Sprintf("+%v step %d: ", w.sim.Now().Sub(w.begin), w.sim.Steps())+fmt.Sprintf(format, args...))
 	}
 }
 
