@@ -89,8 +89,8 @@ func (s *shell) Receive(ctx actor.Context) {
 	case messages.DisconnectPeer:
 		s.disconnect(ctx, m)
 	case messages.GraphStarted:
-		for _, r := range s.peers { // sessions do not care for each other's order
-			if r.pid != nil {
+		for _, p := range s.list().Peers { // sorted: a simulation does the same twice
+			if r := s.peers[p.Peer]; r.pid != nil {
 				ctx.Send(r.pid, m)
 			}
 		}
