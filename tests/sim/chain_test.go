@@ -16,6 +16,7 @@ import (
 	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/invoice"
+	"github.com/lnactor/lnactor/internal/ln"
 )
 
 // chainSide is what a world knows about its chain.
@@ -30,15 +31,17 @@ type chainSide struct {
 	how         string                   // the channel ends
 	oldest      uint64                   // of bob's commitments that is not revoked
 	thief       *thief
-	funding     wire.OutPoint      // of the prepared channel
-	began       []int64            // msat of each node in it
-	seenBefore  []map[string]bool  // events that were handled in the prepared world
+	funding     wire.OutPoint         // of the prepared channel
+	fundings    []wire.OutPoint       // of all prepared channels
+	chainEnds   map[ln.ChannelID]bool // channels that are to end in this world
+	began       []int64               // msat of each node in it
+	seenBefore  []map[string]bool     // events that were handled in the prepared world
 }
 
 func newChainSide(c *regtest.Chain, from *prepared) chainSide {
 	s := chainSide{
 		startHeight: c.Height(), old: from.txs, held: make([][]*held, from.size()), began: make([]int64, from.size()),
-		seenBefore: make([]map[string]bool, from.size()), commitments: map[chainhash.Hash]*held{}, depth: map[chainhash.Hash]int32{},
+		seenBefore: make([]map[string]bool, from.size()), commitments: map[chainhash.Hash]*held{}, depth: map[chainhash.Hash]int32{}, chainEnds: map[ln.ChannelID]bool{},
 	}
 	for i, list := range from.held {
 		s.held[i] = slices.Clone(list)
@@ -60,7 +63,9 @@ func (w *world) noteChannel() {
 	for i, n := range w.nodes {
 		for _, id := range n.shadow.order {
 			f := n.shadow.channels[id].facts
-			w.funding = f.Tx.Funding
+			if w.funding = f.Tx.Funding; !slices.Contains(w.fundings, w.funding) {
+				w.fundings = append(w.fundings, w.funding)
+			}
 			w.began[i] += int64(f.HolderMsat)
 		}
 	}

@@ -20,7 +20,9 @@ func (n *node) graphConfig() *graph.Config {
 	return &graph.Config{
 		Self: n.id, Chain: *regtest.Params().GenesisHash, Policy: n.policy(),
 		Node: graph.Node{Alias: n.name, Features: peer.Features()},
-		Sign: func(digest [32]byte) (lnwire.Sig, error) { return lnwire.NewSigFromSignature(ecdsa.Sign(n.key, digest[:])) },
+		Sign: func(digest [32]byte) (lnwire.Sig, error) {
+			return lnwire.NewSigFromSignature(ecdsa.Sign(n.key, digest[:]))
+		},
 		Load: func() ([]byte, error) { return n.graph, nil },
 		Save: func(raw []byte) error {
 			n.graph = raw

@@ -1,7 +1,80 @@
 package sim
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
 
+	"github.com/lnactor/lnactor/messages"
+)
+
+// TestSimulationNetwork: payments of all kinds, in all directions at once, over networks of three to six nodes.
+func TestSimulationNetwork(t *testing.T) { networkSuite.test(t) }
+
+var networkSuite = suite{
+	name: "networks", seeds: 60, floor: 300, pick: pickNetwork, run: acrossNetwork, plan: drawNetwork, check: (*world).finishNetwork,
+}
+
+// pickNetwork chooses a network: mostly a small one, for speed.
+func pickNetwork(r *rand.Rand) *prepared {
+	switch k := r.IntN(20); {
+	case k < 6:
+		return lineNet.get()
+	case k < 10:
+		return thickNet.get()
+	case k < 12:
+		return hiddenNet.get()
+	case k < 16:
+		return diamondNet.get()
+	case k < 18:
+		return starNet.get()
+	default:
+		return randomNets[r.IntN(len(randomNets))].get()
+	}
+}
+
+// drawNetwork makes the plan of a network. The rates count for each node's messages, and there are more nodes.
+func drawNetwork(r *rand.Rand) plan {
+	p := draw(r)
+	p.actorCrash, p.nodeCrash, p.cut = p.actorCrash/2, p.nodeCrash/2, p.cut/3
+	return p
+}
+
+// acrossNetwork is the workload of a storm.
+func acrossNetwork(w *world, r *rand.Rand) {
+	within := func() time.Duration { return time.Duration(r.Int64N(int64(w.plan.storm * 3 / 4))) }
+	for range 3 + r.IntN(8) {
+		w.sim.After(within(), "pay", func() { w.drawPayment(r).ask() })
+	}
+	if r.IntN(3) == 0 {
+		who, fee := r.IntN(len(w.nodes)), uint32(500+r.IntN(3000))
+		w.sim.After(within(), "update fee", func() { w.tellChannels(who, messages.UpdateFee{FeePerKw: fee}) })
+	}
+	for range r.IntN(4) {
+		w.sim.After(within(), "block", func() { w.mine(1) })
+	}
+	if r.IntN(4) == 0 {
+		depth := 1 + r.IntN(5)
+		w.sim.After(within(), "reorganisation", func() {
+			if err := w.chain.Reorg(depth, depth+1); err != nil {
+				w.wrong("reorg: %v", err)
+			}
+		})
+	}
+}
+
+// TestSameSeedSameNetwork: a failing seed can be replayed.
+func TestSameSeedSameNetwork(t *testing.T) {
+	for seed := range uint64(4) {
+		a, _ := networkSuite.world(seed, false)
+		b, _ := networkSuite.world(seed, false)
+		if a.sim.TraceHash() != b.sim.TraceHash() || a.sim.Steps() != b.sim.Steps() {
+			t.Fatalf("seed %d: two runs differ: %d steps and %d", seed, a.sim.Steps(), b.sim.Steps())
+		}
+	}
+}
+
+// TestTopologies prepares all networks.
 func TestTopologies(t *testing.T) {
 	for _, n := range append([]*network{lineNet, thickNet, hiddenNet, diamondNet, starNet}, randomNets...) {
 		n.get()

@@ -90,7 +90,7 @@ type node struct {
 	errs      bool                    // sends its peer an error that it knows nothing of, with its next message
 	graph     []byte                  // the cache of the channel graph
 
-	lastHeld  map[ln.ChannelID]uint64 // newest holder commitment that is in world.held
+	lastHeld map[ln.ChannelID]uint64 // newest holder commitment that is in world.held
 	traffic
 
 	// One life.

@@ -22,8 +22,8 @@ type prepared struct {
 	stores  []*memstore.Store // of the nodes
 	indexes []wallet.Indexes
 	seen    []map[string]messages.UserEvent
-	channel ln.ChannelID // zero if there is none, or more than one
-	held    [][]*held    // commitments that there were
+	channel ln.ChannelID  // zero if there is none, or more than one
+	held    [][]*held     // commitments that there were
 	txs     []*wire.MsgTx // of its blocks
 
 	payments []payment // under way

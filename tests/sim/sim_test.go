@@ -31,7 +31,9 @@ var (
 type suite struct {
 	name  string
 	seeds uint64 // without flags
+	floor uint64 // of seeds within a budget, if it is not that of -floor
 	from  func() *prepared
+	pick  func(r *rand.Rand) *prepared // instead of from
 	run   func(w *world, r *rand.Rand)
 	plan  func(r *rand.Rand) plan
 	check func(w *world) // instead of finish
@@ -40,7 +42,12 @@ type suite struct {
 // world runs a seed and says what is wrong.
 func (s *suite) world(seed uint64, trace bool) (w *world, problem string) {
 	r := rand.New(rand.NewPCG(seed, 0x73756974))
-	w = newWorld(seed, s.from(), s.plan(r))
+	from := s.from
+	if s.pick != nil {
+		picked := s.pick(r)
+		from = func() *prepared { return picked }
+	}
+	w = newWorld(seed, from(), s.plan(r))
 	defer w.close()
 	if trace {
 		w.sim.Describe = describe
@@ -130,7 +137,9 @@ func (s *suite) test(t *testing.T) {
 		t.Logf("seed %d: %d steps, %v, %d node crashes, trace %016x", *seedFlag, w.sim.Steps(), w.sim.Now().Sub(w.begin), w.kills, w.sim.TraceHash())
 		return
 	}
-	s.from()
+	if s.from != nil {
+		s.from()
+	}
 	first, count := *firstFlag, *seedsFlag
 	if count == 0 {
 		count = s.seeds
@@ -175,8 +184,12 @@ func (s *suite) test(t *testing.T) {
 	took := time.Since(began)
 	t.Logf("%s: %d seeds from %d in %v (%.0f a second), %d steps and %.1f node crashes each", s.name, ran.Load(), first, took.Round(time.Millisecond),
 		float64(ran.Load())/took.Seconds(), steps.Load()/max(ran.Load(), 1), float64(kills.Load())/float64(max(ran.Load(), 1)))
-	if *budgetFlag > 0 && ran.Load() < *floorFlag && !failed.Load() {
-		t.Errorf("%d seeds in %v, at least %d are wanted", ran.Load(), took, *floorFlag)
+	floor := *floorFlag
+	if s.floor > 0 {
+		floor = min(floor, s.floor)
+	}
+	if *budgetFlag > 0 && ran.Load() < floor && !failed.Load() {
+		t.Errorf("%d seeds in %v, at least %d are wanted", ran.Load(), took, floor)
 	}
 }
 

@@ -77,7 +77,9 @@ func (t topology) prepare() *prepared {
 	from.gossip = true
 	w := newWorld(0, from, plan{snapshotEvery: 32})
 	defer w.close()
-	fail := func(what string) { panic(fmt.Sprintf("%s: %s: %s\n%s\n%s", t.name, what, w.quiet(), w.report(), w.sim)) }
+	fail := func(what string) {
+		panic(fmt.Sprintf("%s: %s: %s\n%s\n%s", t.name, what, w.quiet(), w.report(), w.sim))
+	}
 	var ids []ln.ChannelID
 	for _, e := range t.edges { // one by one: wallets have few coins
 		o := w.openTo(e.from, e.to, e.terms)
