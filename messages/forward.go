@@ -103,3 +103,17 @@ type AbandonReply struct{ Err error }
 
 // Wake is said by the manager's shell to its core when the time that the core asked for has come.
 type Wake struct{ At time.Time }
+
+// InterceptorAddr is the actor that asks the embedder's interceptor.
+const InterceptorAddr Addr = "interceptor"
+
+// OwnUpdate tells the manager of a channel_update that the graph made, whenever it makes one, for the failures that carry it (BOLT 4). SCID is what it
+// names the channel by; a payer may know the same channel by an alias too.
+type OwnUpdate struct {
+	Channel ln.ChannelID
+	SCID    uint64
+	Raw     []byte // with its message type
+}
+
+// GetOwnUpdates asks the graph to tell OwnUpdate again for each channel of this node.
+type GetOwnUpdates struct{ ReplyTo Addr }

@@ -48,15 +48,19 @@ func (m *Manager) onEvent(id ln.EventID, kind facts.EventKind, known map[uint64]
 	m.open[id] = true
 	switch k := kind.(type) {
 	case facts.Claimed:
-		if k.Source.Payment == nil {
-			m.foreign(id)
+		m.learn(k.Hash, k.Preimage)
+		if k.Source.Forward != nil {
+			m.forwardClaimed(id, k)
 			return
 		}
 		m.onClaimed(id, k)
 	case facts.Failed:
-		if k.Source.Payment == nil || k.Local == facts.InboundExpiring {
-			m.foreign(id)
+		if k.Source.Forward != nil {
+			m.forwardFailed(id, k)
 			return
+		}
+		if k.Local == facts.InboundExpiring {
+			return // is about forwards only, and not final: an own payment would not be failed by it
 		}
 		m.onFailed(id, k)
 	case facts.HTLCAccepted:
@@ -80,11 +84,6 @@ func (m *Manager) onEvent(id ln.EventID, kind facts.EventKind, known map[uint64]
 		s := m.channels[id.Channel].summary
 		m.queue("channel-ready/"+id.Channel.String(), messages.ChannelReady{Channel: id.Channel, Peer: s.Peer}, func() { m.ack(id) })
 	}
-}
-
-// foreign is an outcome of an HTLC that we did not pay for. This release makes none, so its record was written by a newer one: keep it.
-func (m *Manager) foreign(id ln.EventID) {
-	m.log.Error("outcome of a forwarded HTLC; this release does not forward, the event is kept", "event_id", id.String())
 }
 
 func causeOf(s facts.SpendKind) messages.ClosedBy {

@@ -59,6 +59,9 @@ func (m *Manager) draw(id ln.ChannelID) {
 	} else if c.reported || c.quarantined {
 		m.waiting++
 	}
+	if c.quarantined {
+		m.quarantined--
+	}
 	m.fence++
 	c.fence, c.reported, c.quarantined = m.fence, false, false
 	m.tell(messages.MonitorAddr(id), messages.Fence{Channel: id, ManagerIncarnation: m.inc, Fence: c.fence})
@@ -74,6 +77,9 @@ func (m *Manager) onQuarantined(msg messages.MonitorQuarantined) {
 		m.channels[msg.Channel] = c
 	} else if !c.reported && !c.quarantined {
 		m.waiting--
+	}
+	if !c.quarantined {
+		m.quarantined++
 	}
 	c.quarantined, c.reported, c.fence, c.dead = true, false, 0, msg.Incarnation
 	m.log.Error("channel quarantined; payments that it may hold wait", slog.String("channel_id", msg.Channel.String()), slog.String("why", msg.Why))
@@ -119,13 +125,21 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	}
 	// Live parts come before the events, so that a payment with one of them is not taken for failed.
 	for _, h := range msg.Own {
-		if !told[h.HTLCID] && h.Source.Payment != nil {
+		if h.Preimage != nil {
+			m.learn(h.Hash, *h.Preimage)
+		}
+		switch {
+		case told[h.HTLCID]:
+		case h.Source.Payment != nil:
 			m.onOwn(msg.Channel, h)
+		default:
+			m.onOwnForward(msg.Channel, h)
 		}
 	}
 	if first {
 		m.rememberPaid(msg.Channel, msg.Inbound, waits)
 	}
+	m.replaying = first
 	for _, ev := range msg.Events {
 		id := ln.EventID{Channel: msg.Channel, Seq: ev.Seq}
 		if slices.Contains(msg.Swept, ev.Seq) {
@@ -134,6 +148,8 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 		}
 		m.onEvent(id, ev.Kind, inbound)
 	}
+	m.replaying = false
+	m.reportedForwards(msg, c.fence)
 	// An attempt under an older fence that the report does not hold is decided once all have reported. What was restored from a copy may hold it all
 	// the same: it was committed after the copy was made.
 	old := msg.Summary.Unverified || msg.Summary.Behind
@@ -210,7 +226,15 @@ func (m *Manager) onSummary(s messages.ChannelSummary) {
 	}
 	m.countUnfunded(c.summary, -1)
 	m.countUnfunded(s, 1)
+	was := c.summary
 	c.summary = s
+	m.place(c, s)
+	if was.Policy != s.Policy && was.Channel == s.Channel {
+		c.oldPolicy, c.policyAt = was.Policy, m.now
+	}
+	if s.Spent != nil && was.Spent == nil {
+		m.closedInbound(s.Channel)
+	}
 	m.usable(s.Peer, s.Channel, s.Phase == messages.PhaseOpen)
 }
 
@@ -257,6 +281,7 @@ func (m *Manager) onTip(msg messages.ChainTip) {
 	m.height, m.tipped = msg.Height, true
 	m.maybeSettle()
 	m.expireHeld()
+	m.runHeights()
 	stuck := m.stuck
 	m.stuck = nil
 	for _, f := range stuck {

@@ -28,6 +28,10 @@ type Config struct {
 	MaxUnfunded int
 	// DecodeClosed reads a row of messages.BucketClosed, which is the monitors'. Without it archived channels are not reported.
 	DecodeClosed func(messages.Row) (messages.ClosedChannel, error)
+	// Forwarding is the policy of channels that have none of their own. Zero fields are as DefaultPolicy has them.
+	Forwarding facts.Policy
+	// Intercept asks the actor at messages.InterceptorAddr about every HTLC that is to be forwarded.
+	Intercept bool
 	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us fail with temporary_node_failure. 0 means 16384.
 	MaxUnhandled int
 }
@@ -91,13 +95,26 @@ type Manager struct {
 	claiming  map[ln.Hash]*inbound // one decision a hash at a time
 	deadlines deadlines            // of held payments
 
+	forwards     map[ln.ChannelID]map[uint64]*forward  // by inbound channel and HTLC
+	asked        map[ln.ChannelID]map[htlcKey]*forward // by outbound channel: asked for, not known to be committed
+	unknown      []*forward                            // wait for quarantined channels
+	quarantined  int                                   // channels
+	replaying    bool                                  // taking in what happened before this incarnation
+	byScid       map[uint64]ln.ChannelID               // and by alias
+	updates      map[ln.ChannelID]map[uint64][]byte    // our newest channel_update by short channel id or alias
+	askedUpdates bool                                  // for all of them
+	preimages    map[ln.Hash]ln.Preimage               // the newest ones
+	learned      []ln.Hash                             // in the order in which they came, once full from oldest on
+	oldest       int
+
 	sweeps map[ln.EventID][]facts.SpendableOutput // handed to the wallet, not irrevocably spent
 
 	open     map[ln.EventID]bool // emitted to us, not acknowledged by us
 	users    map[string]*userEvent
 	lastUser uint64
 
-	timers timers
+	timers  timers
+	heights heights
 
 	lookups   map[uint64]func(rows []messages.Row, err error)
 	lastToken uint64
@@ -116,7 +133,10 @@ type channel struct {
 	dead        uint64 // incarnations of the monitor before this one are over
 	down        bool   // the channel said that it can take no HTLC now
 	summary     messages.ChannelSummary
-	later       []func() // payments that wait for the report
+	later       []func()     // payments and forwards that wait for the report
+	places      [2]uint64    // in byScid
+	oldPolicy   facts.Policy // before the newest
+	policyAt    time.Time    // when that was learned
 }
 
 type htlcKey struct {
@@ -138,6 +158,7 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 	if cfg.MaxUnhandled == 0 {
 		cfg.MaxUnhandled = 16384
 	}
+	cfg.Forwarding = DefaultPolicy(cfg.Forwarding)
 	m := &Manager{
 		cfg: cfg, log: log, inc: incarnation, fence: incarnation << 32,
 		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{}, closed: map[ln.ChannelID]bool{},
@@ -145,6 +166,8 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 		openings: map[ln.NodeID]map[ln.ChannelID]opening{}, unfunded: map[ln.NodeID]int{},
 		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{},
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, claiming: map[ln.Hash]*inbound{},
+		forwards: map[ln.ChannelID]map[uint64]*forward{}, asked: map[ln.ChannelID]map[htlcKey]*forward{},
+		byScid: map[uint64]ln.ChannelID{}, updates: map[ln.ChannelID]map[uint64][]byte{}, preimages: map[ln.Hash]ln.Preimage{},
 		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},
 		lookups: map[uint64]func([]messages.Row, error){},
 	}
@@ -230,6 +253,8 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.timers.asked = time.Time{}
 	case messages.HTLCCommitted:
 		m.onHTLCCommitted(msg)
+	case messages.OwnUpdate:
+		m.onOwnUpdate(msg)
 	default:
 		m.restarted(msg)
 		m.request(msg)

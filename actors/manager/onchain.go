@@ -52,6 +52,10 @@ func (m *Manager) onArchived(id ln.ChannelID) {
 		if !c.reported && !c.quarantined {
 			m.waiting--
 		}
+		if c.quarantined {
+			m.quarantined--
+		}
+		m.place(c, messages.ChannelSummary{Channel: id})
 		m.countUnfunded(c.summary, -1)
 		m.usable(c.summary.Peer, id, false)
 		if m.settled {
@@ -60,6 +64,7 @@ func (m *Manager) onArchived(id ln.ChannelID) {
 		m.goOn(c)
 		m.maybeSettle()
 	}
+	m.archivedForwards(id)
 	m.reportResolved(id)
 }
 

@@ -226,6 +226,7 @@ func reasonOf(src ln.PaymentSource, ev facts.Failed) string {
 func (m *Manager) onNotCommitted(msg messages.NotCommitted) {
 	src := msg.Source.Payment
 	if src == nil {
+		m.forwardNotCommitted(msg)
 		return
 	}
 	a := m.attempts[msg.Channel][partKey{src.PaymentID, src.PartID}]

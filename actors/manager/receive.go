@@ -19,6 +19,8 @@ import (
 // inbound is an HTLC that waits for its decision to be durable, or for the user.
 type inbound struct {
 	event    ln.EventID
+	replayed bool // an earlier incarnation may have seen it
+	why      string
 	htlc     facts.HTLCAccepted
 	secret   onion.SharedSecret
 	preimage *ln.Preimage        // when it pays an invoice of ours
@@ -39,7 +41,7 @@ func (h *inbound) key() htlcKey { return htlcKey{h.event.Channel, h.htlc.HTLCID}
 // onAccepted decides about an inbound HTLC, or goes on after a decision that is durable already. Nothing is decided before all monitors have
 // reported: another one may have claimed the same hash.
 func (m *Manager) onAccepted(id ln.EventID, ev facts.HTLCAccepted, fate *messages.InboundHTLC) {
-	h := &inbound{event: id, htlc: ev}
+	h := &inbound{event: id, htlc: ev, replayed: m.replaying}
 	m.inbound[id] = h
 	m.byHTLC[h.key()] = id
 	if !m.known(h, fate) {
@@ -72,6 +74,8 @@ func (m *Manager) again(id ln.EventID, fate *messages.InboundHTLC) {
 	case h == nil || m.known(h, fate) || h.decided:
 	case h.sent != nil:
 		m.write(Append{Then: []messages.Delivery{m.decision(h, *h.sent)}})
+	default:
+		m.forwardAgain(h)
 	}
 }
 
@@ -79,7 +83,7 @@ func (m *Manager) again(id ln.EventID, fate *messages.InboundHTLC) {
 func (m *Manager) rememberPaid(channel ln.ChannelID, live []messages.InboundHTLC, waits map[uint64]bool) {
 	var rows []messages.Row
 	for _, h := range live {
-		if h.Resolution.Fulfilled() && !waits[h.HTLCID] {
+		if h.Resolution.Fulfilled() && len(h.Resolution.Parts) > 0 && !waits[h.HTLCID] { // else it was forwarded
 			rows = append(rows, invoiceRow(h.Hash, InvoiceRecord{AmountMsat: h.AmountMsat, Channel: channel, HTLCID: h.HTLCID}))
 		}
 	}
@@ -114,7 +118,7 @@ func (m *Manager) decide(h *inbound) {
 		m.log.Error("HTLC not decided yet", slog.String("event_id", h.event.String()), slog.Any("error", err))
 		m.stuck = append(m.stuck, func() { m.decide(h) })
 	case !p.Payload.Final:
-		m.fail(h, &lnwire.FailUnknownNextPeer{})
+		m.forward(h, &p)
 	default:
 		m.receive(h, p.Payload)
 	}
@@ -249,6 +253,7 @@ func (m *Manager) send(h *inbound, r facts.Resolution) {
 }
 
 func (m *Manager) fail(h *inbound, f lnwire.FailureMessage) {
+	h.why = f.Code().String()
 	reason, err := onion.EncryptFailure(h.secret, f)
 	if err != nil {
 		m.log.Error("failure not encoded", slog.Any("error", err))
@@ -263,6 +268,7 @@ func (m *Manager) failUnknown(h *inbound) {
 
 // onDecided: the monitor's answer to a decision, which may be an earlier and different one.
 func (m *Manager) onDecided(msg messages.InboundDecided) {
+	m.forwardDecided(msg)
 	id, ok := m.byHTLC[htlcKey{msg.Channel, msg.HTLCID}]
 	if !ok {
 		return // acknowledged before
@@ -272,6 +278,9 @@ func (m *Manager) onDecided(msg messages.InboundDecided) {
 
 // onInboundResolved: an HTLC is out of the commitments for good, or its fate on chain is irrevocable.
 func (m *Manager) onInboundResolved(msg messages.InboundResolved) {
+	if f := m.forwardAt(htlcKey{msg.Channel, msg.HTLCID}); f != nil {
+		m.inboundEnded(f, msg.Fulfilled)
+	}
 	if id, ok := m.byHTLC[htlcKey{msg.Channel, msg.HTLCID}]; ok {
 		m.ended(m.inbound[id], msg.Fulfilled)
 	} // else acknowledged before, or in the report that comes
@@ -317,6 +326,10 @@ func (m *Manager) decided(h *inbound, r *facts.Resolution) {
 		delete(m.claiming, h.htlc.Hash)
 	}
 	m.answerClaim(h, r.Fulfilled())
+	if r.Fulfilled() && len(r.Parts) == 0 {
+		m.done(h) // it was forwarded, or settled by the interceptor: the preimage is where it belongs
+		return
+	}
 	if r.Fulfilled() {
 		h.claimed = true
 		var a Append
@@ -355,6 +368,7 @@ func (m *Manager) done(h *inbound) {
 	delete(m.byHTLC, h.key())
 	delete(m.users, claimableID(h))
 	m.ack(h.event)
+	m.forwardDone(h)
 }
 
 func claimedID(h *inbound) string {

@@ -62,7 +62,7 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 		case "inbound":
 			h := messages.InboundHTLC{HTLCID: num(args[1]), Hash: invoiceOf(args[2]).Hash, AmountMsat: 1000, Resolved: has("gone"), Fulfilled: has("paid")}
 			if has("fulfilled") {
-				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}}
+				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}, Parts: []facts.Part{{Channel: id, HTLCID: h.HTLCID}}}
 			} else if has("failed") {
 				h.Resolution = &facts.Resolution{Reason: []byte{1}}
 			}

@@ -229,7 +229,7 @@ func (s *script) request(d *datadriven.TestData) error {
 	case "decided":
 		msg := messages.InboundDecided{Channel: id, HTLCID: number(d, "htlc", 0), Gone: d.HasArg("gone")}
 		if d.HasArg("fulfilled") {
-			msg.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}}
+			msg.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}, Parts: []facts.Part{{Channel: id, HTLCID: msg.HTLCID}}}
 		} else if d.HasArg("failed") {
 			msg.Resolution = &facts.Resolution{Reason: []byte{1}}
 		}

@@ -202,8 +202,23 @@ func (s *Session) update(m messages.MonitorUpdate) (Output, error) {
 		return s.dropped(m.Update), nil
 	}
 	o := s.output(step)
+	s.committed(&o, m.Update)
 	o.Then = append(append(make([]messages.Delivery, 0, len(m.Then)+len(o.Then)), m.Then...), o.Then...)
 	return o, nil
+}
+
+// committed tells the manager of HTLCs that were offered for others, once they are durable (rule 9): nothing else holds them back from being offered
+// again.
+func (s *Session) committed(o *Output, u facts.Update) {
+	c, ok := u.(facts.CounterpartyCommitment)
+	if !ok {
+		return
+	}
+	for i := range c.Adds {
+		if h := &c.Adds[i]; h.Source != nil && h.Source.Forward != nil {
+			o.tell(messages.ManagerAddr, messages.HTLCCommitted{Channel: s.id, HTLCID: h.ID, Source: *h.Source.Forward})
+		}
+	}
 }
 
 // dropped answers the adds of an update that came too late: the report was before it, and no other will tell of them (L1).

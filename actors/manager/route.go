@@ -1,0 +1,179 @@
+package manager
+
+import (
+	"slices"
+	"time"
+
+	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/messages"
+)
+
+// Bounds of what is forwarded (BOLT 7, and monitor events "Set time-outs").
+const (
+	// DefaultCLTVDelta and MinCLTVDelta are what an outbound HTLC must expire before the inbound one: time to learn its fate from the chain.
+	DefaultCLTVDelta = 80
+	MinCLTVDelta     = 46
+
+	// maxForwardExpiry: what is locked up for longer is not forwarded.
+	maxForwardExpiry = 2016
+
+	// policyGrace is for how long payers may go by a policy that was just changed.
+	policyGrace = 10 * time.Minute
+)
+
+// DefaultPolicy fills in what a node's default policy leaves out.
+func DefaultPolicy(p facts.Policy) facts.Policy {
+	if p.CLTVDelta == 0 {
+		p.CLTVDelta = DefaultCLTVDelta
+	}
+	p.CLTVDelta = max(p.CLTVDelta, MinCLTVDelta)
+	p.HTLCMinimumMsat = max(p.HTLCMinimumMsat, 1)
+	return p
+}
+
+// policy is what a channel asks for.
+func (m *Manager) policy(p facts.Policy) facts.Policy {
+	if p == (facts.Policy{}) {
+		return m.cfg.Forwarding
+	}
+	return p
+}
+
+// place keeps the short channel ids by which a channel is named in onions.
+func (m *Manager) place(c *channel, s messages.ChannelSummary) {
+	now := [2]uint64{s.ShortChannelID, s.Alias}
+	if now == c.places {
+		return
+	}
+	for _, scid := range c.places {
+		if m.byScid[scid] == s.Channel {
+			delete(m.byScid, scid)
+		}
+	}
+	c.places = now
+	for _, scid := range now {
+		if scid != 0 {
+			m.byScid[scid] = s.Channel
+		}
+	}
+}
+
+// route finds the channel for an HTLC, or one that is to be waited for because it has just restarted, or the failure for the payer. It is the channel
+// that the payer named or, where that can't take the HTLC, another one with the same peer (BOLT 4, non-strict forwarding).
+func (m *Manager) route(f *forward) (best, wait *channel, failure lnwire.FailureMessage) {
+	id := f.out
+	if id == (ln.ChannelID{}) {
+		id = m.byScid[f.hop.NextSCID]
+	}
+	named := m.channels[id]
+	if named == nil || id == f.key.channel {
+		return nil, nil, &lnwire.FailUnknownNextPeer{}
+	}
+	s := &named.summary
+	if f.sendMsat == 0 {
+		f.sendMsat = f.hop.AmountMsat
+	}
+	if failure := m.terms(f, named); failure != nil {
+		return nil, nil, failure
+	}
+	switch {
+	case s.Phase == messages.PhaseFunding || s.Phase == messages.PhaseClosed:
+		failure = &lnwire.FailUnknownNextPeer{}
+	case s.Phase != messages.PhaseOpen:
+		failure = m.updated(f, named, lnwire.CodeChannelDisabled)
+	default:
+		failure = m.updated(f, named, lnwire.CodeTemporaryChannelFailure)
+	}
+	if m.takes(f, named) {
+		return named, nil, nil
+	}
+	wait = restarting(named, nil)
+	for _, other := range m.byPeer[s.Peer] {
+		c := m.channels[other]
+		if c == named || other == f.key.channel {
+			continue
+		}
+		if m.takes(f, c) {
+			return c, nil, nil
+		}
+		wait = restarting(c, wait)
+	}
+	return nil, wait, failure
+}
+
+func restarting(c, or *channel) *channel {
+	if or == nil && !c.reported && !c.quarantined {
+		return c
+	}
+	return or
+}
+
+// takes tells whether a channel looks as if it could take the HTLC. It knows best itself, and says so.
+func (m *Manager) takes(f *forward, c *channel) bool {
+	s := &c.summary
+	free := s.HolderMsat - min(s.HolderMsat, s.Reserves.HolderMsat)
+	return c.reported && !c.down && s.Phase == messages.PhaseOpen && f.sendMsat <= free && f.sendMsat >= s.Reserves.HTLCMinimumMsat &&
+		!slices.Contains(f.tried, s.Channel)
+}
+
+// terms checks an HTLC against what the channel asks for, and against the height (BOLT 4, "Requirements" of the failure codes; BOLT 7).
+func (m *Manager) terms(f *forward, c *channel) lnwire.FailureMessage {
+	fail := m.disregards(f, c, m.policy(c.summary.Policy))
+	if fail != nil && m.now.Sub(c.policyAt) < policyGrace && m.disregards(f, c, m.policy(c.oldPolicy)) == nil {
+		return nil // the payer could not know yet
+	}
+	return fail
+}
+
+func (m *Manager) disregards(f *forward, c *channel, p facts.Policy) lnwire.FailureMessage {
+	out, expiry := f.hop.AmountMsat, f.hop.CLTVExpiry
+	fee := p.FeeMsat(out)
+	switch {
+	case out < max(p.HTLCMinimumMsat, c.summary.Reserves.HTLCMinimumMsat):
+		return m.updated(f, c, lnwire.CodeAmountBelowMinimum)
+	case f.inMsat < out || f.inMsat-out < fee:
+		return m.updated(f, c, lnwire.CodeFeeInsufficient)
+	case f.expiry < expiry || f.expiry-expiry < uint32(p.CLTVDelta):
+		return m.updated(f, c, lnwire.CodeIncorrectCltvExpiry)
+	case expiry <= m.height+expiryMargin:
+		return m.updated(f, c, lnwire.CodeExpiryTooSoon)
+	case expiry > m.height+maxForwardExpiry:
+		return &lnwire.FailExpiryTooFar{}
+	case p.HTLCMaximumMsat != 0 && out > p.HTLCMaximumMsat:
+		return m.updated(f, c, lnwire.CodeTemporaryChannelFailure)
+	}
+	return nil
+}
+
+// updated is a failure with the channel_update that the payer should go by, if there is one by the name that the payer used (BOLT 4).
+func (m *Manager) updated(f *forward, c *channel, code lnwire.FailCode) *onion.ForwardFailure {
+	out := &onion.ForwardFailure{FailCode: code, CLTVExpiry: f.hop.CLTVExpiry}
+	switch code { //nolint:exhaustive // the others carry no amount
+	case lnwire.CodeAmountBelowMinimum:
+		out.AmountMsat = f.hop.AmountMsat
+	case lnwire.CodeFeeInsufficient:
+		out.AmountMsat = f.inMsat
+	}
+	raw := m.updates[c.summary.Channel][f.hop.NextSCID]
+	if raw == nil && !m.askedUpdates {
+		m.askedUpdates = true // they come too late for this one; a failure without is legal
+		m.tell(messages.GraphAddr, messages.GetOwnUpdates{ReplyTo: messages.ManagerAddr})
+	}
+	out.Update = raw
+	return out
+}
+
+// onOwnUpdate keeps the newest channel_update of a channel under one of its names.
+func (m *Manager) onOwnUpdate(msg messages.OwnUpdate) {
+	if m.archived[msg.Channel] {
+		return
+	}
+	if m.updates[msg.Channel] == nil {
+		m.updates[msg.Channel] = map[uint64][]byte{}
+	}
+	m.updates[msg.Channel][msg.SCID] = msg.Raw
+}
