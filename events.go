@@ -14,6 +14,10 @@ type (
 	PaymentLost = messages.PaymentLost
 	// ClaimLost follows PaymentClaimed if the HTLC ended on chain without our preimage.
 	ClaimLost = messages.ClaimLost
+	// PaymentForwarded: an HTLC went through this node, and its fee is ours.
+	PaymentForwarded = messages.PaymentForwarded
+	// HTLCHandlingFailed: an HTLC that was to go through this node, or was for it, was failed.
+	HTLCHandlingFailed = messages.HTLCHandlingFailed
 	// ChannelResolved is the last of a channel: all of its money is where it belongs.
 	ChannelResolved = messages.ChannelResolved
 )

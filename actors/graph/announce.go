@@ -124,6 +124,7 @@ func (c *core) update(o *ownChannel, now time.Time) {
 		o.ours, o.told = m, 0
 		last = &m.Policy
 	}
+	c.tellManager(o, place, last, private)
 	if p := c.peers[o.Peer]; p != nil && o.Up && (o.toldAs != place || c.again(o.told, o.toldAt, p, now)) {
 		if u, err := store.Message(last.Raw); err == nil {
 			o.told, o.toldAt, o.toldAs = p.session, now, place

@@ -127,6 +127,8 @@ func (c *core) handle(in any, now time.Time) {
 		c.list(m)
 	case messages.ListPolicies:
 		c.policies(m)
+	case messages.GetOwnUpdates:
+		c.tellManagerAgain(now)
 	case messages.FindRoutes:
 		routes, err := c.finder.Find(c.g, c.memory, &m.Request, now)
 		c.tell(m.ReplyTo, messages.RoutesFound{ID: m.ID, Routes: routes, Err: err})

@@ -14,16 +14,17 @@ import (
 // ownChannel is a channel of this node.
 type ownChannel struct {
 	messages.OwnChannel
-	theirs   *lnwire.AnnounceSignatures1 // until the announcement is made of both halves
-	signed   uint64                      // session in which our half was sent
-	signedAt time.Time
-	told     uint64 // session in which the peer was sent our update
-	toldAt   time.Time
-	toldAs   uint64           // under this short channel id
-	ours     *store.UpdateMsg // newest, made for the peer or for all
-	policy   *store.Policy    // of the peer, as it told us
-	away     time.Time        // since when the peer is away; zero: it is not
-	rejected bool             // signatures of the peer were wrong: told once
+	theirs     *lnwire.AnnounceSignatures1 // until the announcement is made of both halves
+	signed     uint64                      // session in which our half was sent
+	signedAt   time.Time
+	told       uint64 // session in which the peer was sent our update
+	toldAt     time.Time
+	toldAs     uint64           // under this short channel id
+	ours       *store.UpdateMsg // newest, made for the peer or for all
+	policy     *store.Policy    // of the peer, as it told us
+	away       time.Time        // since when the peer is away; zero: it is not
+	managerHas managerHas
+	rejected   bool // signatures of the peer were wrong: told once
 }
 
 // dir is the index of this node among the channel's two.

@@ -36,6 +36,20 @@ func describe(kind any) (string, map[string]any) {
 		return "PaymentClaimed", map[string]any{"payment_hash": k.Hash.String(), "amount_msat": k.AmountMsat, "channel_id": k.Channel.String()}
 	case lnactor.ClaimLost:
 		return "ClaimLost", map[string]any{"payment_hash": k.Hash.String(), "amount_msat": k.AmountMsat, "channel_id": k.Channel.String()}
+	case lnactor.PaymentForwarded:
+		return "PaymentForwarded", map[string]any{
+			"payment_hash": k.Hash.String(), "in_channel_id": k.InChannel.String(), "out_channel_id": k.OutChannel.String(), "in_htlc_id": k.InHTLCID,
+			"out_htlc_id": k.OutHTLCID, "in_amount_msat": k.InAmountMsat, "out_amount_msat": k.OutAmountMsat, "fee_msat": k.FeeMsat,
+			"on_chain": k.OnChain, "claim_lost": k.ClaimLost,
+		}
+	case lnactor.HTLCHandlingFailed:
+		data := map[string]any{
+			"payment_hash": k.Hash.String(), "channel_id": k.Channel.String(), "htlc_id": k.HTLCID, "amount_msat": k.AmountMsat, "reason": k.Reason,
+		}
+		if k.OutChannel != (lnactor.ChannelID{}) {
+			data["out_channel_id"] = k.OutChannel.String()
+		}
+		return "HTLCHandlingFailed", data
 	case lnactor.ChannelPending:
 		return "ChannelPending", map[string]any{
 			"channel_id": k.Channel.String(), "peer": k.Peer.String(),
