@@ -229,6 +229,7 @@ func (m *Manager) onSummary(s messages.ChannelSummary) {
 	was := c.summary
 	c.summary = s
 	m.place(c, s)
+	m.doubt(c, s.Unverified || s.Behind)
 	if was.Policy != s.Policy && was.Channel == s.Channel {
 		c.oldPolicy, c.policyAt = was.Policy, m.now
 	}

@@ -32,7 +32,7 @@ type forward struct {
 	sendMsat uint64
 	ask      *ask           // an AddHTLC is out, and nobody said what became of it
 	tried    []ln.ChannelID // channels that refused it
-	unknown  bool           // a channel that is quarantined may hold it
+	unknown  bool           // a channel that nothing is known of may hold it
 	held     bool           // the interceptor was asked
 	reply    messages.Addr  // who decided in its place
 
@@ -121,10 +121,10 @@ func (m *Manager) forward(h *inbound, p *onion.Packet) {
 	f.h, f.inMsat, f.hop, f.next = h, h.htlc.AmountMsat, *p.Payload, bytes.Clone(p.Next[:])
 	switch {
 	case f.ask != nil:
-	case h.replayed && m.quarantined > 0:
+	case h.replayed && m.uncertain():
 		f.unknown = true
 		m.unknown = append(m.unknown, f)
-		m.log.Warn("an HTLC waits: a quarantined channel may hold it already", slog.String("event_id", h.event.String()))
+		m.log.Warn("an HTLC waits: a channel whose records can't be relied on may hold it already", slog.String("event_id", h.event.String()))
 	case m.cfg.Intercept:
 		m.intercept(f)
 	default:
@@ -263,9 +263,26 @@ func (m *Manager) reportedForwards(msg messages.MonitorReport, fence uint64) {
 	m.knownAgain()
 }
 
-// knownAgain decides what waited for quarantined channels, once there is none.
+// uncertain tells whether there is a channel that may hold HTLCs that nobody told of.
+func (m *Manager) uncertain() bool { return m.quarantined+m.doubtful+m.waiting > 0 }
+
+// doubt counts the channels whose facts may be old.
+func (m *Manager) doubt(c *channel, doubtful bool) {
+	if c.doubtful == doubtful {
+		return
+	}
+	c.doubtful = doubtful
+	if doubtful {
+		m.doubtful++
+		return
+	}
+	m.doubtful--
+	m.knownAgain()
+}
+
+// knownAgain decides what waited for channels that nothing is known of, once there is none.
 func (m *Manager) knownAgain() {
-	if m.quarantined > 0 || !m.settled {
+	if m.uncertain() || !m.settled {
 		return
 	}
 	unknown := m.unknown

@@ -99,6 +99,7 @@ type Manager struct {
 	asked        map[ln.ChannelID]map[htlcKey]*forward // by outbound channel: asked for, not known to be committed
 	unknown      []*forward                            // wait for quarantined channels
 	quarantined  int                                   // channels
+	doubtful     int                                   // channels whose facts may be old
 	replaying    bool                                  // taking in what happened before this incarnation
 	byScid       map[uint64]ln.ChannelID               // and by alias
 	updates      map[ln.ChannelID]map[uint64][]byte    // our newest channel_update by short channel id or alias
@@ -137,6 +138,7 @@ type channel struct {
 	places      [2]uint64    // in byScid
 	oldPolicy   facts.Policy // before the newest
 	policyAt    time.Time    // when that was learned
+	doubtful    bool         // restored from a copy that may be old
 }
 
 type htlcKey struct {

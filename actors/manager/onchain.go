@@ -55,6 +55,7 @@ func (m *Manager) onArchived(id ln.ChannelID) {
 		if c.quarantined {
 			m.quarantined--
 		}
+		m.doubt(c, false)
 		m.place(c, messages.ChannelSummary{Channel: id})
 		m.countUnfunded(c.summary, -1)
 		m.usable(c.summary.Peer, id, false)
