@@ -1,0 +1,152 @@
+package health
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Condition is what an operator should know.
+type Condition struct {
+	Kind
+	Subject string
+	Cause   string
+	Since   time.Time
+}
+
+// Source is another part of the process that finds conditions. It must answer at once.
+type Source func() []Found
+
+// Registry is the one place where it is known what is not as it should be. It is safe for concurrent use.
+type Registry struct {
+	collector *Collector
+	public    bool
+	log       *slog.Logger
+	now       func() time.Time
+
+	mu      sync.Mutex
+	sources []Source
+	known   map[Found]*Condition // by id and subject
+	ordered []Condition
+}
+
+// Config is a registry's.
+type Config struct {
+	Node   Node // nil: no snapshots are judged
+	Public bool // blocks come by themselves, so a source without new ones is stalled
+	Log    *slog.Logger
+	Now    func() time.Time // nil: time.Now
+}
+
+// New makes a registry.
+func New(c Config) *Registry {
+	r := &Registry{public: c.Public, log: c.Log, now: c.Now, known: map[Found]*Condition{}}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if c.Node != nil {
+		r.collector = NewCollector(c.Node, c.Now)
+	}
+	return r
+}
+
+// Add adds a source.
+func (r *Registry) Add(s Source) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sources = append(r.sources, s)
+}
+
+// MaxAge of what is told: whoever asks within it gets the same answer.
+const MaxAge = 2 * time.Second
+
+// Snapshot is the newest, nil if there is no node.
+func (r *Registry) Snapshot(ctx context.Context) *Snapshot {
+	if r.collector == nil {
+		return nil
+	}
+	return r.collector.Snapshot(ctx, MaxAge)
+}
+
+// Conditions are all there are now, the worst first.
+func (r *Registry) Conditions(ctx context.Context) []Condition {
+	var found []Found
+	if s := r.Snapshot(ctx); s != nil {
+		found = Judge(s, r.public)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.sources {
+		found = append(found, s()...)
+	}
+	return slices.Clone(r.take(found))
+}
+
+// take compares what is found with what was.
+func (r *Registry) take(found []Found) []Condition {
+	now := r.now()
+	there := map[Found]bool{}
+	for _, f := range found {
+		kind, ok := KindOf(f.ID)
+		if !ok {
+			r.log.Error("a condition of no known kind", "condition", f.ID, "cause", f.Cause)
+			continue
+		}
+		key := Found{ID: f.ID, Subject: f.Subject}
+		there[key] = true
+		c := r.known[key]
+		if c == nil {
+			c = &Condition{Kind: kind, Subject: f.Subject, Since: now}
+			r.known[key] = c
+			level := slog.LevelWarn
+			if kind.Severity == Critical {
+				level = slog.LevelError
+			}
+			r.log.Log(context.Background(), level, "condition begins", "condition", f.ID, "subject", f.Subject, "cause", f.Cause, "remedy", kind.Remedy)
+		}
+		c.Cause = f.Cause
+	}
+	r.ordered = r.ordered[:0]
+	for key, c := range r.known {
+		if there[key] {
+			r.ordered = append(r.ordered, *c)
+			continue
+		}
+		delete(r.known, key)
+		r.log.Info("condition is over", "condition", key.ID, "subject", key.Subject, "after", now.Sub(c.Since).Round(time.Second))
+	}
+	slices.SortFunc(r.ordered, func(a, b Condition) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(rank[a.ID], rank[b.ID]), cmp.Compare(a.Subject, b.Subject))
+	})
+	return r.ordered
+}
+
+// Watch looks again and again until the context ends, so that beginnings are noticed when nobody asks.
+func (r *Registry) Watch(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		r.Conditions(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Alive tells whether a restart of the process would not help.
+func Alive(conditions []Condition) bool {
+	return !slices.ContainsFunc(conditions, func(c Condition) bool { return c.Dead })
+}
+
+// Ready tells whether the node can be given work.
+func Ready(conditions []Condition) bool {
+	return !slices.ContainsFunc(conditions, func(c Condition) bool { return c.Dead || c.Unready })
+}
