@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/btcsuite/btcd/btcutil"
 	"github.com/btcsuite/btcd/chaincfg"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
@@ -52,7 +53,8 @@ type Config struct {
 	// Public is what the node tells everybody of itself, once it has a public channel.
 	Public PublicInfo
 
-	// Forwarding is what channels ask for forwarding over them. Zero fields have defaults: no fees, 80 blocks.
+	// Forwarding is what channels ask for forwarding over them, and their limits, unless Node.SetPolicy gives a channel its own. Zero fields have
+	// defaults: no fees, 80 blocks, at most 5,000,000 msat in HTLCs that are too small for an output, no other limits.
 	Forwarding ForwardingPolicy
 
 	// FeeURL answers fee rates in the web format that lnd reads, for a chain source that has no estimates of its own, such as a light client (see
@@ -120,6 +122,10 @@ func (c Config) withDefaults() (Config, error) {
 		if c.gossip == (graph.Times{}) {
 			c.gossip = graph.Times{Tick: 100 * time.Millisecond, Trickle: 500 * time.Millisecond} // nobody to be polite to
 		}
+	}
+	c.Forwarding = c.Forwarding.WithDefaults()
+	if err := c.Forwarding.Check(btcutil.MaxSatoshi); err != nil {
+		return c, fmt.Errorf("%w: Forwarding: %w", ErrConfig, err)
 	}
 	return c, c.Public.check()
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 	"github.com/lnactor/lnactor/actors/channel/opening"
 	"github.com/lnactor/lnactor/actors/manager"
+	"github.com/lnactor/lnactor/actors/monitor"
 	"github.com/lnactor/lnactor/actors/persister"
 	"github.com/lnactor/lnactor/actors/userevents"
 	"github.com/lnactor/lnactor/internal/invoice"
@@ -45,6 +46,7 @@ var (
 	ErrStaleFees        = fees.ErrStaleEstimate // nor on an estimate that is too old
 	ErrNotFound         = errors.New("not found")
 	ErrNotConnected     = errors.New("not connected to the peer")
+	ErrChannelEnded     = monitor.ErrNoPolicy
 )
 
 // InsufficientFundsError says how much the wallet lacks for a channel.

@@ -17,6 +17,7 @@ import (
 	"github.com/lnactor/lnactor/actors/graph"
 	"github.com/lnactor/lnactor/actors/peer"
 	"github.com/lnactor/lnactor/internal/atomicfile"
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -27,8 +28,14 @@ type PublicInfo struct {
 	Addresses []string // host:port where it can be reached, each with an IP address
 }
 
-// ForwardingPolicy is what a channel asks for forwarding over it.
-type ForwardingPolicy = graph.Policy
+// ForwardingPolicy is what a channel asks for forwarding over it, and the limits that the node keeps in it.
+type ForwardingPolicy = facts.Policy
+
+// ChannelPolicy is what one side of a channel has told others that it asks for.
+type ChannelPolicy = messages.ChannelPolicy
+
+// PolicyError says which part of a ForwardingPolicy is out of its bounds.
+type PolicyError = facts.PolicyError
 
 func (p PublicInfo) check() error {
 	if len(p.Alias) > 32 {
@@ -96,6 +103,25 @@ func (n *Node) GraphChannels(ctx context.Context, after uint64, limit int) ([]Gr
 	})
 	return l.Channels, n.fail("list graph", err)
 }
+
+// SetPolicy changes what a channel asks for forwarding over it, and its limits, from now on: it is durable when SetPolicy returns. Others are told with a
+// new channel_update; those who have not heard of it yet are refused. The zero policy brings Config.Forwarding back. Errors: *PolicyError, ErrNotFound.
+func (n *Node) SetPolicy(ctx context.Context, id ChannelID, p ForwardingPolicy) error {
+	const op = "set policy"
+	if err := n.known(ctx, op, id); err != nil {
+		return err
+	}
+	reply, err := askAgain[messages.PolicyReply](ctx, n, messages.MonitorAddr(id), func(to messages.Addr) any {
+		return messages.SetPolicy{Channel: id, Policy: p, ReplyTo: to}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return n.channelError(op, id, err)
+}
+
+// Forwarding is the policy of channels that have none of their own: Config.Forwarding with its defaults.
+func (n *Node) Forwarding() ForwardingPolicy { return n.cfg.Forwarding }
 
 // Policies lists what both sides of this node's channels ask for, by channel id. A channel is missing until it has told of itself.
 func (n *Node) Policies(ctx context.Context) ([]OwnPolicies, error) {

@@ -180,6 +180,44 @@ func gossipInALine(t *testing.T, faults kit.Faults) {
 		return false, list
 	})
 
+	own := lnactor.ForwardingPolicy{BaseMsat: 77, PropMillionths: 3, CLTVDelta: 60, MaxInFlightMsat: 200_000_000}
+	for _, id := range []lnactor.ChannelID{ids[0], private} {
+		if err := nodes[0].SetPolicy(ctx, id, own); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hear := func(what string) {
+		eventually(t, ctx, what, func() (bool, any) {
+			list, err := nodes[2].GraphChannels(ctx, 0, 1)
+			if err != nil || len(list) != 1 {
+				return false, err
+			}
+			for d, id := range list[0].Nodes {
+				if p := list[0].Policies[d]; id == nodes[0].ID() && (p.BaseMsat != 77 || p.PropMillionths != 3 || p.CLTVDelta != 60 || p.MaxMsat != 200_000_000) {
+					return false, p
+				}
+			}
+			told, err := nodes[1].Policies(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range told {
+				if p.Channel == private {
+					return p.Theirs.BaseMsat == 77 && p.Ours.BaseMsat == 1001, p
+				}
+			}
+			return false, told
+		})
+	}
+	hear("policies that were set")
+	var wrong *lnactor.PolicyError
+	if err := nodes[0].SetPolicy(ctx, private, lnactor.ForwardingPolicy{CLTVDelta: 9}); !errors.As(err, &wrong) || wrong.Least != 46 {
+		t.Fatal(err)
+	}
+	if err := nodes[0].SetPolicy(ctx, lnactor.ChannelID{1}, own); !errors.Is(err, lnactor.ErrNotFound) {
+		t.Fatal(err)
+	}
+
 	if err := nodes[0].Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +228,20 @@ func gossipInALine(t *testing.T, faults kit.Faults) {
 	t.Cleanup(func() { _ = alice.Close() })
 	knows(t, ctx, alice, "alice again", 2, 3)
 	nodes[0] = alice
+	hear("policies after a restart")
+	kept := 0
+	list, err := alice.Channels(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.Policy == own {
+			kept++
+		}
+	}
+	if kept != 2 {
+		t.Fatal("policies are lost", list)
+	}
 
 	if err := nodes[1].CloseChannel(ctx, ids[1]); err != nil {
 		t.Fatal(err)
@@ -215,6 +267,17 @@ func gossipInALine(t *testing.T, faults kit.Faults) {
 	}
 	for i, n := range nodes {
 		knows(t, ctx, n, names[i]+" after the close", 1, 2)
+	}
+}
+
+func TestForwardingIsChecked(t *testing.T) {
+	for _, p := range []lnactor.ForwardingPolicy{{CLTVDelta: 45}, {PropMillionths: 1_000_001}, {HTLCMinimumMsat: 2, HTLCMaximumMsat: 1}} {
+		if n, err := lnactor.Open(t.Context(), lnactor.Config{Forwarding: p}); !errors.Is(err, lnactor.ErrConfig) {
+			if err == nil {
+				_ = n.Close()
+			}
+			t.Error(p, err)
+		}
 	}
 }
 

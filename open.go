@@ -30,7 +30,6 @@ import (
 	"github.com/lnactor/lnactor/actors/persister/memstore"
 	"github.com/lnactor/lnactor/actors/userevents"
 	"github.com/lnactor/lnactor/internal/chankeys"
-	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/invoice"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/onion"
@@ -242,9 +241,11 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 		Tip:     n.tip,
 		Manager: manager.Config{
 			NodeKey: onion.KeyOf(key), Invoices: n.invoices, Derive: root.Derive, ManualClaim: n.cfg.ManualClaim,
-			Forwarding: n.forwarding(),
+			Forwarding: n.cfg.Forwarding,
 		},
-		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
+		Channel: channel.Config{
+			Policy: n.cfg.Forwarding, Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() },
+		},
 		Opening: open,
 		Graph:   n.graphConfig(key),
 		Events:  userevents.New(n.env, n.events),
@@ -274,10 +275,4 @@ func (n *Node) tip() opening.Tip {
 		return opening.Tip{Hash: *n.cfg.Params.GenesisHash}
 	}
 	return opening.Tip{Height: height, Hash: hash}
-}
-
-// forwarding is the policy of channels that have none of their own, as the graph announces it.
-func (n *Node) forwarding() facts.Policy {
-	p := n.cfg.Forwarding
-	return facts.Policy{BaseMsat: p.BaseMsat, PropMillionths: p.PropMillionths, CLTVDelta: p.CLTVDelta, HTLCMinimumMsat: p.MinMsat, HTLCMaximumMsat: p.MaxMsat}
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/route"
 )
@@ -48,11 +49,12 @@ type OwnChannel struct {
 	CounterpartyAlias uint64 // that the peer gave us, 0 if none
 	HolderKey         [33]byte
 	CounterpartyKey   [33]byte
-	MinMsat           uint64 // of HTLCs that we may offer
-	MaxMsat           uint64 // of all HTLCs that we may offer
-	Open              bool   // both sides are ready, nothing ends it
-	Up                bool   // the peer is connected and HTLCs can be offered now
-	Ended             bool   // it has ended and will not be open again
+	MinMsat           uint64       // of HTLCs that we may offer
+	MaxMsat           uint64       // of all HTLCs that we may offer
+	Policy            facts.Policy // zero: the node's default
+	Open              bool         // both sides are ready, nothing ends it
+	Up                bool         // the peer is connected and HTLCs can be offered now
+	Ended             bool         // it has ended and will not be open again
 }
 
 // GetGraph asks the graph for GraphSummary.
@@ -114,7 +116,9 @@ type OwnPolicies struct {
 	SCID      uint64
 	Alias     uint64 // that the peer knows the channel by when it forwards to us
 	Announced bool
-	Ours      ChannelPolicy
+	Policy    facts.Policy  // what counts now: the channel's own, or the node's default
+	Default   bool          // it is the node's default
+	Ours      ChannelPolicy // as it was told to others last
 	Theirs    ChannelPolicy
 }
 

@@ -1,6 +1,9 @@
 package channel
 
-import "github.com/lnactor/lnactor/internal/ln"
+import (
+	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
+)
 
 // ScriptSource gives the script to which a channel pays our money when the peer asks for a close and none was announced upfront. The answer
 // is durable before it is used (rule 16); after an error it is asked again later.
@@ -8,11 +11,11 @@ type ScriptSource func(ln.ChannelID) ([]byte, error)
 
 // Config holds the limits of a channel. The zero value means the defaults.
 type Config struct {
-	MaxQueued           int    // adds that wait for a commitment (default 966)
-	MaxDustExposureMsat uint64 // in HTLCs without an output on either commitment, before we offer another one (default 5,000,000)
-	MinFeePerKw         uint32 // of an update_fee (default 253, what every node relays)
-	MaxFeePerKw         uint32 // of an update_fee (default 250,000)
-	MaxClosingFactor    uint32 // the most we pay as funder for a close, as a multiple of the fee that we aim at (default 3)
+	MaxQueued        int          // adds that wait for a commitment (default 966)
+	Policy           facts.Policy // the node's, for channels that have none of their own: its limits are kept here
+	MinFeePerKw      uint32       // of an update_fee (default 253, what every node relays)
+	MaxFeePerKw      uint32       // of an update_fee (default 250,000)
+	MaxClosingFactor uint32       // the most we pay as funder for a close, as a multiple of the fee that we aim at (default 3)
 
 	Gossip bool // there is an actor at messages.GraphAddr, which is told of the channel
 
@@ -23,9 +26,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxQueued <= 0 {
 		c.MaxQueued = 966
 	}
-	if c.MaxDustExposureMsat == 0 {
-		c.MaxDustExposureMsat = 5_000_000
-	}
+	c.Policy = c.Policy.WithDefaults()
 	if c.MinFeePerKw == 0 {
 		c.MinFeePerKw = 253
 	}

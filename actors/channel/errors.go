@@ -18,7 +18,8 @@ var (
 	ErrInsufficientBalance = errors.New("the balance above the channel reserve does not cover the amount")
 	ErrFeeUnaffordable     = errors.New("the funder could not pay the fee of a commitment with this HTLC")
 	ErrTooManyHTLCs        = errors.New("the counterparty accepts no more HTLCs at a time")
-	ErrInFlightLimit       = errors.New("the counterparty accepts no more value in flight")
+	ErrInFlightLimit       = errors.New("more value would be in flight than the counterparty or the channel's policy allows")
+	ErrAboveMaximum        = errors.New("the amount is above the most that the channel's policy allows for one HTLC")
 	ErrDustExposure        = errors.New("too much value would be in HTLCs without an output")
 )
 

@@ -207,6 +207,9 @@ func TestAddIsRefused(t *testing.T) {
 		{"balance", 595_000_000, nil, ErrInsufficientBalance},
 		{"fee", 588_000_000, nil, ErrFeeUnaffordable},
 		{"absurd", ^uint64(0), nil, ErrInFlightLimit},
+		{"policy: most", 2_000_001, limited(facts.Policy{HTLCMaximumMsat: 2_000_000}), ErrAboveMaximum},
+		{"policy: in flight", 2_000_001, limited(facts.Policy{MaxInFlightMsat: 2_000_000}), ErrInFlightLimit},
+		{"policy: dust", 100_001, limited(facts.Policy{MaxDustExposureMsat: 100_000}), ErrDustExposure},
 		{"down", 2_000_000, func(w *world, _ *messages.AddHTLC) { w.disconnect() }, ErrPeerNotConnected},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -223,6 +226,48 @@ func TestAddIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// limited gives alice's channel a policy.
+func limited(p facts.Policy) func(*world, *messages.AddHTLC) {
+	return func(w *world, _ *messages.AddHTLC) {
+		p.CLTVDelta = facts.MinCLTVDelta
+		w.a.fact(facts.PolicySet{Policy: p})
+	}
+}
+
+// TestPolicyLimits: the channel's own policy counts from when it is durable, the node's before and after it; what is at a limit passes, and what is
+// in flight counts.
+func TestPolicyLimits(t *testing.T) {
+	w := newWorld(t)
+	add := func(number, msat uint64, want error) {
+		t.Helper()
+		w.a.refused = nil
+		w.a.add(number, msat)
+		w.run()
+		switch {
+		case want == nil && len(w.a.refused) > 0:
+			t.Fatal(w.a.refused[0].Why)
+		case want != nil && (len(w.a.refused) != 1 || !errors.Is(w.a.refused[0].Why, want)):
+			t.Fatalf("%+v, want %v", w.a.refused, want)
+		}
+	}
+	add(1, 3_000_000, nil)
+	limited(facts.Policy{HTLCMaximumMsat: 2_000_000, MaxInFlightMsat: 6_000_000, MaxDustExposureMsat: 300_000})(w, nil)
+	add(2, 2_000_000, nil)
+	add(3, 2_000_001, ErrAboveMaximum)
+	add(4, 1_100_000, ErrInFlightLimit)
+	add(5, 300_000, nil) // dust
+	add(6, 1_000, ErrDustExposure)
+	add(7, 700_000, nil) // no dust
+	w.a.restart(true)    // facts survive, the link does not
+	w.disconnect()
+	w.connect()
+	w.run()
+	add(8, 1_000, ErrInFlightLimit)
+	w.a.fact(facts.PolicySet{})
+	add(9, 5_000_000, nil)
+	add(10, 5_000, nil)
 }
 
 // The fence: adds of any other fence are refused without an answer, and those that wait are dropped without one.

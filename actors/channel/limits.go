@@ -125,7 +125,7 @@ func (t *tally) oneMore(f *facts.Channel, amount uint64) int {
 // offers checks HTLCs that we offer, against both next commitments.
 type offers struct {
 	f                    *facts.Channel
-	cfg                  *Config
+	policy               facts.Policy // the one that counts
 	counterparty, holder *tally
 	keepMsat             uint64 // what we must keep: our channel reserve, or more
 	unknown              int    // outputs that our adds make and the funder does not know of yet
@@ -135,11 +135,16 @@ type offers struct {
 func (o *offers) take(m *messages.AddHTLC) (limitMsat uint64, why error) {
 	f, amount := o.f, m.AmountMsat
 	most := f.Counterparty.MaxHTLCValueInFlightMsat
+	if own := o.policy.MaxInFlightMsat; own != 0 {
+		most = min(most, own)
+	}
 	switch {
 	case amount == 0 || m.CLTVExpiry >= maxExpiry || len(m.Onion) != lnwire.OnionPacketSize:
 		return 0, ErrInvalidAdd
 	case amount < f.Counterparty.HTLCMinimumMsat:
 		return f.Counterparty.HTLCMinimumMsat, ErrBelowMinimum
+	case o.policy.HTLCMaximumMsat != 0 && amount > o.policy.HTLCMaximumMsat:
+		return o.policy.HTLCMaximumMsat, ErrAboveMaximum
 	case o.counterparty.outbound.count >= min(int(f.Counterparty.MaxAcceptedHTLCs), input.MaxHTLCNumber/2):
 		return 0, ErrTooManyHTLCs
 	case amount > most || o.counterparty.outbound.msat > most-amount:
@@ -151,8 +156,8 @@ func (o *offers) take(m *messages.AddHTLC) (limitMsat uint64, why error) {
 		}
 	}
 	for _, t := range []*tally{o.counterparty, o.holder} {
-		if t.oneMore(f, amount) == 0 && t.dustMsat+amount > o.cfg.MaxDustExposureMsat {
-			return o.cfg.MaxDustExposureMsat, ErrDustExposure
+		if t.oneMore(f, amount) == 0 && t.dustMsat+amount > o.policy.MaxDustExposureMsat {
+			return o.policy.MaxDustExposureMsat, ErrDustExposure
 		}
 	}
 	o.unknown += o.counterparty.oneMore(f, amount)

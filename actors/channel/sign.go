@@ -89,7 +89,9 @@ func (c *Channel) owesCommitment() bool {
 // our adds must fit in both.
 func (c *Channel) newOffers() *offers {
 	f := c.facts
-	o := &offers{f: f, cfg: &c.cfg, keepMsat: f.Counterparty.ReserveSat * 1000, counterparty: tallyNext(f, false), holder: tallyAhead(f)}
+	o := &offers{
+		f: f, policy: f.Policy.Or(c.cfg.Policy), keepMsat: f.Counterparty.ReserveSat * 1000, counterparty: tallyNext(f, false), holder: tallyAhead(f),
+	}
 	for _, id := range c.session.proposed {
 		if h := f.Inbound[id]; h != nil {
 			o.counterparty.remove(f, h.AmountMsat, false, h.Resolution.Fulfilled())

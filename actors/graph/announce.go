@@ -10,6 +10,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/lnactor/lnactor/internal/facts"
 	store "github.com/lnactor/lnactor/internal/graph"
 	"github.com/lnactor/lnactor/internal/ln"
 )
@@ -102,7 +103,9 @@ func (c *core) update(o *ownChannel, now time.Time) {
 		return
 	}
 	want := c.terms(o)
-	if last == nil || last.Disabled != disabled || !sameTerms(last, want) || now.Sub(time.Unix(int64(last.Timestamp), 0)) >= c.cfg.Times.Refresh {
+	// A change that comes too soon is made by a later tick: nodes drop what changes too often.
+	if last == nil || now.Sub(time.Unix(int64(last.Timestamp), 0)) >= c.cfg.Times.Refresh ||
+		(last.Disabled != disabled || !sameTerms(last, want)) && o.changes.Take(c.cfg.Updates, now, 1) {
 		at := uint32(now.Unix()) //nolint:gosec // until 2106
 		for _, old := range []*store.Policy{last, ourPolicy(o)} {
 			if old != nil {
@@ -149,31 +152,34 @@ func ourPolicy(o *ownChannel) *store.Policy {
 }
 
 // terms are what our update asks for.
-func (c *core) terms(o *ownChannel) Policy {
-	p := c.cfg.Policy
-	p.MinMsat = max(p.MinMsat, o.MinMsat)
+func (c *core) terms(o *ownChannel) facts.Policy {
+	p := c.policy(o)
+	p.HTLCMinimumMsat = max(p.HTLCMinimumMsat, o.MinMsat, 1)
 	most := o.CapacitySat * 1000
-	if o.MaxMsat != 0 {
-		most = min(most, o.MaxMsat)
+	for _, limit := range []uint64{o.MaxMsat, p.MaxInFlightMsat, p.HTLCMaximumMsat} {
+		if limit != 0 {
+			most = min(most, limit)
+		}
 	}
-	if p.MaxMsat == 0 || p.MaxMsat > most {
-		p.MaxMsat = most
-	}
-	p.MaxMsat = max(p.MaxMsat, p.MinMsat)
+	p.HTLCMaximumMsat = max(most, p.HTLCMinimumMsat)
 	return p
 }
 
-func sameTerms(a *store.Policy, b Policy) bool {
-	return a.BaseMsat == b.BaseMsat && a.PropMillionths == b.PropMillionths && a.CLTVDelta == b.CLTVDelta && a.MinMsat == b.MinMsat && a.MaxMsat == b.MaxMsat
+// policy is the one that counts.
+func (c *core) policy(o *ownChannel) facts.Policy { return o.Policy.Or(c.cfg.Policy) }
+
+func sameTerms(a *store.Policy, b facts.Policy) bool {
+	return a.BaseMsat == b.BaseMsat && a.PropMillionths == b.PropMillionths && a.CLTVDelta == b.CLTVDelta &&
+		a.MinMsat == b.HTLCMinimumMsat && a.MaxMsat == b.HTLCMaximumMsat
 }
 
 // dontForward marks an update that is for the peer alone (BOLT 7, message_flags).
 const dontForward lnwire.ChanUpdateMsgFlags = 1 << 1
 
-func (c *core) makeUpdate(o *ownChannel, place uint64, at uint32, p Policy, disabled, private bool) (*lnwire.ChannelUpdate1, *store.UpdateMsg, error) {
+func (c *core) makeUpdate(o *ownChannel, place uint64, at uint32, p facts.Policy, disabled, private bool) (*lnwire.ChannelUpdate1, *store.UpdateMsg, error) {
 	u := &lnwire.ChannelUpdate1{
 		ChainHash: c.cfg.Chain, ShortChannelID: lnwire.NewShortChanIDFromInt(place), Timestamp: at, MessageFlags: lnwire.ChanUpdateRequiredMaxHtlc,
-		TimeLockDelta: p.CLTVDelta, HtlcMinimumMsat: lnwire.MilliSatoshi(p.MinMsat), HtlcMaximumMsat: lnwire.MilliSatoshi(p.MaxMsat),
+		TimeLockDelta: p.CLTVDelta, HtlcMinimumMsat: lnwire.MilliSatoshi(p.HTLCMinimumMsat), HtlcMaximumMsat: lnwire.MilliSatoshi(p.HTLCMaximumMsat),
 		BaseFee: p.BaseMsat, FeeRate: p.PropMillionths, ExtraOpaqueData: []byte{},
 	}
 	if private {

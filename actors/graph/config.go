@@ -11,6 +11,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/lnactor/lnactor/internal/chankeys"
+	"github.com/lnactor/lnactor/internal/facts"
 	store "github.com/lnactor/lnactor/internal/graph"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/route"
@@ -27,7 +28,7 @@ type Config struct {
 	Save    func(raw []byte) error                    // nil: the graph is forgotten
 	Memory  route.MemoryConfig                        // of failed payments
 	Limits  store.Limits                              // of the graph
-	Policy  Policy                                    // of own channels
+	Policy  facts.Policy                              // of own channels that have none of their own
 	Node    Node                                      // what this node says of itself
 	Times   Times                                     //
 
@@ -36,6 +37,7 @@ type Config struct {
 	Share     int        // 5,000 of them by one peer
 	LookBack  uint32     // 144 blocks that are searched for a spend of a channel that is new to us
 	Queries   store.Rate // of each peer; a query costs 1 and 1 for each 100 channels: 1,000 at once, 1,000 a minute
+	Updates   store.Rate // of changes of each own channel that others are told of: 5 at once, then one a minute; others drop more
 }
 
 // Node is what node_announcement says beside the key.
@@ -45,18 +47,6 @@ type Node struct {
 	Addresses []net.Addr // TCP addresses, with IP
 	Features  *lnwire.RawFeatureVector
 }
-
-// Policy is what a channel_update of ours asks for.
-type Policy struct {
-	BaseMsat       uint32
-	PropMillionths uint32
-	CLTVDelta      uint16 // 80; at least 46
-	MinMsat        uint64 // 1; the peer may ask for more
-	MaxMsat        uint64 // 0: what the peer allows
-}
-
-// MinCLTVDelta is what a node needs to get an HTLC back on chain in time (monitor events, "Set time-outs").
-const MinCLTVDelta = 46
 
 // Times are delays.
 type Times struct {
@@ -91,9 +81,11 @@ func (c Config) withDefaults() Config {
 	or(&c.Queue, 20_000)
 	or(&c.Share, 5_000)
 	or(&c.LookBack, 144)
-	or(&c.Policy.CLTVDelta, 80)
-	c.Policy.CLTVDelta = max(c.Policy.CLTVDelta, MinCLTVDelta)
-	or(&c.Policy.MinMsat, 1)
+	c.Policy = c.Policy.WithDefaults()
+	c.Policy.CLTVDelta = max(c.Policy.CLTVDelta, facts.MinCLTVDelta)
+	if c.Updates == (store.Rate{}) {
+		c.Updates = store.Rate{Burst: 5, PerMinute: 1}
+	}
 	if c.Queries == (store.Rate{}) {
 		c.Queries = store.Rate{Burst: 1000, PerMinute: 1000}
 	}
@@ -112,7 +104,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func or[T int | uint16 | uint32 | uint64 | time.Duration](v *T, d T) {
+func or[T int | uint32 | time.Duration](v *T, d T) {
 	if *v <= 0 {
 		*v = d
 	}

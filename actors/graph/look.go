@@ -64,6 +64,7 @@ func (c *core) policies(m messages.ListPolicies) {
 	var r messages.PolicyList
 	for _, o := range c.owns() {
 		x := messages.OwnPolicies{Channel: o.Channel, Peer: o.Peer, SCID: o.SCID, Alias: o.Alias, Ours: policyOf(ourPolicy(o)), Theirs: policyOf(o.policy)}
+		x.Policy, x.Default = c.policy(o), o.Policy.IsDefault()
 		if ch := c.public(o); ch != nil {
 			x.Announced = true
 			d := c.dir(o)

@@ -24,7 +24,8 @@ type ownChannel struct {
 	policy     *store.Policy    // of the peer, as it told us
 	away       time.Time        // since when the peer is away; zero: it is not
 	managerHas managerHas
-	rejected   bool // signatures of the peer were wrong: told once
+	rejected   bool         // signatures of the peer were wrong: told once
+	changes    store.Bucket // of our updates
 }
 
 // dir is the index of this node among the channel's two.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/lnactor/lnactor/internal/facts"
 	store "github.com/lnactor/lnactor/internal/graph"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
@@ -331,5 +332,65 @@ func TestReorganisedChannel(t *testing.T) {
 	r.tell(messages.ChainTip{Height: 802})
 	if got := of[*lnwire.AnnounceSignatures1](r.heard(1)); len(got) != 1 || got[0].ShortChannelID.ToUint64() != m.SCID {
 		t.Fatal("not announced at its new place", got)
+	}
+}
+
+// TestPolicyOfAChannel: a channel's own policy is told to all, or to the peer of a private channel, at once; too many changes wait; the newest counts.
+func TestPolicyOfAChannel(t *testing.T) {
+	r, m := announced(t)
+	r.up(2)
+	r.heard(2)
+	m.Policy = facts.Policy{BaseMsat: 7, PropMillionths: 8, CLTVDelta: 50, HTLCMinimumMsat: 9000, HTLCMaximumMsat: 500_000, MaxInFlightMsat: 400_000}
+	r.tell(m)
+	p := r.ours(m)
+	if p.BaseMsat != 7 || p.PropMillionths != 8 || p.CLTVDelta != 50 || p.MinMsat != 9000 || p.MaxMsat != 400_000 {
+		t.Fatalf("%+v", p)
+	}
+	if u := of[*lnwire.ChannelUpdate1](r.heard(1)); len(u) != 1 || u[0].BaseFee != 7 {
+		t.Fatal("the peer is not told", u)
+	}
+	r.wait(r.cfg.Times.Trickle)
+	if u := of[*lnwire.ChannelUpdate1](r.heard(2)); len(u) != 1 || u[0].BaseFee != 7 {
+		t.Fatal("others are not told", u)
+	}
+	r.took()
+	r.tell(messages.ListPolicies{ReplyTo: "asker"})
+	counts := m.Policy
+	counts.MaxDustExposureMsat = facts.DefaultMaxDustExposureMsat
+	if o := r.took()[0].Msg.(messages.PolicyList).Channels[0]; o.Default || o.Policy != counts || o.Ours.BaseMsat != 7 {
+		t.Fatalf("%+v", o)
+	}
+	for i := range uint32(20) {
+		m.Policy.BaseMsat = 100 + i
+		r.tell(m)
+	}
+	if p := r.ours(m); p.BaseMsat < 103 || p.BaseMsat > 105 {
+		t.Fatal("twenty changes at once are told, or none is", p.BaseMsat)
+	}
+	r.wait(2 * time.Minute)
+	if p := r.ours(m); p.BaseMsat != 119 {
+		t.Fatal("the last change is lost", p.BaseMsat)
+	}
+	// The least that the peer takes counts, whatever the policy says; and the node's default is back with the zero policy.
+	m.Policy = facts.Policy{CLTVDelta: 50, HTLCMinimumMsat: 1}
+	r.wait(5 * time.Minute)
+	r.tell(m)
+	if p := r.ours(m); p.MinMsat != 5 || p.MaxMsat != 900_000_000 {
+		t.Fatalf("%+v", p)
+	}
+	m.Policy = facts.Policy{}
+	r.tell(m)
+	if p := r.ours(m); p.BaseMsat != 0 || p.CLTVDelta != 80 {
+		t.Fatalf("%+v", p)
+	}
+	// A private channel.
+	private := mine(2)
+	private.Announce, private.SCID, private.Alias, private.CounterpartyAlias = false, scid(797, 1, 0), scid(16_000_000, 3, 3), scid(16_000_000, 4, 4)
+	r.tell(private)
+	r.heard(2)
+	private.Policy = facts.Policy{BaseMsat: 11, CLTVDelta: 46}
+	r.tell(private)
+	if u := of[*lnwire.ChannelUpdate1](r.heard(2)); len(u) != 1 || u[0].BaseFee != 11 || u[0].ShortChannelID.ToUint64() != private.CounterpartyAlias || u[0].MessageFlags&dontForward == 0 {
+		t.Fatal("the peer of a private channel is not told", u)
 	}
 }

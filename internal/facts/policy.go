@@ -14,8 +14,22 @@ type Policy struct {
 	MaxDustExposureMsat uint64 // in HTLCs without an output on either commitment; 0: the node's default
 }
 
-// DefaultCLTVDelta is that of a node that does not say.
-const DefaultCLTVDelta = 80
+// Defaults of a node that does not say.
+const (
+	DefaultCLTVDelta           = 80
+	DefaultMaxDustExposureMsat = 5_000_000
+)
+
+// WithDefaults is a node's policy with what it does not say.
+func (p Policy) WithDefaults() Policy {
+	if p.CLTVDelta == 0 {
+		p.CLTVDelta = DefaultCLTVDelta
+	}
+	if p.MaxDustExposureMsat == 0 {
+		p.MaxDustExposureMsat = DefaultMaxDustExposureMsat
+	}
+	return p
+}
 
 // Limits of a Policy.
 const (

@@ -127,7 +127,7 @@ func channelCommands() []*cobra.Command {
 			},
 			show: func(p *page, _ *apiv1.SetChannelFeeResponse) { p.row("asked for") },
 		}),
-		newCall(call[*apiv1.ListChannelsResponse]{
+		with(newCall(call[*apiv1.ListChannelsResponse]{
 			use: "channels", short: "List the channels", example: "  lnactor channels\n  lnactor channels --until-open\n  lnactor channels --json | jq '.channels[] | select(.phase==\"open\")'",
 			flags: func(cmd *cobra.Command) {
 				cmd.Flags().BoolVar(&untilOpen, "until-open", false, "wait until no channel is being opened any more, for --timeout at most")
@@ -155,7 +155,7 @@ func channelCommands() []*cobra.Command {
 				}
 			},
 			show: showChannels,
-		}),
+		}), policyCommand()),
 		newCall(call[*apiv1.ListClosedChannelsResponse]{
 			use: "closed", short: "List the channels whose end on chain is complete", example: "  lnactor closed --limit 10",
 			flags: func(cmd *cobra.Command) {
@@ -176,6 +176,12 @@ func channelCommands() []*cobra.Command {
 			},
 		}),
 	}
+}
+
+// with adds commands below one that does something by itself.
+func with(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(below...)
+	return cmd
 }
 
 func showChannels(p *page, a *apiv1.ListChannelsResponse) {

@@ -58,6 +58,8 @@ var needs = map[string]Scope{
 	api.NodeCloseChannelProcedure:       Full,
 	api.NodeForceCloseChannelProcedure:  Full,
 	api.NodeSetChannelFeeProcedure:      Full,
+	api.NodeSetPolicyProcedure:          Full,
+	api.NodeListPoliciesProcedure:       Read,
 	api.NodeListChannelsProcedure:       Read,
 	api.NodeListClosedChannelsProcedure: Read,
 	api.NodeCreateInvoiceProcedure:      Receive,

@@ -40,6 +40,7 @@ var known = []struct {
 	{lnactor.ErrRejected, connect.CodeFailedPrecondition, "channel_rejected", "change the channel's terms"},
 	{lnactor.ErrPeerGone, connect.CodeUnavailable, "peer_gone", "connect to the peer and try again"},
 	{lnactor.ErrNotConnected, connect.CodeFailedPrecondition, "not_connected", "connect to the peer first"},
+	{lnactor.ErrChannelEnded, connect.CodeFailedPrecondition, "channel_ended", ""},
 	{lnactor.ErrBadAddress, connect.CodeInvalidArgument, "bad_address", "check that the address is whole and of this node's network"},
 	{lnactor.ErrBadOutput, connect.CodeInvalidArgument, "bad_output", "choose an amount that nodes relay"},
 	{lnactor.ErrBadFeeRate, connect.CodeInvalidArgument, "bad_fee_rate", "253 satoshis per 1000 weight units are the least"},
@@ -84,12 +85,15 @@ func failed(err error) error {
 	code, detail := connect.CodeInternal, &apiv1.ErrorDetail{Reason: "internal"}
 	var funds *lnactor.InsufficientFundsError
 	var reserve *lnactor.ReserveError
+	var policy *lnactor.PolicyError
 	switch {
 	case errors.As(err, &reserve):
 		code, detail.Reason = connect.CodeFailedPrecondition, "reserve"
 		detail.Hint = "send less, or allow the use of the reserve: then a channel's end may find no coins for its fees"
 	case errors.As(err, &funds):
 		code, detail.Reason, detail.Hint = connect.CodeFailedPrecondition, "insufficient_funds", "pay coins to an address of the wallet and wait until they confirm"
+	case errors.As(err, &policy):
+		code, detail.Reason, detail.Hint = connect.CodeInvalidArgument, "policy", "nothing was changed"
 	default:
 		for _, k := range known {
 			if errors.Is(err, k.err) {

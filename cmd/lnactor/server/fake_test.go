@@ -27,6 +27,7 @@ type fake struct {
 	crash    bool
 	err      error
 	ivs      byte
+	policy   lnactor.ForwardingPolicy
 }
 
 func newFake() *fake {
@@ -128,8 +129,28 @@ func (f *fake) SetChannelFee(context.Context, lnactor.ChannelID, uint32) error {
 	return nil
 }
 
+func (f *fake) SetPolicy(_ context.Context, id lnactor.ChannelID, p lnactor.ForwardingPolicy) error {
+	f.note("policy")
+	if err := p.Check(1_000_000); err != nil {
+		return &lnactor.Error{Op: "set policy", Channel: id, Err: err}
+	}
+	f.policy = p
+	return nil
+}
+
+func (f *fake) Policies(context.Context) ([]lnactor.OwnPolicies, error) {
+	return []lnactor.OwnPolicies{
+		{Peer: f.other, SCID: 800<<40 | 3<<16 | 1, Policy: f.policy.Or(f.Forwarding()), Default: f.policy.IsDefault(), Theirs: lnactor.ChannelPolicy{Known: true, BaseMsat: 9, Timestamp: 5}},
+		{Channel: lnactor.ChannelID{7}},
+	}, nil
+}
+
+func (f *fake) Forwarding() lnactor.ForwardingPolicy {
+	return lnactor.ForwardingPolicy{BaseMsat: 1000}.WithDefaults()
+}
+
 func (f *fake) Channels(context.Context) ([]lnactor.Channel, error) {
-	return []lnactor.Channel{{Peer: f.other, Phase: lnactor.PhaseOpen}}, nil
+	return []lnactor.Channel{{Peer: f.other, Phase: lnactor.PhaseOpen, Policy: f.policy}}, nil
 }
 
 func (f *fake) ClosedChannels(context.Context, int) ([]lnactor.ClosedChannel, error) {

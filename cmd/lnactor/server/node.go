@@ -29,6 +29,9 @@ type Node interface {
 	CloseChannel(ctx context.Context, id lnactor.ChannelID) error
 	ForceCloseChannel(ctx context.Context, id lnactor.ChannelID) error
 	SetChannelFee(ctx context.Context, id lnactor.ChannelID, feePerKw uint32) error
+	SetPolicy(ctx context.Context, id lnactor.ChannelID, p lnactor.ForwardingPolicy) error
+	Policies(ctx context.Context) ([]lnactor.OwnPolicies, error)
+	Forwarding() lnactor.ForwardingPolicy
 	Channels(ctx context.Context) ([]lnactor.Channel, error)
 	ClosedChannels(ctx context.Context, limit int) ([]lnactor.ClosedChannel, error)
 	Quarantined(ctx context.Context) ([]lnactor.ChannelID, error)

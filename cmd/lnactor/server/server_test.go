@@ -154,7 +154,7 @@ func procedures(t testing.TB) (out []string) {
 
 // spends and receives are what a smaller scope may not do, written down once more, by hand.
 var (
-	spends = []string{"Send", "Connect", "Disconnect", "OpenChannel", "CloseChannel", "ForceCloseChannel", "SetChannelFee", "Pay", "StopNode", "Mine", "Fund"}
+	spends = []string{"Send", "Connect", "Disconnect", "OpenChannel", "CloseChannel", "ForceCloseChannel", "SetChannelFee", "SetPolicy", "Pay", "StopNode", "Mine", "Fund"}
 	earns  = []string{"NewAddress", "CreateInvoice", "ClaimPayment", "RefusePayment"}
 )
 
@@ -171,7 +171,7 @@ func has(list []string, procedure string) bool {
 func TestScopes(t *testing.T) {
 	s := serve(t)
 	all := procedures(t)
-	if len(all) != 26 {
+	if len(all) != 28 {
 		t.Fatalf("%d procedures", len(all))
 	}
 	for scope, may := range map[server.Scope]func(string) bool{

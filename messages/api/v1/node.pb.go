@@ -3576,7 +3576,7 @@ var File_api_v1_node_proto protoreflect.FileDescriptor
 
 const file_api_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\"X\n" +
+	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/policy.proto\"X\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x1d\n" +
@@ -3834,7 +3834,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13PAYMENT_STATUS_SENT\x10\x02\x12\x19\n" +
 	"\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1a\n" +
-	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xa5\x10\n" +
+	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xd2\x11\n" +
 	"\x04Node\x12J\n" +
 	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12G\n" +
 	"\x06Health\x12\x1d.lnactor.api.v1.HealthRequest\x1a\x1e.lnactor.api.v1.HealthResponse\x12V\n" +
@@ -3852,7 +3852,9 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\fCloseChannel\x12#.lnactor.api.v1.CloseChannelRequest\x1a$.lnactor.api.v1.CloseChannelResponse\x12h\n" +
 	"\x11ForceCloseChannel\x12(.lnactor.api.v1.ForceCloseChannelRequest\x1a).lnactor.api.v1.ForceCloseChannelResponse\x12\\\n" +
 	"\rSetChannelFee\x12$.lnactor.api.v1.SetChannelFeeRequest\x1a%.lnactor.api.v1.SetChannelFeeResponse\x12Y\n" +
-	"\fListChannels\x12#.lnactor.api.v1.ListChannelsRequest\x1a$.lnactor.api.v1.ListChannelsResponse\x12k\n" +
+	"\fListChannels\x12#.lnactor.api.v1.ListChannelsRequest\x1a$.lnactor.api.v1.ListChannelsResponse\x12P\n" +
+	"\tSetPolicy\x12 .lnactor.api.v1.SetPolicyRequest\x1a!.lnactor.api.v1.SetPolicyResponse\x12Y\n" +
+	"\fListPolicies\x12#.lnactor.api.v1.ListPoliciesRequest\x1a$.lnactor.api.v1.ListPoliciesResponse\x12k\n" +
 	"\x12ListClosedChannels\x12).lnactor.api.v1.ListClosedChannelsRequest\x1a*.lnactor.api.v1.ListClosedChannelsResponse\x12\\\n" +
 	"\rCreateInvoice\x12$.lnactor.api.v1.CreateInvoiceRequest\x1a%.lnactor.api.v1.CreateInvoiceResponse\x12\\\n" +
 	"\rDecodeInvoice\x12$.lnactor.api.v1.DecodeInvoiceRequest\x1a%.lnactor.api.v1.DecodeInvoiceResponse\x12>\n" +
@@ -3944,6 +3946,10 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*MineResponse)(nil),               // 59: lnactor.api.v1.MineResponse
 	(*FundRequest)(nil),                // 60: lnactor.api.v1.FundRequest
 	(*FundResponse)(nil),               // 61: lnactor.api.v1.FundResponse
+	(*SetPolicyRequest)(nil),           // 62: lnactor.api.v1.SetPolicyRequest
+	(*ListPoliciesRequest)(nil),        // 63: lnactor.api.v1.ListPoliciesRequest
+	(*SetPolicyResponse)(nil),          // 64: lnactor.api.v1.SetPolicyResponse
+	(*ListPoliciesResponse)(nil),       // 65: lnactor.api.v1.ListPoliciesResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
 	0,  // 0: lnactor.api.v1.Condition.severity:type_name -> lnactor.api.v1.Severity
@@ -3972,45 +3978,49 @@ var file_api_v1_node_proto_depIdxs = []int32{
 	30, // 23: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
 	32, // 24: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
 	34, // 25: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
-	38, // 26: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
-	41, // 27: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
-	43, // 28: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
-	45, // 29: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
-	48, // 30: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
-	50, // 31: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
-	52, // 32: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
-	54, // 33: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
-	56, // 34: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	58, // 35: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	60, // 36: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	4,  // 37: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	7,  // 38: lnactor.api.v1.Node.Health:output_type -> lnactor.api.v1.HealthResponse
-	9,  // 39: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	11, // 40: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	13, // 41: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	16, // 42: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	18, // 43: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	20, // 44: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	22, // 45: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	25, // 46: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	27, // 47: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	29, // 48: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	31, // 49: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	33, // 50: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	37, // 51: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
-	40, // 52: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	42, // 53: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	44, // 54: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	46, // 55: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	49, // 56: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	51, // 57: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	53, // 58: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	55, // 59: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
-	57, // 60: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	59, // 61: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	61, // 62: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	37, // [37:63] is the sub-list for method output_type
-	11, // [11:37] is the sub-list for method input_type
+	62, // 26: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
+	63, // 27: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
+	38, // 28: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
+	41, // 29: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
+	43, // 30: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
+	45, // 31: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
+	48, // 32: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
+	50, // 33: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
+	52, // 34: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
+	54, // 35: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
+	56, // 36: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	58, // 37: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	60, // 38: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	4,  // 39: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	7,  // 40: lnactor.api.v1.Node.Health:output_type -> lnactor.api.v1.HealthResponse
+	9,  // 41: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	11, // 42: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	13, // 43: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	16, // 44: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	18, // 45: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	20, // 46: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	22, // 47: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	25, // 48: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	27, // 49: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	29, // 50: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	31, // 51: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	33, // 52: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	37, // 53: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	64, // 54: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
+	65, // 55: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
+	40, // 56: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	42, // 57: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	44, // 58: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	46, // 59: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	49, // 60: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	51, // 61: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	53, // 62: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	55, // 63: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	57, // 64: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	59, // 65: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	61, // 66: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	39, // [39:67] is the sub-list for method output_type
+	11, // [11:39] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
 	11, // [11:11] is the sub-list for extension extendee
 	0,  // [0:11] is the sub-list for field type_name
@@ -4021,6 +4031,7 @@ func file_api_v1_node_proto_init() {
 	if File_api_v1_node_proto != nil {
 		return
 	}
+	file_api_v1_policy_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

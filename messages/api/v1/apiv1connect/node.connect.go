@@ -65,6 +65,10 @@ const (
 	NodeSetChannelFeeProcedure = "/lnactor.api.v1.Node/SetChannelFee"
 	// NodeListChannelsProcedure is the fully-qualified name of the Node's ListChannels RPC.
 	NodeListChannelsProcedure = "/lnactor.api.v1.Node/ListChannels"
+	// NodeSetPolicyProcedure is the fully-qualified name of the Node's SetPolicy RPC.
+	NodeSetPolicyProcedure = "/lnactor.api.v1.Node/SetPolicy"
+	// NodeListPoliciesProcedure is the fully-qualified name of the Node's ListPolicies RPC.
+	NodeListPoliciesProcedure = "/lnactor.api.v1.Node/ListPolicies"
 	// NodeListClosedChannelsProcedure is the fully-qualified name of the Node's ListClosedChannels RPC.
 	NodeListClosedChannelsProcedure = "/lnactor.api.v1.Node/ListClosedChannels"
 	// NodeCreateInvoiceProcedure is the fully-qualified name of the Node's CreateInvoice RPC.
@@ -121,6 +125,10 @@ type NodeClient interface {
 	SetChannelFee(context.Context, *v1.SetChannelFeeRequest) (*v1.SetChannelFeeResponse, error)
 	// ListChannels lists the channels whose money is not all where it belongs.
 	ListChannels(context.Context, *v1.ListChannelsRequest) (*v1.ListChannelsResponse, error)
+	// SetPolicy changes what a channel asks for forwarding over it, and its limits. It is durable when it returns.
+	SetPolicy(context.Context, *v1.SetPolicyRequest) (*v1.SetPolicyResponse, error)
+	// ListPolicies lists what both sides of our channels ask for, by channel id.
+	ListPolicies(context.Context, *v1.ListPoliciesRequest) (*v1.ListPoliciesResponse, error)
 	// ListClosedChannels lists the channels whose end on chain is complete.
 	ListClosedChannels(context.Context, *v1.ListClosedChannelsRequest) (*v1.ListClosedChannelsResponse, error)
 	// CreateInvoice makes a BOLT 11 invoice.
@@ -243,6 +251,18 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(nodeMethods.ByName("ListChannels")),
 			connect.WithClientOptions(opts...),
 		),
+		setPolicy: connect.NewClient[v1.SetPolicyRequest, v1.SetPolicyResponse](
+			httpClient,
+			baseURL+NodeSetPolicyProcedure,
+			connect.WithSchema(nodeMethods.ByName("SetPolicy")),
+			connect.WithClientOptions(opts...),
+		),
+		listPolicies: connect.NewClient[v1.ListPoliciesRequest, v1.ListPoliciesResponse](
+			httpClient,
+			baseURL+NodeListPoliciesProcedure,
+			connect.WithSchema(nodeMethods.ByName("ListPolicies")),
+			connect.WithClientOptions(opts...),
+		),
 		listClosedChannels: connect.NewClient[v1.ListClosedChannelsRequest, v1.ListClosedChannelsResponse](
 			httpClient,
 			baseURL+NodeListClosedChannelsProcedure,
@@ -317,6 +337,8 @@ type nodeClient struct {
 	forceCloseChannel  *connect.Client[v1.ForceCloseChannelRequest, v1.ForceCloseChannelResponse]
 	setChannelFee      *connect.Client[v1.SetChannelFeeRequest, v1.SetChannelFeeResponse]
 	listChannels       *connect.Client[v1.ListChannelsRequest, v1.ListChannelsResponse]
+	setPolicy          *connect.Client[v1.SetPolicyRequest, v1.SetPolicyResponse]
+	listPolicies       *connect.Client[v1.ListPoliciesRequest, v1.ListPoliciesResponse]
 	listClosedChannels *connect.Client[v1.ListClosedChannelsRequest, v1.ListClosedChannelsResponse]
 	createInvoice      *connect.Client[v1.CreateInvoiceRequest, v1.CreateInvoiceResponse]
 	decodeInvoice      *connect.Client[v1.DecodeInvoiceRequest, v1.DecodeInvoiceResponse]
@@ -463,6 +485,24 @@ func (c *nodeClient) ListChannels(ctx context.Context, req *v1.ListChannelsReque
 	return nil, err
 }
 
+// SetPolicy calls lnactor.api.v1.Node.SetPolicy.
+func (c *nodeClient) SetPolicy(ctx context.Context, req *v1.SetPolicyRequest) (*v1.SetPolicyResponse, error) {
+	response, err := c.setPolicy.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListPolicies calls lnactor.api.v1.Node.ListPolicies.
+func (c *nodeClient) ListPolicies(ctx context.Context, req *v1.ListPoliciesRequest) (*v1.ListPoliciesResponse, error) {
+	response, err := c.listPolicies.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListClosedChannels calls lnactor.api.v1.Node.ListClosedChannels.
 func (c *nodeClient) ListClosedChannels(ctx context.Context, req *v1.ListClosedChannelsRequest) (*v1.ListClosedChannelsResponse, error) {
 	response, err := c.listClosedChannels.CallUnary(ctx, connect.NewRequest(req))
@@ -576,6 +616,10 @@ type NodeHandler interface {
 	SetChannelFee(context.Context, *v1.SetChannelFeeRequest) (*v1.SetChannelFeeResponse, error)
 	// ListChannels lists the channels whose money is not all where it belongs.
 	ListChannels(context.Context, *v1.ListChannelsRequest) (*v1.ListChannelsResponse, error)
+	// SetPolicy changes what a channel asks for forwarding over it, and its limits. It is durable when it returns.
+	SetPolicy(context.Context, *v1.SetPolicyRequest) (*v1.SetPolicyResponse, error)
+	// ListPolicies lists what both sides of our channels ask for, by channel id.
+	ListPolicies(context.Context, *v1.ListPoliciesRequest) (*v1.ListPoliciesResponse, error)
 	// ListClosedChannels lists the channels whose end on chain is complete.
 	ListClosedChannels(context.Context, *v1.ListClosedChannelsRequest) (*v1.ListClosedChannelsResponse, error)
 	// CreateInvoice makes a BOLT 11 invoice.
@@ -694,6 +738,18 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(nodeMethods.ByName("ListChannels")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeSetPolicyHandler := connect.NewUnaryHandlerSimple(
+		NodeSetPolicyProcedure,
+		svc.SetPolicy,
+		connect.WithSchema(nodeMethods.ByName("SetPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeListPoliciesHandler := connect.NewUnaryHandlerSimple(
+		NodeListPoliciesProcedure,
+		svc.ListPolicies,
+		connect.WithSchema(nodeMethods.ByName("ListPolicies")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeListClosedChannelsHandler := connect.NewUnaryHandlerSimple(
 		NodeListClosedChannelsProcedure,
 		svc.ListClosedChannels,
@@ -780,6 +836,10 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 			nodeSetChannelFeeHandler.ServeHTTP(w, r)
 		case NodeListChannelsProcedure:
 			nodeListChannelsHandler.ServeHTTP(w, r)
+		case NodeSetPolicyProcedure:
+			nodeSetPolicyHandler.ServeHTTP(w, r)
+		case NodeListPoliciesProcedure:
+			nodeListPoliciesHandler.ServeHTTP(w, r)
 		case NodeListClosedChannelsProcedure:
 			nodeListClosedChannelsHandler.ServeHTTP(w, r)
 		case NodeCreateInvoiceProcedure:
@@ -865,6 +925,14 @@ func (UnimplementedNodeHandler) SetChannelFee(context.Context, *v1.SetChannelFee
 
 func (UnimplementedNodeHandler) ListChannels(context.Context, *v1.ListChannelsRequest) (*v1.ListChannelsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.ListChannels is not implemented"))
+}
+
+func (UnimplementedNodeHandler) SetPolicy(context.Context, *v1.SetPolicyRequest) (*v1.SetPolicyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.SetPolicy is not implemented"))
+}
+
+func (UnimplementedNodeHandler) ListPolicies(context.Context, *v1.ListPoliciesRequest) (*v1.ListPoliciesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.ListPolicies is not implemented"))
 }
 
 func (UnimplementedNodeHandler) ListClosedChannels(context.Context, *v1.ListClosedChannelsRequest) (*v1.ListClosedChannelsResponse, error) {
