@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -51,4 +52,29 @@ func FuzzText(f *testing.F) {
 			t.Errorf("%q grew to %q", s, once)
 		}
 	})
+}
+
+func held(key [32]byte, n int) []byte {
+	if n > 0 {
+		return held(key, n-1)
+	}
+	buf := make([]byte, 1<<16)
+	return buf[:runtime.Stack(buf, true)]
+}
+
+func TestStack(t *testing.T) {
+	raw := held([32]byte(bytes.Repeat([]byte{0xe7, 0xe8, 0xe9}, 11)), 2)
+	if !bytes.Contains(raw, []byte("0xe7")) {
+		t.Skip("this release of Go does not print arguments")
+	}
+	raw = append([]byte("panic: key "+strings.Repeat("e7", 32)+" (bad)\n\n"), raw...)
+	out := string(Stack(raw))
+	if strings.Contains(out, "0xe7") || strings.Contains(out, "e7e7e7e7e7") {
+		t.Error(out)
+	}
+	for _, want := range []string{"panic: key e7e7e7e7… (bad)", "redact.held(...)\n\t/", "redact.TestStack(...)", "[running]:", "created by testing.(*T).Run in goroutine "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("lacks %q:\n%s", want, out)
+		}
+	}
 }
