@@ -3,7 +3,7 @@
 //
 //	go test ./tests/sim                                     // some seeds of every suite, the sweeps and the scenarios, in about a minute
 //	go test ./tests/sim -run TestSimulation -seeds 5000     // more seeds
-//	go test ./tests/sim -run TestSimulation -budget 6m      // as many as fit; fails below -floor
+//	go test ./tests/sim -run TestSimulation -budget 6m      // as many as fit, and no fewer than -floor
 //	go test ./tests/sim -run TestSimulation -seed 17        // one seed again, with the tail of its trace; -log file writes all of it
 //	go test ./tests/sim -run TestSimulation -seeds 5000 -keep   // do not stop at the first failure
 //	go test ./tests/sim -run TestSweep -full                // every message, not every third

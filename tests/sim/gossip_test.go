@@ -33,8 +33,8 @@ func (n *node) graphConfig() *graph.Config {
 }
 
 // policy is what a node asks for forwarding: each something else, so that a fee says whose it is.
-func (n *node) policy() graph.Policy {
-	return graph.Policy{BaseMsat: 1000 + 100*uint32(n.index), PropMillionths: 500 + 50*uint32(n.index), CLTVDelta: graph.MinCLTVDelta}
+func (n *node) policy() facts.Policy {
+	return facts.Policy{BaseMsat: 1000 + 100*uint32(n.index), PropMillionths: 500 + 50*uint32(n.index), CLTVDelta: facts.MinCLTVDelta}
 }
 
 // checkGraphs: every node knows every public channel, with what both sides ask for, and no private one.
