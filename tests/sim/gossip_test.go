@@ -9,6 +9,7 @@ import (
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/graph"
 	"github.com/lnactor/lnactor/actors/peer"
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
 
