@@ -277,7 +277,6 @@ func (m *Manager) doubt(c *channel, doubtful bool) {
 		return
 	}
 	m.doubtful--
-	m.knownAgain()
 }
 
 // knownAgain decides what waited for channels that nothing is known of, once there is none.
@@ -341,7 +340,7 @@ func (m *Manager) forwardDone(h *inbound) {
 			m.forgetForward(f)
 		}
 	}
-	if h.sent == nil || h.sent.Preimage != nil {
+	if h.sent == nil || h.sent.Preimage != nil || f != nil && f.preimage != nil {
 		return
 	}
 	if f == nil { // it was for us, or could not be read

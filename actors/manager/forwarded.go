@@ -236,8 +236,7 @@ func (m *Manager) lookForFate(f *forward) {
 		return
 	}
 	f.looking = true
-	key := binary.BigEndian.AppendUint64(bytes.Clone(f.key.channel[:]), f.key.id)
-	m.lookup(messages.GetRows{Bucket: messages.BucketFates, Key: key}, func(rows []messages.Row, err error) {
+	m.lookup(messages.GetRows{Bucket: messages.BucketFates, Key: f.key.bytes()}, func(rows []messages.Row, err error) {
 		if !m.living(f) {
 			return
 		}
@@ -296,6 +295,9 @@ func (m *Manager) archivedForwards(id ln.ChannelID) {
 	}
 	m.knownAgain()
 }
+
+// bytes is the key of the HTLC's row.
+func (k htlcKey) bytes() []byte { return binary.BigEndian.AppendUint64(bytes.Clone(k.channel[:]), k.id) }
 
 func compareKeys(a, b htlcKey) int {
 	return cmp.Or(bytes.Compare(a.channel[:], b.channel[:]), cmp.Compare(a.id, b.id))

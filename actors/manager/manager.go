@@ -229,6 +229,7 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.onEmit(msg)
 	case messages.ChannelChanged:
 		m.onSummary(msg.Summary)
+		m.knownAgain()
 	case messages.ChannelLink:
 		if c := m.channels[msg.Channel]; c != nil {
 			c.down = !msg.Up

@@ -80,14 +80,6 @@ func (m *Manager) route(f *forward) (best, wait *channel, failure lnwire.Failure
 	if failure := m.terms(f, named); failure != nil {
 		return nil, nil, failure
 	}
-	switch {
-	case s.Phase == messages.PhaseFunding || s.Phase == messages.PhaseClosed:
-		failure = &lnwire.FailUnknownNextPeer{}
-	case s.Phase != messages.PhaseOpen:
-		failure = m.updated(f, named, lnwire.CodeChannelDisabled)
-	default:
-		failure = m.updated(f, named, lnwire.CodeTemporaryChannelFailure)
-	}
 	if m.takes(f, named) {
 		return named, nil, nil
 	}
@@ -102,7 +94,15 @@ func (m *Manager) route(f *forward) (best, wait *channel, failure lnwire.Failure
 		}
 		wait = restarting(c, wait)
 	}
-	return nil, wait, failure
+	switch {
+	case wait != nil:
+		return nil, wait, nil
+	case s.Phase == messages.PhaseFunding || s.Phase == messages.PhaseClosed:
+		return nil, nil, &lnwire.FailUnknownNextPeer{}
+	case s.Phase != messages.PhaseOpen:
+		return nil, nil, m.updated(f, named, lnwire.CodeChannelDisabled)
+	}
+	return nil, nil, m.updated(f, named, lnwire.CodeTemporaryChannelFailure)
 }
 
 func restarting(c, or *channel) *channel {

@@ -29,6 +29,7 @@ import (
 func (s *script) report(t *testing.T, name string, fence uint64, input string) messages.MonitorReport {
 	t.Helper()
 	id := channelID(name)
+	s.target = name
 	r := messages.MonitorReport{ManagerIncarnation: s.inc, Channel: id, Summary: messages.ChannelSummary{
 		Channel: id, Peer: peerID, Phase: messages.PhaseOpen, HolderMsat: 1_000_000,
 	}}
@@ -51,7 +52,7 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 		has := func(word string) bool { return strings.Contains(line, word) }
 		switch args[0] {
 		case "own":
-			h := messages.OwnHTLC{HTLCID: num(args[1]), Hash: hashOf(args[2]), AmountMsat: 1000, Source: source(args[2])}
+			h := messages.OwnHTLC{HTLCID: num(args[1]), Hash: hashOf(args[2]), AmountMsat: 1000, Source: sourceOf(args[2], opts)}
 			if has("preimage") {
 				p := preimageOf(args[2])
 				h.Preimage = &p
@@ -60,11 +61,13 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 		case "event":
 			r.Events = append(r.Events, facts.Event{Seq: num(args[1]), Kind: s.kind(t, args[2:], opts)})
 		case "inbound":
-			h := messages.InboundHTLC{HTLCID: num(args[1]), Hash: invoiceOf(args[2]).Hash, AmountMsat: 1000, Resolved: has("gone"), Fulfilled: has("paid")}
+			h := messages.InboundHTLC{HTLCID: num(args[1]), Hash: anyHash(args[2]), AmountMsat: 1000, Resolved: has("gone"), Fulfilled: has("paid")}
 			if has("fulfilled") {
 				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}, Parts: []facts.Part{{Channel: id, HTLCID: h.HTLCID}}}
 			} else if has("failed") {
 				h.Resolution = &facts.Resolution{Reason: []byte{1}}
+			} else if has("given") { // to a forward
+				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}}
 			}
 			r.Inbound = append(r.Inbound, h)
 		case "swept":
@@ -74,6 +77,7 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 				r.Summary.HolderMsat = num(v)
 			}
 			r.Summary.ShortChannelID = uint64(len(opts["scid"]))
+			summaryOpts(&r.Summary, opts)
 			if opts["phase"] == "closed" {
 				r.Summary.Phase = messages.PhaseClosed
 			}
@@ -97,9 +101,9 @@ func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts
 	}
 	switch args[0] {
 	case "claimed":
-		return facts.Claimed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: source(args[2]), AmountMsat: 1000, Preimage: preimageOf(args[2])}
+		return facts.Claimed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: sourceOf(args[2], opts), AmountMsat: 1000, Preimage: preimageOf(args[2])}
 	case "failed":
-		k := facts.Failed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: source(args[2]), AmountMsat: 1000}
+		k := facts.Failed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: sourceOf(args[2], opts), AmountMsat: 1000}
 		switch option {
 		case "timeout":
 			k.Local = facts.OnChainTimeout
@@ -109,6 +113,8 @@ func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts
 			k.Resolution.Malformed = &facts.Malformed{Code: uint16(lnwire.CodeInvalidOnionHmac)}
 		case "unreadable":
 			k.Resolution.Reason = make([]byte, 292)
+		case "downstream":
+			k.Resolution.Reason = s.downstream(args[2], opts)
 		default:
 			p := must(onion.Process(onion.KeyOf(peerKey), [onion.PacketSize]byte(s.onionOf(args[2])), hashOf(args[2])))
 			k.Resolution.Reason = must(onion.EncryptFailure(p.Secret, lnwire.NewFailIncorrectDetails(1000, startHeight)))
@@ -154,6 +160,9 @@ func (s *script) onionOf(n string) []byte {
 
 func (s *script) accepted(args []string, option string, opts map[string]string) facts.EventKind {
 	inv := invoiceOf(args[2])
+	if option == "onward" {
+		return s.onward(args, opts)
+	}
 	opt := func(key string, or uint64) uint64 {
 		if v, ok := opts[key]; ok {
 			return num(v)
@@ -197,6 +206,9 @@ func (s *script) describe(msg any) []string {
 	case messages.Fence:
 		return []string{fmt.Sprintf("Fence %d", m.Fence&0xffffffff)}
 	case messages.AddHTLC:
+		if m.Source.Forward != nil {
+			return s.describeAdd(m)
+		}
 		return []string{fmt.Sprintf("AddHTLC %s fence=%d amount=%d expiry=%d", m.Source.Payment.PaymentID, m.Fence&0xffffffff, m.AmountMsat, m.CLTVExpiry)}
 	case messages.AckMonitorEvent:
 		return []string{fmt.Sprintf("Ack %v", m.Seqs)}
@@ -266,6 +278,10 @@ func describeEvent(k messages.UserEventKind) string {
 		return fmt.Sprintf("swept=%d", k.Closed.SweptSat)
 	case messages.PaymentLost:
 		return fmt.Sprintf("%s amount=%d htlc=%s/%d", k.Preimage, k.AmountMsat, k.Channel, k.HTLCID)
+	case messages.PaymentForwarded:
+		return fmt.Sprintf("%s/%d -> %s/%d fee=%d on-chain=%v lost=%v", k.InChannel, k.InHTLCID, k.OutChannel, k.OutHTLCID, k.FeeMsat, k.OnChain, k.ClaimLost)
+	case messages.HTLCHandlingFailed:
+		return fmt.Sprintf("amount=%d next=%d out=%v (%s)", k.AmountMsat, k.NextSCID, k.OutChannel != ln.ChannelID{}, k.Reason)
 	case messages.ClaimLost:
 		return fmt.Sprintf("%s amount=%d", k.Hash, k.AmountMsat)
 	}
@@ -284,5 +300,5 @@ func (s *script) resolution(r facts.Resolution) string {
 			return fmt.Sprintf("fail %v", f.Code)
 		}
 	}
-	return "fail, unreadable"
+	return s.wrapped(r.Reason)
 }

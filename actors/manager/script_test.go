@@ -44,7 +44,8 @@ type script struct {
 	out     strings.Builder
 	replace *strings.Replacer
 	onions  map[string][]byte // of our payments, by payment
-	payers  []string          // session keys of payments to us
+	payers  []string          // session keys of payments to us, or through us
+	target  string            // channel that the report is of
 }
 
 const (
@@ -200,6 +201,9 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 	case "handled":
 		s.step(messages.UserEventHandled{ID: s.event(first(d, 0))})
 	default:
+		if s.forwardCommand(t, d) {
+			return nil
+		}
 		return s.request(d)
 	}
 	return nil
@@ -338,7 +342,7 @@ func (s *script) deliver(prefix string, d messages.Delivery) {
 	for _, line := range s.describe(d.Msg) {
 		s.printf("%s%s <- %s", prefix, d.To, line)
 	}
-	if a, ok := d.Msg.(messages.AddHTLC); ok {
+	if a, ok := d.Msg.(messages.AddHTLC); ok && a.Source.Payment != nil {
 		s.onions[paymentName(a.Source.Payment.PaymentID)] = a.Onion
 	}
 }
