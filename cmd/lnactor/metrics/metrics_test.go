@@ -1,0 +1,146 @@
+package metrics
+
+import (
+	"io"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/actors/persister"
+	"github.com/lnactor/lnactor/cmd/lnactor/health"
+)
+
+// scrape is the samples by name and labels.
+func scrape(t *testing.T, c Config) map[string]float64 {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	Handler(c).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	raw, err := io.ReadAll(rec.Body)
+	if err != nil || rec.Code != 200 {
+		t.Fatal(rec.Code, err, string(raw))
+	}
+	out := map[string]float64{}
+	for line := range strings.Lines(string(raw)) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ')
+		if at < 0 || line[0] == '#' {
+			continue
+		}
+		v, err := strconv.ParseFloat(line[at+1:], 64)
+		if err != nil {
+			t.Fatal(line, err)
+		}
+		out[line[:at]] = v
+	}
+	return out
+}
+
+func TestMetrics(t *testing.T) {
+	n, err := lnactor.Open(t.Context(), lnactor.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	events := &Events{}
+	for kind, times := range map[string]int{"PaymentSent": 3, "PaymentFailed": 1, "PaymentClaimed": 2, "PaymentForwarded": 4, "ChannelReady": 5} {
+		for range times {
+			events.Count(kind)
+		}
+	}
+	cfg := Config{
+		Node: n, Health: health.New(health.Config{Node: n}), Version: "v1", Network: "regtest", Chain: "embedded", Events: events,
+		Crashes: func() (map[string]uint64, map[string]uint64) {
+			return map[string]uint64{"manager": 2, "opening": 1}, map[string]uint64{"manager": 3}
+		},
+	}
+	got := scrape(t, cfg)
+	for name, want := range map[string]float64{
+		`lnactor_info{chain="embedded",network="regtest",version="v1"}`: 1,
+		`lnactor_actors{kind="manager"}`:                                1,
+		`lnactor_actor_restarts_total{kind="manager"}`:                  2,
+		`lnactor_actor_restarts_total{kind="opening"}`:                  1,
+		`lnactor_actor_restarts_total{kind="persister"}`:                0,
+		`lnactor_actor_crashes_total{kind="manager"}`:                   3,
+		`lnactor_mailbox_depth{kind="persister"}`:                       0,
+		`lnactor_channels_quarantined`:                                  0,
+		`lnactor_monitor_events_unacked`:                                0,
+		`lnactor_user_events_oldest_seconds`:                            0,
+		`lnactor_htlcs{direction="inbound"}`:                            0,
+		`lnactor_htlcs_due{within_blocks="18"}`:                         0,
+		`lnactor_htlcs_due{within_blocks="+Inf"}`:                       0,
+		`lnactor_chain_up`:                                              1,
+		`lnactor_chain_lag_blocks{of="channels"}`:                       0,
+		`lnactor_fees_ok`:                                               1,
+		`lnactor_fee_reserve_wanted_sat`:                                0,
+		`lnactor_payments_total{outcome="sent"}`:                        3,
+		`lnactor_payments_total{outcome="failed"}`:                      1,
+		`lnactor_payments_total{outcome="received"}`:                    2,
+		`lnactor_payments_total{outcome="forwarded"}`:                   4,
+		`lnactor_other_events_total`:                                    5,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %v (%t), want %v", name, v, ok, want)
+		}
+	}
+	for _, name := range []string{"lnactor_store_appends_total", "lnactor_store_syncs_total", "lnactor_store_file_bytes", "lnactor_disk_free_bytes", "go_goroutines"} {
+		if got[name] <= 0 {
+			t.Errorf("%s is %v", name, got[name])
+		}
+	}
+	for _, seconds := range []float64{0.0001, 0.002, 0.0021, 100} {
+		n.AppendStats().Latency.Observe(seconds, &persister.LatencyBounds)
+	}
+	got = scrape(t, cfg)
+	for bucket, want := range map[string]float64{"0.0005": 1, "0.002": 2, "0.005": 3, "5": 3, "+Inf": 4} {
+		if v := got[`lnactor_store_append_seconds_bucket{le="`+bucket+`"}`]; v != want {
+			t.Errorf("%v appends took at most %s, want %v", v, bucket, want)
+		}
+	}
+	if sum := got["lnactor_store_append_seconds_sum"]; sum < 100.0041 || sum > 100.0043 {
+		t.Error(sum)
+	}
+	// Nothing names a channel, a peer or a payment.
+	for name := range got {
+		if regexp.MustCompile(`[0-9a-f]{16}`).MatchString(name) {
+			t.Error(name)
+		}
+	}
+}
+
+type hung struct {
+	release chan struct{}
+	asked   int
+}
+
+func (h *hung) EachActor(func(lnactor.ActorVitals)) {}
+func (h *hung) AppendStats() *lnactor.AppendStats   { return &lnactor.AppendStats{} }
+func (h *hung) StoreStats() lnactor.StoreStats {
+	h.asked++
+	<-h.release
+	return lnactor.StoreStats{Syncs: 7}
+}
+
+// A disk that hangs does not hang the scrape, nor do scrapes pile up before it.
+func TestDiskHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hung{release: make(chan struct{})}
+		c := &collector{cfg: Config{Node: h, Health: health.New(health.Config{})}}
+		for range 3 {
+			if _, ok := c.disk(); ok {
+				t.Fatal("an answer")
+			}
+		}
+		if h.asked != 1 {
+			t.Errorf("asked %d times", h.asked)
+		}
+		close(h.release)
+		synctest.Wait()
+		if s, ok := c.disk(); !ok || s.Syncs != 7 {
+			t.Errorf("%v %v", s, ok)
+		}
+	})
+}
