@@ -86,7 +86,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is %v (%t), want %v", name, v, ok, want)
 		}
 	}
-	for _, name := range []string{"lnactor_store_appends_total", "lnactor_store_syncs_total", "lnactor_store_file_bytes", "lnactor_disk_free_bytes", "go_goroutines"} {
+	for _, name := range []string{"lnactor_store_syncs_total", "lnactor_store_file_bytes", "lnactor_disk_free_bytes", "go_goroutines"} {
 		if got[name] <= 0 {
 			t.Errorf("%s is %v", name, got[name])
 		}
