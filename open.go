@@ -236,7 +236,7 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 		Store: n.store, StoreStats: n.stats, Chain: n.chain,
 		Signer: signer,
 		Wallet: n.wallet, WalletFrom: n.walletFrom, Funds: n.fundsConfig(),
-		Monitor: monitor.Config{ArchiveDepth: n.cfg.ArchiveDepth},
+		Monitor: monitor.Config{ArchiveDepth: n.cfg.ArchiveDepth, MaxDustExposureMsat: n.cfg.Forwarding.MaxDustExposureMsat},
 		Alias:   aliasOf(root),
 		Tip:     n.tip,
 		Manager: manager.Config{

@@ -184,6 +184,9 @@ func (s *script) accepted(args []string, option string, opts map[string]string) 
 			{PubKey: peerKey.PubKey(), AmountMsat: amount, CLTVExpiry: expiry, PaymentSecret: [32]byte{1}, TotalMsat: amount},
 		}, inv.Hash))
 		k.Onion = packet[:]
+	case "over-dust":
+		k.OverDust = true
+		k.Onion = inv.pays(amount, opt("total", amount), expiry, session)
 	case "malformed":
 		k.Onion = make([]byte, onion.PacketSize)
 	case "short":

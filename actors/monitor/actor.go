@@ -10,6 +10,7 @@ import (
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/monitor/record"
 	"github.com/lnactor/lnactor/internal/chankeys"
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -23,6 +24,9 @@ type Config struct {
 	// ArchiveDepth is how many confirmations the last transaction of a closed channel needs before its log is given up (rule 23); [ArchiveDepth] if
 	// zero, at least 6.
 	ArchiveDepth uint32
+
+	// MaxDustExposureMsat is the most in HTLCs without an output, of channels whose policy does not say; facts.DefaultMaxDustExposureMsat if zero.
+	MaxDustExposureMsat uint64
 
 	// CheckWrites reads back everything that is written (S10). For tests and simulations.
 	CheckWrites bool
@@ -47,6 +51,9 @@ func Props(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config, cr
 func Producer(env *kit.Env, signer chankeys.Signer, id ln.ChannelID, cfg Config, create *messages.CreateChannel) actor.Producer {
 	if cfg.SnapshotEvery <= 0 {
 		cfg.SnapshotEvery = 32
+	}
+	if cfg.MaxDustExposureMsat == 0 {
+		cfg.MaxDustExposureMsat = facts.DefaultMaxDustExposureMsat
 	}
 	if cfg.ArchiveDepth == 0 {
 		cfg.ArchiveDepth = ArchiveDepth
@@ -245,6 +252,7 @@ func (s *shell) created() {
 		s.quarantine(err)
 	}
 	m.ArchiveAfter(s.cfg.ArchiveDepth)
+	m.LimitDust(s.cfg.MaxDustExposureMsat)
 	s.session = NewSession(m, s.incarnation)
 	s.append(s.session.Created(step, s.create.Then))
 }
@@ -273,6 +281,7 @@ func (s *shell) restored(m messages.Loaded) {
 		s.quarantine(fmt.Errorf("the records are of channel %s", mon.facts.ID))
 	}
 	mon.ArchiveAfter(s.cfg.ArchiveDepth)
+	mon.LimitDust(s.cfg.MaxDustExposureMsat)
 	s.session = NewSession(mon, s.incarnation)
 	s.append(s.session.Start())
 }

@@ -30,6 +30,7 @@ type Monitor struct {
 
 	resolved     *claim.Resolution // follows from the facts; nil when they changed since
 	archiveDepth uint32
+	maxDust      uint64      // see LimitDust
 	lost         *wire.MsgTx // what closed the channel and left the chain; see lost.go
 	lostAt       uint32      // height from which on it is not there
 	frozen       bool        // the records are not to be relied on: see watcher.go
@@ -71,7 +72,7 @@ type Broadcast struct {
 
 // Create makes the monitor of a new channel. Its first record is Opened with the event ChannelPending.
 func Create(signer chankeys.Signer, o facts.Opened) (*Monitor, Step, error) {
-	m := &Monitor{signer: signer, archiveDepth: ArchiveDepth}
+	m := &Monitor{signer: signer, archiveDepth: ArchiveDepth, maxDust: facts.DefaultMaxDustExposureMsat}
 	if err := m.open(o); err != nil {
 		return nil, Step{}, err
 	}
@@ -96,7 +97,7 @@ func (m *Monitor) open(o facts.Opened) error {
 
 // Restore rebuilds a monitor from what is durable: the newest snapshot, nil if there is none, and the records after it.
 func Restore(signer chankeys.Signer, s *record.Snapshot, records []*record.Record) (*Monitor, error) {
-	m := &Monitor{signer: signer, archiveDepth: ArchiveDepth}
+	m := &Monitor{signer: signer, archiveDepth: ArchiveDepth, maxDust: facts.DefaultMaxDustExposureMsat}
 	if s != nil {
 		m.restore(s)
 	}

@@ -1,6 +1,8 @@
 package monitor
 
 import (
+	"slices"
+
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -30,4 +32,37 @@ func (s *Session) setPolicy(m messages.SetPolicy) (Output, error) {
 	}
 	o.tell(m.ReplyTo, messages.PolicyReply{Err: err})
 	return o, nil
+}
+
+// LimitDust sets the most that may be in HTLCs without an output, for as long as the channel's own policy does not say.
+func (m *Monitor) LimitDust(msat uint64) { m.maxDust = msat }
+
+// overDust tells which of the HTLCs that were just accepted are to be failed, because more than the limit would be lost to fees if a commitment
+// with them confirmed (BOLT 2, bounding exposure to trimmed HTLCs: "SHOULD fail this HTLC once it's committed"). The peer can add them, whatever
+// we think of it, so they are failed rather than refused. The answer is in the record of the event: a later limit does not change it.
+func (m *Monitor) overDust(accepted []*facts.HTLC) map[uint64]bool {
+	limit := m.maxDust
+	if own := m.facts.Policy.MaxDustExposureMsat; own != 0 {
+		limit = own
+	}
+	var over map[uint64]bool
+	for _, holderOwns := range []bool{true, false} {
+		summed, sum := false, uint64(0)
+		for _, h := range slices.Backward(accepted) {
+			if !m.facts.Dust(holderOwns, h.AmountMsat) {
+				continue
+			}
+			if !summed { // only then is it worth a walk over all HTLCs
+				summed, sum = true, m.facts.DustMsat(holderOwns)
+			}
+			if sum > limit {
+				if over == nil {
+					over = map[uint64]bool{}
+				}
+				over[h.ID] = true
+			}
+			sum -= h.AmountMsat // for those before it
+		}
+	}
+	return over
 }

@@ -102,6 +102,7 @@ var commands = map[string]func(*script, *testing.T, *datadriven.TestData) string
 	"policy": func(s *script, t *testing.T, d *datadriven.TestData) string {
 		p := facts.Policy{
 			BaseMsat: uint32(num(t, d, "base", 0)), CLTVDelta: uint16(num(t, d, "delta", 0)), HTLCMinimumMsat: num(t, d, "min", 0), HTLCMaximumMsat: num(t, d, "max", 0),
+			MaxDustExposureMsat: num(t, d, "dust", 0),
 		}
 		return s.handle(messages.SetPolicy{Channel: s.h.s.id, Policy: p, ReplyTo: "user"})
 	},
@@ -355,6 +356,9 @@ func events(es []facts.Event) string {
 			s += fmt.Sprintf("(%d %q)", k.HTLCID, k.Resolution.Reason)
 		case facts.HTLCAccepted:
 			s += fmt.Sprintf("(%d)", k.HTLCID)
+			if k.OverDust {
+				s += "!dust"
+			}
 		case facts.CommitmentTxConfirmed:
 			s += fmt.Sprintf("(%s at %d)", spends[k.Spend], k.Height)
 		}

@@ -139,8 +139,11 @@ func (m *Monitor) apply(s *Step, u facts.Update) error {
 		m.emit(s, k)
 		m.outcome(s, h)
 	}
+	over := m.overDust(ch.Accepted)
 	for _, h := range ch.Accepted {
-		m.emit(s, facts.HTLCAccepted{HTLCID: h.ID, AmountMsat: h.AmountMsat, Hash: h.Hash, CLTVExpiry: h.CLTVExpiry, Onion: h.Onion})
+		m.emit(s, facts.HTLCAccepted{
+			HTLCID: h.ID, AmountMsat: h.AmountMsat, Hash: h.Hash, CLTVExpiry: h.CLTVExpiry, Onion: h.Onion, OverDust: over[h.ID],
+		})
 	}
 	m.noteResolved(ch.Resolved)
 	for _, h := range ch.Resolved {

@@ -54,6 +54,9 @@ type HTLCAccepted struct {
 	Hash       ln.Hash
 	CLTVExpiry uint32
 	Onion      []byte
+
+	// OverDust: too much would be in HTLCs without an output if this one were kept: it is to be failed (BOLT 2, bounding exposure to trimmed HTLCs).
+	OverDust bool
 }
 
 // CommitmentTxConfirmed: the funding output was spent by a confirmed transaction. Again when a reorganisation puts another spender in.

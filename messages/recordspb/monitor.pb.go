@@ -3461,6 +3461,7 @@ type HTLCAccepted struct {
 	CltvExpiry uint32                 `protobuf:"varint,4,opt,name=cltv_expiry,json=cltvExpiry,proto3" json:"cltv_expiry,omitempty"`
 	// Empty when it is that of the live HTLC with this id, which has a copy.
 	Onion         []byte `protobuf:"bytes,5,opt,name=onion,proto3" json:"onion,omitempty"`
+	OverDust      bool   `protobuf:"varint,6,opt,name=over_dust,json=overDust,proto3" json:"over_dust,omitempty"` // it is to be failed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3528,6 +3529,13 @@ func (x *HTLCAccepted) GetOnion() []byte {
 		return x.Onion
 	}
 	return nil
+}
+
+func (x *HTLCAccepted) GetOverDust() bool {
+	if x != nil {
+		return x.OverDust
+	}
+	return false
 }
 
 type CommitmentTxConfirmed struct {
@@ -4730,7 +4738,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\n" +
 	"resolution\x18\x05 \x01(\v2\x1e.lnactor.records.v1.ResolutionR\n" +
 	"resolution\x12\x14\n" +
-	"\x05local\x18\x06 \x01(\rR\x05local\"\x93\x01\n" +
+	"\x05local\x18\x06 \x01(\rR\x05local\"\xb0\x01\n" +
 	"\fHTLCAccepted\x12\x17\n" +
 	"\ahtlc_id\x18\x01 \x01(\x04R\x06htlcId\x12\x1f\n" +
 	"\vamount_msat\x18\x02 \x01(\x04R\n" +
@@ -4738,7 +4746,8 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x1f\n" +
 	"\vcltv_expiry\x18\x04 \x01(\rR\n" +
 	"cltvExpiry\x12\x14\n" +
-	"\x05onion\x18\x05 \x01(\fR\x05onion\"Y\n" +
+	"\x05onion\x18\x05 \x01(\fR\x05onion\x12\x1b\n" +
+	"\tover_dust\x18\x06 \x01(\bR\boverDust\"Y\n" +
 	"\x15CommitmentTxConfirmed\x12\x12\n" +
 	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x14\n" +

@@ -311,6 +311,7 @@ var kinds = []*rapid.Generator[facts.EventKind]{
 	eventKind(func(t *rapid.T) facts.HTLCAccepted {
 		return facts.HTLCAccepted{
 			HTLCID: u64.Draw(t, "id"), AmountMsat: u64.Draw(t, "msat"), Hash: b32.Draw(t, "hash"), CLTVExpiry: u32.Draw(t, "expiry"), Onion: maybe.Draw(t, "onion"),
+			OverDust: yes.Draw(t, "dust"),
 		}
 	}),
 	eventKind(func(t *rapid.T) facts.CommitmentTxConfirmed {

@@ -28,6 +28,7 @@ func Write(e facts.Event) *pb.Event {
 	case facts.HTLCAccepted:
 		p.Kind = &pb.Event_HtlcAccepted{HtlcAccepted: &pb.HTLCAccepted{
 			HtlcId: k.HTLCID, AmountMsat: k.AmountMsat, Hash: k.Hash[:], CltvExpiry: k.CLTVExpiry, Onion: k.Onion,
+			OverDust: k.OverDust,
 		}}
 	case facts.CommitmentTxConfirmed:
 		p.Kind = &pb.Event_CommitmentTxConfirmed{CommitmentTxConfirmed: &pb.CommitmentTxConfirmed{
@@ -71,6 +72,7 @@ func Read(r *take.Reader, p *pb.Event) facts.Event {
 		a := k.HtlcAccepted
 		v := facts.HTLCAccepted{
 			HTLCID: a.GetHtlcId(), AmountMsat: a.GetAmountMsat(), Hash: r.B32("hash", a.GetHash()), CLTVExpiry: a.GetCltvExpiry(),
+			OverDust: a.GetOverDust(),
 		}
 		if len(a.GetOnion()) > 0 {
 			v.Onion = a.GetOnion()
