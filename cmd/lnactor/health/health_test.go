@@ -44,7 +44,7 @@ func (f *fake) Quarantined(context.Context) ([]lnactor.ChannelID, error) {
 }
 func (f *fake) FundsStatus(context.Context) (lnactor.FundsStatus, error) { return f.funds, nil }
 func (f *fake) FeeHealth() lnactor.FeeHealth                             { return f.fees }
-func (f *fake) ChainTip(context.Context) (lnactor.ChainTip, error) { return f.tip, f.chainErr }
+func (f *fake) ChainTip(context.Context) (lnactor.ChainTip, error)       { return f.tip, f.chainErr }
 
 func (f *fake) UnhandledEvents() (uint64, int)    { return f.position, f.unhandled }
 func (f *fake) AppendStats() *lnactor.AppendStats { return &f.stats }
@@ -179,7 +179,7 @@ func TestRegistry(t *testing.T) {
 	w := newWorld()
 	var found []Found
 	w.Add(func() []Found { return found })
-	found = []Found{{ConsumerLagging, "b", "x"}, {ActorWedged, "manager", "y"}, {ConsumerLagging, "a", "x"}, {"no_such_kind", "", ""}}
+	found = []Found{{ConsumerLagging, "b", "x", "mend it"}, {ActorWedged, "manager", "y", ""}, {ConsumerLagging, "a", "x", ""}, {"no_such_kind", "", "", ""}}
 	list := w.Conditions(t.Context())
 	var got []string
 	for _, c := range list {
@@ -187,6 +187,9 @@ func TestRegistry(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{ActorWedged + " manager", ConsumerLagging + " a", ConsumerLagging + " b"}) {
 		t.Errorf("%v", got)
+	}
+	if kind, _ := KindOf(ConsumerLagging); list[1].Remedy != kind.Remedy || list[2].Remedy != "mend it" {
+		t.Errorf("%+v", list)
 	}
 	first := w.asked
 	w.Conditions(t.Context())

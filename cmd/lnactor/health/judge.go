@@ -27,12 +27,13 @@ type Found struct {
 	ID      string
 	Subject string // what it is about: a channel's id, an actor's name, a consumer; may be empty
 	Cause   string
+	Remedy  string // empty: that of the kind
 }
 
 // Judge says what is not as it should be. Public is whether blocks come by themselves.
 func Judge(s *Snapshot, public bool) (out []Found) {
 	found := func(id, subject, format string, args ...any) {
-		out = append(out, Found{id, subject, fmt.Sprintf(format, args...)})
+		out = append(out, Found{ID: id, Subject: subject, Cause: fmt.Sprintf(format, args...)})
 	}
 	if s.NodeErr != nil {
 		found(StoreFailed, "", "the node has stopped: %v", s.NodeErr)

@@ -51,10 +51,15 @@ const (
 	StoreSlow          = "store_slow"
 	DiskLow            = "disk_low"
 	DiskFull           = "disk_full"
-	ConsumerLagging    = "consumer_lagging"
-	ConsumerExpired    = "consumer_expired"
-	WebhookFailing     = "webhook_failing"
 	FeedFailed         = "feed_failed"
+	EventsDamaged      = "events_damaged"
+	ConsumerExpired    = "consumer_expired"
+	ConsumerStopped    = "consumer_stopped"
+	ConsumerLagging    = "consumer_lagging"
+	WebhookBlocked     = "webhook_blocked"
+	WebhookStopped     = "webhook_stopped"
+	WebhookFailing     = "webhook_failing"
+	DeadLetters        = "dead_letters"
 	Stopping           = "stopping"
 )
 
@@ -70,7 +75,10 @@ var Kinds = []Kind{
 	{ID: ChainLost, Severity: Critical, Unready: true, Title: "The chain source has not answered for half a minute. Deadlines of HTLCs pass unseen.", Remedy: "look at the chain backend; the node goes on by itself when it answers"},
 	{ID: DiskFull, Severity: Critical, Title: "Less than 128 MiB are left on the disk of the data directory.", Remedy: "make room now: acknowledging and closing need space too, and a full disk stops the node"},
 	{ID: FeedFailed, Severity: Critical, Unready: true, Title: "The journal of events can't be written.", Remedy: "make room on the disk or replace it, then start the node again"},
-	{ID: ConsumerExpired, Severity: Critical, Title: "A consumer of events fell so far behind that events it has not read are gone.", Remedy: "let it start anew (lnactor events) after looking at payments and channels for what it missed"},
+	{ID: EventsDamaged, Severity: Critical, Title: "A part of the journal of events can't be read.", Remedy: "look at payments and channels themselves for what happened then"},
+	{ID: ConsumerExpired, Severity: Critical, Title: "A consumer of events fell so far behind that its reads fail.", Remedy: "find out why nobody reads; then move it (lnactor events consumer set)"},
+	{ID: ConsumerStopped, Severity: Critical, Title: "A consumer of events can't go on: its next event can't be read.", Remedy: "move it behind the damage (lnactor events consumer set)"},
+	{ID: WebhookBlocked, Severity: Critical, Title: "A webhook's list of dead letters is full; it waits.", Remedy: "mend the endpoint, then: lnactor events retry"},
 
 	{ID: NotSynced, Severity: Warning, Unready: true, Title: "The wallet has not followed the chain up to the source's tip.", Remedy: "wait; if the height stays the same, look at the chain backend and the log"},
 	{ID: ChannelsLag, Severity: Warning, Title: "A channel's monitor is three blocks or more behind the source's tip, for a minute.", Remedy: "wait; if it lasts, look at 'lnactor actors' for the monitor, and restart the process"},
@@ -84,8 +92,10 @@ var Kinds = []Kind{
 	{ID: ActorCrashed, Severity: Warning, Title: "An actor crashed within a day; it was restarted and nothing is lost.", Remedy: "report the file in crashes/"},
 	{ID: StoreSlow, Severity: Warning, Title: "Commits take a second or more on average.", Remedy: "look at the disk: every payment waits for several commits"},
 	{ID: DiskLow, Severity: Warning, Title: "Less than 1 GiB is left on the disk of the data directory.", Remedy: "make room"},
-	{ID: ConsumerLagging, Severity: Warning, Title: "A consumer of events is far behind.", Remedy: "look at whether it runs; it expires if it does not catch up"},
-	{ID: WebhookFailing, Severity: Warning, Title: "A webhook is not answered with 2xx, or has dead letters.", Remedy: "look at the receiver; deliveries are tried again"},
+	{ID: ConsumerLagging, Severity: Warning, Title: "A consumer of events is half of the way to its limit behind.", Remedy: "find out why it does not acknowledge; over the limit it is expired"},
+	{ID: WebhookFailing, Severity: Warning, Title: "A webhook's endpoint did not take an event three times.", Remedy: "look at the endpoint; the attempts go on"},
+	{ID: WebhookStopped, Severity: Warning, Title: "Events wait for a webhook that is no longer in the configuration.", Remedy: "take it into the configuration again, or: lnactor events consumer remove"},
+	{ID: DeadLetters, Severity: Warning, Title: "A webhook has events that its endpoint refused.", Remedy: "lnactor events dead-letters, then events retry or events discard"},
 	{ID: Stopping, Severity: Warning, Unready: true, Title: "The node is stopping.", Remedy: "wait"},
 }
 

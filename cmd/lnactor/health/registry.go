@@ -17,6 +17,8 @@ type Condition struct {
 	Since   time.Time
 }
 
+type key struct{ id, subject string }
+
 // Source is another part of the process that finds conditions. It must answer at once.
 type Source func() []Found
 
@@ -29,7 +31,7 @@ type Registry struct {
 
 	mu      sync.Mutex
 	sources []Source
-	known   map[Found]*Condition // by id and subject
+	known   map[key]*Condition
 	ordered []Condition
 }
 
@@ -43,7 +45,7 @@ type Config struct {
 
 // New makes a registry.
 func New(c Config) *Registry {
-	r := &Registry{public: c.Public, log: c.Log, now: c.Now, known: map[Found]*Condition{}}
+	r := &Registry{public: c.Public, log: c.Log, now: c.Now, known: map[key]*Condition{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -91,35 +93,37 @@ func (r *Registry) Conditions(ctx context.Context) []Condition {
 // take compares what is found with what was.
 func (r *Registry) take(found []Found) []Condition {
 	now := r.now()
-	there := map[Found]bool{}
+	there := map[key]bool{}
 	for _, f := range found {
 		kind, ok := KindOf(f.ID)
 		if !ok {
 			r.log.Error("a condition of no known kind", "condition", f.ID, "cause", f.Cause)
 			continue
 		}
-		key := Found{ID: f.ID, Subject: f.Subject}
-		there[key] = true
-		c := r.known[key]
+		k := key{f.ID, f.Subject}
+		there[k] = true
+		c := r.known[k]
 		if c == nil {
 			c = &Condition{Kind: kind, Subject: f.Subject, Since: now}
-			r.known[key] = c
+			r.known[k] = c
 			level := slog.LevelWarn
 			if kind.Severity == Critical {
 				level = slog.LevelError
 			}
 			r.log.Log(context.Background(), level, "condition begins", "condition", f.ID, "subject", f.Subject, "cause", f.Cause, "remedy", kind.Remedy)
 		}
-		c.Cause = f.Cause
+		if c.Cause = f.Cause; f.Remedy != "" {
+			c.Remedy = f.Remedy
+		}
 	}
 	r.ordered = r.ordered[:0]
-	for key, c := range r.known {
-		if there[key] {
+	for k, c := range r.known {
+		if there[k] {
 			r.ordered = append(r.ordered, *c)
 			continue
 		}
-		delete(r.known, key)
-		r.log.Info("condition is over", "condition", key.ID, "subject", key.Subject, "after", now.Sub(c.Since).Round(time.Second))
+		delete(r.known, k)
+		r.log.Info("condition is over", "condition", k.id, "subject", k.subject, "after", now.Sub(c.Since).Round(time.Second))
 	}
 	slices.SortFunc(r.ordered, func(a, b Condition) int {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(rank[a.ID], rank[b.ID]), cmp.Compare(a.Subject, b.Subject))
