@@ -38,7 +38,7 @@ func (c *Config) Check() error {
 	if c.Text("serve-chain") != "" && chain != "embedded" {
 		bad("serve-chain", "only the embedded chain is served, not %s", chain)
 	}
-	for _, key := range []string{"listen", "api.listen", "serve-chain"} {
+	for _, key := range []string{"listen", "api.listen", "monitoring.listen", "serve-chain"} {
 		if v := c.Text(key); v != "" {
 			if err := address(v); err != nil {
 				bad(key, "%v", err)

@@ -67,6 +67,8 @@ var Settings = []Setting{
 	{Key: "api.socket", Default: "", Short: "unix socket of the API; empty: api.sock in the data directory", Help: "The unix socket, mode 0600. Empty: api.sock in the data directory."},
 	{Key: "api.listen", Default: "", Short: "address of the API over TLS, with tokens", Help: "An address for the API over TCP as well, with TLS and tokens. Empty: none."},
 
+	{Key: "monitoring.listen", Default: "", Short: "address of /metrics, /healthz and /readyz, such as 127.0.0.1:9835", Help: "An address for /metrics (Prometheus), /healthz and /readyz, over HTTP without a password: keep\nit on loopback or behind a firewall, such as \"127.0.0.1:9835\". Empty: none."},
+
 	{Key: "log.level", Default: "info", choices: []string{"debug", "info", "warn", "error"}, Short: "debug, info, warn or error", Help: "debug, info, warn or error."},
 	{Key: "log.format", Default: "auto", choices: []string{"auto", "text", "json"}, Short: "auto, text or json", Help: "text, json, or auto: text on a terminal, else JSON."},
 }
