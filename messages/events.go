@@ -43,12 +43,29 @@ type PaymentFailed struct {
 	Reason     string
 }
 
-// PaymentClaimable: somebody paid an invoice of ours and waits for ClaimHeld; only if the node was set to ask. It is failed by itself when
-// Deadline, a block height, comes near.
+// PaymentClaimable: somebody paid us, all parts are here, and ClaimHeld has to decide; only if the node or the invoice was set to ask. It is failed by
+// itself when Deadline, a block height, comes, or when a part is gone.
 type PaymentClaimable struct {
-	Hash       ln.Hash
+	Hash            ln.Hash
+	AmountMsat      uint64 // of all parts
+	Deadline        uint32
+	Parts           []PaymentPart  // by channel and HTLC
+	Records         []CustomRecord // of the payer's application, by type
+	PreimageUnknown bool           // the hash was given to the node: ClaimHeld has to bring the preimage
+}
+
+// PaymentPart is an HTLC of a payment to us.
+type PaymentPart struct {
+	Channel    ln.ChannelID
+	HTLCID     uint64
 	AmountMsat uint64
-	Deadline   uint32
+}
+
+// CustomRecord is what a payer's application said in the onion. Types are 65536 and higher; of an even type the application has to know what it means,
+// or refuse the payment (BOLT 1).
+type CustomRecord struct {
+	Type  uint64
+	Value []byte
 }
 
 // PaymentLost: a payment that PaymentFailed was told of was claimed by the payee on chain after all. That takes a reorganisation deeper than 6 blocks.
@@ -62,20 +79,22 @@ type PaymentLost struct {
 	HTLCID     uint64
 }
 
-// PaymentClaimed: a payment to us is ours: its preimage is durable, and the HTLC is claimed with it from the peer, or on chain if the channel is
-// closed. Should that fail, ClaimLost follows.
+// PaymentClaimed: a payment to us is ours: its preimage is durable, and the HTLCs are claimed with it from the peers, or on chain where a channel is
+// closed. Should that fail for a part, ClaimLost follows.
 type PaymentClaimed struct {
 	Hash       ln.Hash
-	AmountMsat uint64
-	Channel    ln.ChannelID
+	AmountMsat uint64       // of all parts
+	Channel    ln.ChannelID // of the first part
 	HTLCID     uint64
+	Parts      []PaymentPart  // by channel and HTLC
+	Records    []CustomRecord // of the payer's application, by type
 }
 
-// ClaimLost: a payment that PaymentClaimed told of did not come in: its channel was closed and the HTLC ended without our preimage, because it
-// timed out first, was too small for an output, or was in no commitment that confirmed. The payer has the money back, and may have the preimage.
+// ClaimLost: a part of a payment that PaymentClaimed told of did not come in: its channel was closed and the HTLC ended without our preimage, because
+// it timed out first, was too small for an output, or was in no commitment that confirmed. The payer has that money back, and may have the preimage.
 type ClaimLost struct {
 	Hash       ln.Hash
-	AmountMsat uint64
+	AmountMsat uint64 // of the part
 	Channel    ln.ChannelID
 	HTLCID     uint64
 }

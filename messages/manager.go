@@ -155,9 +155,10 @@ type ManagerReady struct{ Quarantined int }
 
 // ClaimHeld decides about a payment announced by PaymentClaimable: claim it, or fail it. The answer is ClaimReply, once the decision is durable.
 type ClaimHeld struct {
-	Hash    ln.Hash
-	Claim   bool
-	ReplyTo Addr
+	Hash     ln.Hash
+	Claim    bool
+	Preimage *ln.Preimage // needed if PaymentClaimable.PreimageUnknown
+	ReplyTo  Addr
 }
 
 // ClaimReply answers ClaimHeld.

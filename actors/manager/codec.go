@@ -126,7 +126,18 @@ func decodePayment(b []byte) (PaymentRecord, error) {
 }
 
 func encodeInvoice(r InvoiceRecord) []byte {
-	return marshal(&pb.InvoiceRow{Version: version, AmountMsat: r.AmountMsat, ChannelId: r.Channel[:], HtlcId: r.HTLCID, Held: r.Held})
+	m := &pb.InvoiceRow{Version: version, Held: r.Held}
+	for _, p := range r.Parts {
+		m.AmountMsat += p.AmountMsat
+		m.Parts = append(m.Parts, &pb.InvoicePart{ChannelId: p.Channel[:], HtlcId: p.HTLCID, AmountMsat: p.AmountMsat})
+	}
+	if r.Preimage != nil {
+		m.Preimage = r.Preimage[:]
+	}
+	for _, c := range r.Records {
+		m.Records = append(m.Records, &pb.CustomRecord{Type: c.Type, Value: c.Value})
+	}
+	return marshal(m)
 }
 
 func decodeInvoice(b []byte) (InvoiceRecord, error) {
@@ -134,9 +145,28 @@ func decodeInvoice(b []byte) (InvoiceRecord, error) {
 	if err := unmarshal("invoice", b, &m); err != nil {
 		return InvoiceRecord{}, err
 	}
-	r := InvoiceRecord{AmountMsat: m.GetAmountMsat(), HTLCID: m.GetHtlcId(), Held: m.GetHeld()}
-	err := fixed("channel id", r.Channel[:], m.GetChannelId())
-	return r, err
+	parts := m.GetParts()
+	if len(parts) == 0 { // of a release that took one HTLC an invoice
+		parts = []*pb.InvoicePart{{ChannelId: m.GetChannelId(), HtlcId: m.GetHtlcId(), AmountMsat: m.GetAmountMsat()}}
+	}
+	r := InvoiceRecord{Held: m.GetHeld()}
+	for _, p := range parts {
+		part := InvoicePart{HTLCID: p.GetHtlcId(), AmountMsat: p.GetAmountMsat()}
+		if err := fixed("channel id", part.Channel[:], p.GetChannelId()); err != nil {
+			return InvoiceRecord{}, err
+		}
+		r.Parts = append(r.Parts, part)
+	}
+	if len(m.GetPreimage()) > 0 {
+		r.Preimage = new(ln.Preimage)
+		if err := fixed("preimage", r.Preimage[:], m.GetPreimage()); err != nil {
+			return InvoiceRecord{}, err
+		}
+	}
+	for _, c := range m.GetRecords() {
+		r.Records = append(r.Records, messages.CustomRecord{Type: c.GetType(), Value: c.GetValue()})
+	}
+	return r, nil
 }
 
 // EncodeRecord writes an entry of the log.

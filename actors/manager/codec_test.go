@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/messages"
 )
 
 func genID[T ~[32]byte]() *rapid.Generator[T] {
@@ -72,11 +73,20 @@ func TestRecordsReadBack(t *testing.T) {
 		if got, err := decodePayment(encodePayment(p)); err != nil || !reflect.DeepEqual(got, p) {
 			t.Fatalf("%#v read back as %#v (%v)", p, got, err)
 		}
-		i := InvoiceRecord{
-			AmountMsat: rapid.Uint64().Draw(t, "amount"), Channel: genID[ln.ChannelID]().Draw(t, "channel"),
-			HTLCID: rapid.Uint64().Draw(t, "htlc"), Held: rapid.Bool().Draw(t, "held"),
+		i := InvoiceRecord{Held: rapid.Bool().Draw(t, "held")}
+		for range rapid.IntRange(1, 3).Draw(t, "parts") {
+			i.Parts = append(i.Parts, InvoicePart{
+				Channel: genID[ln.ChannelID]().Draw(t, "channel"), HTLCID: rapid.Uint64().Draw(t, "htlc"), AmountMsat: rapid.Uint64().Draw(t, "amount"),
+			})
 		}
-		if got, err := decodeInvoice(encodeInvoice(i)); err != nil || got != i {
+		if !i.Held {
+			p := genID[ln.Preimage]().Draw(t, "preimage")
+			i.Preimage = &p
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "records") {
+			i.Records = append(i.Records, messages.CustomRecord{Type: rapid.Uint64().Draw(t, "type"), Value: rapid.SliceOfN(rapid.Byte(), 1, 3).Draw(t, "value")})
+		}
+		if got, err := decodeInvoice(encodeInvoice(i)); err != nil || !reflect.DeepEqual(got, i) {
 			t.Fatalf("%#v read back as %#v (%v)", i, got, err)
 		}
 	})
@@ -137,7 +147,7 @@ func FuzzDecode(f *testing.F) {
 	s.Payments[p.ID], s.Closed[ln.ChannelID{3}] = p, true
 	f.Add(EncodeState(s))
 	f.Add(encodePayment(p))
-	f.Add(encodeInvoice(InvoiceRecord{HTLCID: 4, Held: true}))
+	f.Add(encodeInvoice(InvoiceRecord{Parts: []InvoicePart{{HTLCID: 4}}, Held: true}))
 	f.Add([]byte{8, 2}) // version 2
 	f.Add([]byte{8, 1, 0x22, 3, 1, 2, 3})
 	f.Add([]byte{8, 1, 0x1a, 2, 0x0a, 0}) // an outcome without a result

@@ -107,16 +107,13 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	m.waiting--
 	m.onSummary(msg.Summary)
 
-	told := map[uint64]bool{}  // own HTLCs whose outcome is among the events
-	waits := map[uint64]bool{} // inbound HTLCs whose acceptance is
+	told := map[uint64]bool{} // own HTLCs whose outcome is among the events
 	for _, ev := range msg.Events {
 		switch k := ev.Kind.(type) {
 		case facts.Claimed:
 			told[k.HTLCID] = true
 		case facts.Failed:
 			told[k.HTLCID] = true
-		case facts.HTLCAccepted:
-			waits[k.HTLCID] = true
 		}
 	}
 	inbound := map[uint64]messages.InboundHTLC{}
@@ -137,7 +134,7 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 		}
 	}
 	if first {
-		m.rememberPaid(msg.Channel, msg.Inbound, waits)
+		m.remember(msg.Inbound)
 	}
 	m.replaying = first
 	for _, ev := range msg.Events {
@@ -160,6 +157,9 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	}
 	if m.settled {
 		m.reconcile(msg.Channel)
+	}
+	if m.settled {
+		m.touchChannel(msg.Channel)
 	}
 	m.goOn(c)
 	m.maybeSettle()

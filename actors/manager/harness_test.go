@@ -67,16 +67,32 @@ func newInvoice(name string, amount uint64) testInvoice { return newInvoiceOf(na
 
 func newInvoiceOf(name string, amount uint64, mpp bool) testInvoice {
 	return testInvoice{name: name, amount: amount, Invoice: must(invoice.New(invoices, invoice.Params{
-		AmountMsat: amount, MPP: mpp, Now: epoch, Expiry: time.Hour, IV: [16]byte(sha256.New().Sum([]byte(name + strings.Repeat("-", 16)))[:16]),
+		AmountMsat: amount, MPP: mpp, Hold: strings.Contains(name, "hold"), Hash: givenHash(name), Now: epoch, Expiry: time.Hour, IV: [16]byte(sha256.New().Sum([]byte(name + strings.Repeat("-", 16)))[:16]),
 		Signer: invoice.SignerOf(nodeKey), Chain: &chaincfg.RegressionNetParams,
 	}))}
 }
 
+// givenHash is for invoices whose preimage the node does not know; preimageOf does.
+func givenHash(name string) *ln.Hash {
+	if !strings.Contains(name, "given") {
+		return nil
+	}
+	h := hashOf(name)
+	return &h
+}
+
 // pays is the onion that pays an invoice.
-func (i testInvoice) pays(amount, total uint64, expiry uint32, session string) []byte {
+func (i testInvoice) pays(amount, total uint64, expiry uint32, session string, records ...onion.Record) []byte {
 	packet := must(onion.Build(privKey(session), []onion.Hop{{
-		PubKey: nodeKey.PubKey(), AmountMsat: amount, CLTVExpiry: expiry, PaymentSecret: i.Secret, TotalMsat: total,
+		PubKey: nodeKey.PubKey(), AmountMsat: amount, CLTVExpiry: expiry, PaymentSecret: i.Secret, TotalMsat: total, Custom: records,
 	}}, i.Hash))
+	return packet[:]
+}
+
+// keysends is the onion of a payment that nobody asked for; its preimage is preimageOf the name.
+func keysends(name string, amount uint64, expiry uint32, session string) []byte {
+	p := preimageOf(name)
+	packet := must(onion.Build(privKey(session), []onion.Hop{{PubKey: nodeKey.PubKey(), AmountMsat: amount, CLTVExpiry: expiry, Keysend: &p}}, hashOf(name)))
 	return packet[:]
 }
 

@@ -1,28 +1,67 @@
 package manager
 
 import (
+	"bytes"
 	"container/heap"
+	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/lnactor/lnactor/messages"
 )
 
 // hold asks the user about a payment. Handling the event is no decision: ClaimHeld is. That the payment was found good is durable before the user
-// hears of it, since after a restart the invoice may have expired and the HTLC have too few blocks left for a new one.
-func (m *Manager) hold(h *inbound) {
-	h.held, h.row = true, true
-	heap.Push(&m.deadlines, h)
-	a := Append{Rows: []messages.Row{h.invoiceRow(true)}}
-	if ev := m.enqueue(claimableID(h), messages.PaymentClaimable{
-		Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Deadline: h.deadline(),
+// hears of it, since after a restart the invoice may have expired and the HTLCs have too few blocks left for a new one.
+func (m *Manager) hold(s *set) {
+	v := m.survey(s)
+	switch {
+	case len(v.gone) > 0 || v.over > 0:
+		m.failSet(s, mppTimeout) // a part is gone on chain without us
+		return
+	case slices.ContainsFunc(v.undecided, m.tooLate):
+		m.failSet(s, m.unknownPayment)
+		return
+	}
+	deadline := ^uint32(0)
+	for _, h := range v.undecided {
+		deadline = min(deadline, h.deadline())
+	}
+	if s.deadline == 0 || deadline < s.deadline {
+		s.deadline = deadline
+		heap.Push(&m.deadlines, heldUntil{deadline, s})
+	}
+	if v.unknown > 0 || s.asked {
+		return // told, and to be decided, when all of it is here
+	}
+	if s.preimage == nil {
+		s.preimage = v.undecided[0].preimage
+	}
+	if s.preimage != nil && !m.cfg.ManualClaim && !m.heldByInvoice(v.undecided[0]) {
+		s.phase, s.row = claimed, false // the node asked about every payment before it was restarted
+		m.claimSet(s)
+		return
+	}
+	s.asked = true
+	var a Append
+	if !s.row {
+		a.Rows, s.row = []messages.Row{s.invoiceRow(true)}, true
+	}
+	parts, _ := m.partsOf(s)
+	if ev := m.enqueue(s.id("payment-claimable"), messages.PaymentClaimable{
+		Hash: s.hash, AmountMsat: total(parts), Deadline: s.deadline, Parts: parts, Records: s.records, PreimageUnknown: s.preimage == nil,
 	}, func() {}); ev != nil {
 		a.Then = []messages.Delivery{m.delivery(ev)}
 	}
 	m.write(a)
-	if early := h.early; early != nil {
-		h.early = nil
+	if early := s.early; early != nil {
+		s.early = nil
 		m.onClaimHeld(*early)
 	}
+}
+
+func (m *Manager) heldByInvoice(h *inbound) bool {
+	terms, _, ours := m.cfg.Invoices.Open(h.htlc.Hash, h.payload.PaymentSecret)
+	return ours && terms.Hold
 }
 
 // deadline is the height at which a held payment is failed.
@@ -31,61 +70,125 @@ func (h *inbound) deadline() uint32 { return h.htlc.CLTVExpiry - min(h.htlc.CLTV
 func (m *Manager) tooLate(h *inbound) bool { return m.height >= h.deadline() }
 
 func (m *Manager) onClaimHeld(msg messages.ClaimHeld) {
-	h := m.claiming[msg.Hash]
+	s := m.sets[msg.Hash]
+	notHeld := messages.ClaimReply{Err: fmt.Errorf("%w: %s", ErrNotHeld, msg.Hash)}
 	switch {
-	case h == nil || h.sent != nil || h.early != nil:
-		m.tell(msg.ReplyTo, messages.ClaimReply{Err: fmt.Errorf("%w: %s", ErrNotHeld, msg.Hash)})
-	case !h.held:
-		h.early = &msg // announced before a restart, and being looked up
-	case msg.Claim:
-		h.reply = msg.ReplyTo
-		m.claim(h)
+	case s == nil || s.read && s.phase != held || s.early != nil:
+		m.tell(msg.ReplyTo, notHeld)
+	case !s.read:
+		s.early = &msg // announced before a restart, and being looked up
 	default:
-		h.reply, h.preimage = msg.ReplyTo, nil
-		m.failUnknown(h)
+		m.decideHeld(s, msg)
+	}
+}
+
+func (m *Manager) decideHeld(s *set, msg messages.ClaimHeld) {
+	v := m.survey(s)
+	away := slices.ContainsFunc(s.list, func(p InvoicePart) bool { return m.away(p.Channel) })
+	switch {
+	case !msg.Claim:
+		s.reply, s.refused = msg.ReplyTo, true
+		m.failSet(s, m.unknownPayment)
+	case away:
+		// Claimed without it, the payment would be ours in part only.
+		m.tell(msg.ReplyTo, messages.ClaimReply{Err: fmt.Errorf("%w: %s", ErrPartAway, msg.Hash)})
+	case v.unknown > 0:
+		s.early = &msg
+	case msg.Preimage != nil && sha256.Sum256(msg.Preimage[:]) != [32]byte(s.hash):
+		m.tell(msg.ReplyTo, messages.ClaimReply{Err: fmt.Errorf("%w: it is of another hash than %s", ErrPreimage, msg.Hash)})
+	case msg.Preimage == nil && s.preimage == nil:
+		m.tell(msg.ReplyTo, messages.ClaimReply{Err: fmt.Errorf("%w: the node does not know that of %s", ErrPreimage, msg.Hash)})
+	default:
+		if msg.Preimage != nil {
+			s.preimage = msg.Preimage
+		}
+		s.reply, s.phase, s.row = msg.ReplyTo, claimed, false
+		m.touch(s)
 	}
 }
 
 // answerClaim tells whoever decided about a held payment whether it went that way.
-func (m *Manager) answerClaim(h *inbound, claimed bool) {
-	gone := messages.ClaimReply{Err: fmt.Errorf("%w: %s is gone", ErrNotHeld, h.htlc.Hash)}
-	if h.early != nil {
-		m.tell(h.early.ReplyTo, gone)
-		h.early = nil
-	}
-	if h.reply == "" {
+func (m *Manager) answerClaim(s *set, claimed bool) {
+	if s.reply == "" {
 		return
 	}
-	if claimed == (h.preimage != nil) {
-		m.tell(h.reply, messages.ClaimReply{})
-	} else {
-		m.tell(h.reply, gone)
+	reply := messages.ClaimReply{}
+	if claimed == s.refused {
+		reply.Err = fmt.Errorf("%w: %s is gone", ErrNotHeld, s.hash)
 	}
-	h.reply = ""
+	m.tell(s.reply, reply)
+	s.reply = ""
+}
+
+// refuseEarly answers who decided about a payment that turned out not to be held.
+func (m *Manager) refuseEarly(s *set) {
+	if s.early != nil {
+		m.tell(s.early.ReplyTo, messages.ClaimReply{Err: fmt.Errorf("%w: %s is gone", ErrNotHeld, s.hash)})
+		s.early = nil
+	}
 }
 
 // expireHeld fails held payments that can't be claimed safely any more.
 func (m *Manager) expireHeld() {
-	for len(m.deadlines) > 0 && m.tooLate(m.deadlines[0]) {
-		h := heap.Pop(&m.deadlines).(*inbound) //nolint:forcetypeassert // container/heap
-		if m.undecided(h) {
-			h.preimage = nil
-			m.failUnknown(h)
+	for len(m.deadlines) > 0 && m.height >= m.deadlines[0].height {
+		d := heap.Pop(&m.deadlines).(heldUntil) //nolint:forcetypeassert // container/heap
+		if d.set.phase == held {
+			m.touch(d.set)
 		}
 	}
 }
 
-// deadlines is a heap of held payments, some of them decided meanwhile.
-type deadlines []*inbound
+// invoiceRow is the row of a set that is complete.
+func (s *set) invoiceRow(held bool) messages.Row {
+	rec := InvoiceRecord{Parts: s.list, Held: held, Records: s.records}
+	if !held {
+		rec.Preimage = s.preimage
+	}
+	return messages.Row{Bucket: messages.BucketInvoices, Key: bytes.Clone(s.hash[:]), Value: encodeInvoice(rec)}
+}
+
+// noRow lets the hash be paid by others.
+func (s *set) noRow() messages.Row {
+	return messages.Row{Bucket: messages.BucketInvoices, Key: bytes.Clone(s.hash[:])}
+}
+
+// partsOf are the parts of a set for its user; not ok if an amount is not known.
+func (m *Manager) partsOf(s *set) (out []messages.PaymentPart, ok bool) {
+	for i, p := range s.list {
+		if h := m.inbound[m.byHTLC[p.key()]]; h != nil {
+			s.list[i].AmountMsat = h.htlc.AmountMsat
+		}
+		if s.list[i].AmountMsat == 0 {
+			return nil, false
+		}
+		out = append(out, messages.PaymentPart{Channel: p.Channel, HTLCID: p.HTLCID, AmountMsat: s.list[i].AmountMsat})
+	}
+	return out, true
+}
+
+func total(parts []messages.PaymentPart) (sum uint64) {
+	for _, p := range parts {
+		sum += p.AmountMsat
+	}
+	return sum
+}
+
+// heldUntil is an entry of a heap of held payments, some of them decided meanwhile.
+type heldUntil struct {
+	height uint32
+	set    *set
+}
+
+type deadlines []heldUntil
 
 func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].deadline() < d[j].deadline() }
+func (d deadlines) Less(i, j int) bool { return d[i].height < d[j].height }
 func (d deadlines) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *deadlines) Push(x any)        { *d = append(*d, x.(*inbound)) } //nolint:forcetypeassert // container/heap
+func (d *deadlines) Push(x any)        { *d = append(*d, x.(heldUntil)) } //nolint:forcetypeassert // container/heap
 func (d *deadlines) Pop() any {
 	old := *d
 	h := old[len(old)-1]
-	old[len(old)-1] = nil
+	old[len(old)-1] = heldUntil{}
 	*d = old[:len(old)-1]
 	return h
 }

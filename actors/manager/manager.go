@@ -19,6 +19,8 @@ type Config struct {
 	Derive func(label string) [32]byte
 	// ManualClaim asks the user about every payment to us (PaymentClaimable) instead of claiming it at once.
 	ManualClaim bool
+	// AcceptKeysend takes payments that nobody asked for.
+	AcceptKeysend bool
 	// MaxPayments under way or with an outcome that was not handled; more are refused with ErrBusy. 0 means 4096.
 	MaxPayments int
 	// MaxOpenings of channels with one peer at a time. 0 means 4.
@@ -92,8 +94,10 @@ type Manager struct {
 
 	inbound   map[ln.EventID]*inbound
 	byHTLC    map[htlcKey]ln.EventID
-	claiming  map[ln.Hash]*inbound // one decision a hash at a time
-	deadlines deadlines            // of held payments
+	sets      map[ln.Hash]*set // payments to us, one a hash
+	setOf     map[htlcKey]*set // their parts, of those that are held or claimed
+	dirty     []*set           // to be looked at when the step is over
+	deadlines deadlines        // of held payments
 
 	forwards     map[ln.ChannelID]map[uint64]*forward  // by inbound channel and HTLC
 	asked        map[ln.ChannelID]map[htlcKey]*forward // by outbound channel: asked for, not known to be committed
@@ -167,7 +171,7 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 		archived: map[ln.ChannelID]bool{}, sweeps: map[ln.EventID][]facts.SpendableOutput{},
 		openings: map[ln.NodeID]map[ln.ChannelID]opening{}, unfunded: map[ln.NodeID]int{},
 		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{},
-		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, claiming: map[ln.Hash]*inbound{},
+		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, sets: map[ln.Hash]*set{}, setOf: map[htlcKey]*set{},
 		forwards: map[ln.ChannelID]map[uint64]*forward{}, asked: map[ln.ChannelID]map[htlcKey]*forward{},
 		byScid: map[uint64]ln.ChannelID{}, updates: map[ln.ChannelID]map[uint64][]byte{}, preimages: map[ln.Hash]ln.Preimage{},
 		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},
@@ -263,6 +267,7 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.request(msg)
 	}
 	m.runTimers()
+	m.progressSets()
 	return m.take()
 }
 

@@ -61,6 +61,7 @@ func (m *Manager) onArchived(id ln.ChannelID) {
 		m.usable(c.summary.Peer, id, false)
 		if m.settled {
 			m.reconcile(id)
+			m.touchChannel(id)
 		}
 		m.goOn(c)
 		m.maybeSettle()

@@ -1,11 +1,10 @@
 package manager
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -16,24 +15,24 @@ import (
 	"github.com/lnactor/lnactor/messages"
 )
 
-// inbound is an HTLC that waits for its decision to be durable, or for the user.
+// inbound is an HTLC that waits for its decision to be durable, or for what follows from that.
 type inbound struct {
 	event    ln.EventID
-	replayed bool // an earlier incarnation may have seen it
-	why      string
 	htlc     facts.HTLCAccepted
+	replayed bool   // an earlier incarnation may have seen it
+	why      string // it was failed
 	secret   onion.SharedSecret
-	preimage *ln.Preimage        // when it pays an invoice of ours
-	row      bool                // the invoice's row names this HTLC, or will
-	sent     *facts.Resolution   // the decision given to the monitor, not answered yet
-	decided  bool                // the decision is durable
-	claimed  bool                // and it is to claim
-	handled  bool                // the user handled PaymentClaimed
-	ended    bool                // its removal is irrevocable
-	paid     bool                // and it went with its preimage
-	held     bool                // PaymentClaimable is out
-	early    *messages.ClaimHeld // came before the payment was held again
-	reply    messages.Addr
+	payload  *onion.Payload    // if the onion ends here, once it was read
+	sent     *facts.Resolution // the decision given to the monitor, not answered yet
+	decided  bool              // the decision is durable, or the HTLC is gone without one
+	ended    bool              // its removal is irrevocable
+	paid     bool              // and it went with its preimage
+
+	// Of an HTLC for us.
+	set      *set
+	preimage *ln.Preimage // nil if the invoice's hash was given to the node
+	claimed  bool         // the durable decision is to claim
+	lost     bool         // the user handled ClaimLost
 }
 
 func (h *inbound) key() htlcKey { return htlcKey{h.event.Channel, h.htlc.HTLCID} }
@@ -74,21 +73,10 @@ func (m *Manager) again(id ln.EventID, fate *messages.InboundHTLC) {
 	case h == nil || m.known(h, fate) || h.decided:
 	case h.sent != nil:
 		m.write(Append{Then: []messages.Delivery{m.decision(h, *h.sent)}})
+	case h.set != nil:
+		m.touch(h.set)
 	default:
 		m.forwardAgain(h)
-	}
-}
-
-// rememberPaid makes up the rows of invoices that a monitor knows to be paid, should they be lost (S18), but for those whose events wait.
-func (m *Manager) rememberPaid(channel ln.ChannelID, live []messages.InboundHTLC, waits map[uint64]bool) {
-	var rows []messages.Row
-	for _, h := range live {
-		if h.Resolution.Fulfilled() && len(h.Resolution.Parts) > 0 && !waits[h.HTLCID] { // else it was forwarded
-			rows = append(rows, invoiceRow(h.Hash, InvoiceRecord{AmountMsat: h.AmountMsat, Channel: channel, HTLCID: h.HTLCID}))
-		}
-	}
-	if len(rows) > 0 {
-		m.write(Append{Rows: rows})
 	}
 }
 
@@ -122,82 +110,44 @@ func (m *Manager) decide(h *inbound) {
 	case !p.Payload.Final:
 		m.forward(h, &p)
 	default:
-		m.receive(h, p.Payload)
+		h.payload = p.Payload
+		m.receive(h)
 	}
 }
 
-// receive checks an HTLC for us against its invoice.
-func (m *Manager) receive(h *inbound, p *onion.Payload) {
+// receive finds out what an HTLC for us pays, and hands it to the set of its hash.
+func (m *Manager) receive(h *inbound) {
+	p := h.payload
 	htlc := invoice.HTLC{
 		Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, CLTVExpiry: h.htlc.CLTVExpiry,
 		Secret: p.PaymentSecret, TotalMsat: p.TotalMsat, OnionAmountMsat: p.AmountMsat, OnionCLTVExpiry: p.CLTVExpiry,
 	}
-	preimage, ours := m.cfg.Invoices.Preimage(htlc.Secret)
-	if ours != h.htlc.Hash {
-		// Check finds what is wrong; that something is was decided here, for whatever it says.
-		_, _, err := invoice.Check(m.cfg.Invoices, htlc, m.height, m.now)
-		m.reject(h, err)
-		return
+	pays := request{htlc: htlc}
+	var ours bool
+	if pays.Details, h.preimage, ours = m.cfg.Invoices.Open(htlc.Hash, htlc.Secret); !ours {
+		if p.Keysend == nil || sha256.Sum256(p.Keysend[:]) != [32]byte(htlc.Hash) {
+			_, _, err := invoice.Check(m.cfg.Invoices, htlc, m.height, m.now)
+			m.reject(h, err) // it says what is wrong; that something is was decided here, for whatever it says
+			return
+		}
+		// Nobody asked for it, so its terms are ours: any amount, in parts or not, at any time.
+		pays.Details, pays.keysend, h.preimage = invoice.Details{MPP: true, MinFinalCLTVDelta: invoice.LeastMinFinalCLTVDelta}, true, p.Keysend
 	}
-	if m.claiming[ours] != nil {
-		m.failUnknown(h) // one HTLC pays an invoice
-		return
-	}
-	m.claiming[ours] = h
-	m.lookup(messages.GetRows{Bucket: messages.BucketInvoices, Key: ours[:]}, func(rows []messages.Row, err error) {
-		if !m.undecided(h) {
-			return
-		}
-		var rec InvoiceRecord
-		if err == nil && len(rows) > 0 {
-			rec, err = decodeInvoice(rows[0].Value)
-		}
-		if err != nil {
-			delete(m.claiming, ours)
-			m.log.Error("invoice record unreadable; the HTLC waits", slog.String("payment_hash", ours.String()), slog.Any("error", err))
-			m.stuck = append(m.stuck, func() { m.decide(h) })
-			return
-		}
-		h.preimage = &preimage
-		if len(rows) > 0 {
-			m.accepted(h, rec)
-			return
-		}
-		m.first(h, htlc)
-	})
+	m.withSet(htlc.Hash, func(s *set) { m.join(h, s, pays) })
 }
 
-// first decides about an HTLC for an invoice that no HTLC paid before.
-func (m *Manager) first(h *inbound, htlc invoice.HTLC) {
-	_, _, err := invoice.Check(m.cfg.Invoices, htlc, m.height, m.now)
-	switch {
-	case err != nil:
-		m.reject(h, err)
-	case htlc.TotalMsat != htlc.OnionAmountMsat:
-		m.failUnknown(h) // a part of a set: this release makes no invoices that may be split
-	case len(m.users) >= m.cfg.MaxUnhandled:
-		m.fail(h, &lnwire.FailTemporaryNodeFailure{})
-	case m.cfg.ManualClaim:
-		m.hold(h)
-	default:
-		m.claim(h)
-	}
+// request is what an HTLC for us pays: an invoice of ours, or keysend.
+type request struct {
+	invoice.Details
+	keysend bool
+	htlc    invoice.HTLC
 }
 
-// accepted goes on with an invoice that has a row: this HTLC was taken before a restart, or another one was. The checks that depend on time and
-// height count once, but for the expiry: what can't be claimed safely any more is given up.
-func (m *Manager) accepted(h *inbound, rec InvoiceRecord) {
-	h.row = rec.Channel == h.event.Channel && rec.HTLCID == h.htlc.HTLCID
-	switch {
-	case !h.row:
-		m.failUnknown(h) // an unlisted HTLC of a paid hash is failed (rule 13)
-	case m.tooLate(h):
-		m.failUnknown(h)
-	case rec.Held && m.cfg.ManualClaim:
-		m.hold(h)
-	default:
-		m.claim(h)
+func (r request) check(height uint32, now time.Time) error {
+	if r.keysend {
+		r.ExpiresAt = now.Add(time.Second)
 	}
+	return invoice.CheckTerms(r.Details, r.htlc, height, now)
 }
 
 func (m *Manager) reject(h *inbound, err error) {
@@ -209,30 +159,6 @@ func (m *Manager) reject(h *inbound, err error) {
 	m.failUnknown(h)
 }
 
-// claim makes the invoice's paid record durable, and only then gives the preimage away (rule 13).
-func (m *Manager) claim(h *inbound) {
-	h.row = true
-	m.write(Append{
-		Rows: []messages.Row{h.invoiceRow(false)},
-		Then: []messages.Delivery{m.decision(h, facts.Resolution{
-			Preimage: h.preimage, Parts: []facts.Part{{Channel: h.event.Channel, HTLCID: h.htlc.HTLCID}},
-		})},
-	})
-}
-
-func (h *inbound) invoiceRow(held bool) messages.Row {
-	return invoiceRow(h.htlc.Hash, InvoiceRecord{AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID, Held: held})
-}
-
-func invoiceRow(hash ln.Hash, rec InvoiceRecord) messages.Row {
-	return messages.Row{Bucket: messages.BucketInvoices, Key: bytes.Clone(hash[:]), Value: encodeInvoice(rec)}
-}
-
-// noInvoiceRow lets the invoice be paid by another HTLC.
-func (h *inbound) noInvoiceRow() messages.Row {
-	return messages.Row{Bucket: messages.BucketInvoices, Key: bytes.Clone(h.htlc.Hash[:])}
-}
-
 func (m *Manager) decision(h *inbound, r facts.Resolution) messages.Delivery {
 	h.sent = &r
 	return messages.Delivery{To: messages.MonitorAddr(h.event.Channel), Msg: messages.DecideHTLC{
@@ -240,32 +166,28 @@ func (m *Manager) decision(h *inbound, r facts.Resolution) messages.Delivery {
 	}}
 }
 
-// send gives a decision to fail to the monitor, which makes it durable before the peer learns of it (rule 12).
+// send gives a decision that needs no record of ours to the monitor, which makes it durable before the peer learns of it (rule 12).
 func (m *Manager) send(h *inbound, r facts.Resolution) {
 	d := m.decision(h, r)
-	if !h.row {
-		if m.claiming[h.htlc.Hash] == h {
-			delete(m.claiming, h.htlc.Hash) // it was never taken, so a better one may be
-		}
-		m.tell(d.To, d.Msg)
-		return
-	}
-	h.row = false
-	m.write(Append{Rows: []messages.Row{h.noInvoiceRow()}, Then: []messages.Delivery{d}})
+	m.tell(d.To, d.Msg)
 }
 
-func (m *Manager) fail(h *inbound, f lnwire.FailureMessage) {
+func (m *Manager) fail(h *inbound, f lnwire.FailureMessage) { m.send(h, m.failure(h, f)) }
+
+func (m *Manager) failure(h *inbound, f lnwire.FailureMessage) facts.Resolution {
 	h.why = f.Code().String()
 	reason, err := onion.EncryptFailure(h.secret, f)
 	if err != nil {
 		m.log.Error("failure not encoded", slog.Any("error", err))
 		reason = []byte{} // the payer sees a failure that it can't attribute
 	}
-	m.send(h, facts.Resolution{Reason: reason})
+	return facts.Resolution{Reason: reason}
 }
 
-func (m *Manager) failUnknown(h *inbound) {
-	m.fail(h, lnwire.NewFailIncorrectDetails(lnwire.MilliSatoshi(h.htlc.AmountMsat), m.height))
+func (m *Manager) failUnknown(h *inbound) { m.fail(h, m.unknownPayment(h)) }
+
+func (m *Manager) unknownPayment(h *inbound) lnwire.FailureMessage {
+	return lnwire.NewFailIncorrectDetails(lnwire.MilliSatoshi(h.htlc.AmountMsat), m.height)
 }
 
 // onDecided: the monitor's answer to a decision, which may be an earlier and different one.
@@ -295,92 +217,57 @@ func (m *Manager) ended(h *inbound, paid bool) {
 	h.ended, h.paid = true, paid
 	switch {
 	case h.claimed:
-		m.claimDone(h)
+		m.touch(h.set)
 	case !h.decided && h.sent == nil:
 		m.decided(h, nil) // gone on chain without us
 	} // else the answer to the decision is on its way, or it is a failure
 }
 
-// claimDone acknowledges a claimed HTLC when the user has handled PaymentClaimed and the money is irrevocably ours. If it went elsewhere, the user
-// is told that first: the unacknowledged event is all that remembers it, so it holds the monitor back from the archive until then.
-func (m *Manager) claimDone(h *inbound) {
-	switch {
-	case !h.handled || !h.ended:
-	case h.paid:
-		m.done(h)
-	default:
-		m.log.Error("a payment that was claimed did not come in: its channel was closed and the HTLC ended without our preimage",
-			slog.String("payment_hash", h.htlc.Hash.String()), slog.String("channel_id", h.event.Channel.String()), slog.Uint64("htlc_id", h.htlc.HTLCID))
-		m.queue(claimLostID(h), messages.ClaimLost{
-			Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID,
-		}, func() { m.done(h) })
-	}
-}
-
-// decided: the fate of the HTLC is durable. A failure needs no more (rule 24); a claim is told to the user, and waits for the HTLC's end. A fate
-// that the monitor does not know any more means the HTLC is gone without us. The invoice's row is brought in line with what stands.
+// decided: the fate of the HTLC is durable. A failure needs no more (rule 24). A claim concerns the whole set. A fate that the monitor does not know
+// any more means that the HTLC is gone without us.
 func (m *Manager) decided(h *inbound, r *facts.Resolution) {
 	if h.decided {
 		return
 	}
 	h.decided = true
-	if m.claiming[h.htlc.Hash] == h {
-		delete(m.claiming, h.htlc.Hash)
-	}
-	m.answerClaim(h, r.Fulfilled())
-	if r.Fulfilled() && len(r.Parts) == 0 {
+	switch {
+	case r.Fulfilled() && len(r.Parts) == 0:
 		m.done(h) // it was forwarded, or settled by the interceptor: the preimage is where it belongs
-		return
-	}
-	if r.Fulfilled() {
+	case r.Fulfilled():
 		h.claimed = true
-		var a Append
-		if ev := m.enqueue(claimedID(h), messages.PaymentClaimed{
-			Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID,
-		}, func() {
-			h.handled = true
-			m.claimDone(h)
-		}); ev != nil {
-			a.Then = []messages.Delivery{m.delivery(ev)}
-		}
-		if !h.row {
-			a.Rows = []messages.Row{h.invoiceRow(false)} // decided by an earlier incarnation, whose row may be lost (S18)
-		}
-		m.write(a)
-		return
+		h.set = m.evidence(h.htlc.Hash, *r)
+		m.touch(h.set)
+	case h.set != nil:
+		m.touch(h.set)
+	case h.sent != nil:
+		m.done(h) // in no set, or it would have one
+	default:
+		m.whenSettled(func() { m.withoutUs(h) })
 	}
-	if h.sent != nil && !h.row {
-		m.done(h)
-		return
-	}
-	hash := h.htlc.Hash
-	m.lookup(messages.GetRows{Bucket: messages.BucketInvoices, Key: hash[:]}, func(rows []messages.Row, err error) {
-		if err == nil && len(rows) > 0 {
-			rec, err := decodeInvoice(rows[0].Value)
-			if err == nil && rec.Channel == h.event.Channel && rec.HTLCID == h.htlc.HTLCID {
-				m.write(Append{Rows: []messages.Row{h.noInvoiceRow()}})
-			}
+}
+
+// withoutUs: an HTLC that is gone, or was failed by an earlier incarnation. If it is of a set that is to be claimed, the set has to know.
+func (m *Manager) withoutUs(h *inbound) {
+	m.withSet(h.htlc.Hash, func(*set) {
+		if m.inbound[h.event] != h {
+			return
 		}
-		m.done(h)
+		if h.set = m.setOf[h.key()]; h.set == nil {
+			m.done(h)
+			return
+		}
+		m.touch(h.set)
 	})
 }
 
 func (m *Manager) done(h *inbound) {
-	delete(m.inbound, h.event)
-	delete(m.byHTLC, h.key())
-	delete(m.users, claimableID(h))
-	m.ack(h.event)
+	m.ack(m.forget(h))
 	m.forwardDone(h)
 }
 
-func claimedID(h *inbound) string {
-	return fmt.Sprintf("payment-claimed/%s/%d", h.event.Channel, h.htlc.HTLCID)
-}
-
-func claimableID(h *inbound) string {
-	return fmt.Sprintf("payment-claimable/%s/%d", h.event.Channel, h.htlc.HTLCID)
-}
-
-func claimLostID(h *inbound) string {
-	return fmt.Sprintf("claim-lost/%s/%d", h.event.Channel, h.htlc.HTLCID)
+// forget drops an HTLC whose event is being acknowledged.
+func (m *Manager) forget(h *inbound) ln.EventID {
+	delete(m.inbound, h.event)
+	delete(m.byHTLC, h.key())
+	return h.event
 }

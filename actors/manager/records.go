@@ -2,6 +2,7 @@ package manager
 
 import (
 	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/messages"
 )
 
 // State is the manager's log folded: everything durable that is not a row.
@@ -65,13 +66,20 @@ type Outcome struct {
 	Lost     *ln.Preimage // failed, claimed all the same, and PaymentLost was handled
 }
 
-// InvoiceRecord is a row: the invoice with this hash is paid by this HTLC, durable before the fulfil (rule 13). It is deleted if the HTLC is failed
-// after all.
+// InvoiceRecord is a row: the payment hash is paid by these HTLCs, durable before the first fulfil (rule 13). It is deleted if they are failed after
+// all.
 type InvoiceRecord struct {
-	AmountMsat uint64
+	Parts    []InvoicePart // by channel and HTLC
+	Held     bool          // found good, and up to the user
+	Preimage *ln.Preimage  // unless held
+	Records  []messages.CustomRecord
+}
+
+// InvoicePart is an HTLC of a set.
+type InvoicePart struct {
 	Channel    ln.ChannelID
 	HTLCID     uint64
-	Held       bool // found good, and up to the user
+	AmountMsat uint64 // 0 if it is not known any more
 }
 
 // fold applies a record to the state.

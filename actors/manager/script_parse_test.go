@@ -20,11 +20,11 @@ import (
 //	own HTLC PAYMENT [preimage]
 //	event SEQ claimed HTLC PAYMENT
 //	event SEQ failed HTLC PAYMENT [unreadable|malformed|timeout]
-//	event SEQ accepted HTLC INVOICE [amount=] [expiry=] [total=] [wrong-secret|forward|malformed|short]
+//	event SEQ accepted HTLC INVOICE [wrong-secret|forward|malformed|short|keysend|bad-keysend] [amount=] [expiry=] [total=] [record=TYPE]
 //	event SEQ closed [holder|revoked|mutual|unknown]
 //	event SEQ force-closed|pending|ready|spendable
 //	swept SEQ
-//	inbound HTLC INVOICE [fulfilled|failed] [gone [paid]]
+//	inbound HTLC INVOICE [fulfilled [parts=c1/0+c2/0]|failed] [gone [paid]]
 //	summary [phase=] [msat=] [scid=] [forced]
 func (s *script) report(t *testing.T, name string, fence uint64, input string) messages.MonitorReport {
 	t.Helper()
@@ -63,7 +63,7 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 		case "inbound":
 			h := messages.InboundHTLC{HTLCID: num(args[1]), Hash: anyHash(args[2]), AmountMsat: 1000, Resolved: has("gone"), Fulfilled: has("paid")}
 			if has("fulfilled") {
-				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}, Parts: []facts.Part{{Channel: id, HTLCID: h.HTLCID}}}
+				h.Resolution = s.fulfilled(id, h.HTLCID, args[2], opts["parts"])
 			} else if has("failed") {
 				h.Resolution = &facts.Resolution{Reason: []byte{1}}
 			} else if has("given") { // to a forward
@@ -191,8 +191,19 @@ func (s *script) accepted(args []string, option string, opts map[string]string) 
 		k.Onion = make([]byte, onion.PacketSize)
 	case "short":
 		k.Onion = []byte{1, 2, 3}
+	case "keysend":
+		k.Hash, k.Onion = hashOf(args[2]), keysends(args[2], amount, expiry, session)
+	case "bad-keysend":
+		k.Hash, k.Onion = hashOf(args[2]), nil
+		p := preimageOf("another")
+		packet := must(onion.Build(privKey(session), []onion.Hop{{PubKey: nodeKey.PubKey(), AmountMsat: amount, CLTVExpiry: expiry, Keysend: &p}}, k.Hash))
+		k.Onion = packet[:]
 	default:
-		k.Onion = inv.pays(amount, opt("total", amount), expiry, session)
+		var records []onion.Record
+		if typ := opt("record", 0); typ != 0 {
+			records = []onion.Record{{Type: typ, Value: []byte("hi")}}
+		}
+		k.Onion = inv.pays(amount, opt("total", amount), expiry, session, records...)
 	}
 	return k
 }
@@ -269,9 +280,13 @@ func describeEvent(k messages.UserEventKind) string {
 	case messages.PaymentFailed:
 		return "(" + k.Reason + ")"
 	case messages.PaymentClaimable:
-		return fmt.Sprintf("%s amount=%d deadline=%d", k.Hash, k.AmountMsat, k.Deadline)
+		text := fmt.Sprintf("%s amount=%d deadline=%d", k.Hash, k.AmountMsat, k.Deadline) + describeParts(k.Parts, k.Records)
+		if k.PreimageUnknown {
+			text += " preimage-unknown"
+		}
+		return text
 	case messages.PaymentClaimed:
-		return fmt.Sprintf("%s amount=%d", k.Hash, k.AmountMsat)
+		return fmt.Sprintf("%s amount=%d", k.Hash, k.AmountMsat) + describeParts(k.Parts, k.Records)
 	case messages.ChannelClosed:
 		if k.Force != nil {
 			return fmt.Sprintf("cause=%d force=%d %s", k.Cause, k.Force.Reason, k.Force.Detail)
@@ -289,6 +304,37 @@ func describeEvent(k messages.UserEventKind) string {
 		return fmt.Sprintf("%s amount=%d", k.Hash, k.AmountMsat)
 	}
 	return ""
+}
+
+// describeParts leaves out what a payment in one part says anyway.
+func describeParts(parts []messages.PaymentPart, records []messages.CustomRecord) (text string) {
+	for _, p := range parts {
+		if len(parts) > 1 {
+			text += fmt.Sprintf(" %s/%d=%d", p.Channel, p.HTLCID, p.AmountMsat)
+		}
+	}
+	for _, r := range records {
+		text += fmt.Sprintf(" record %d=%s", r.Type, r.Value)
+	}
+	return text
+}
+
+// fulfilled is a monitor's decision: as this script saw it made, or for the parts named.
+func (s *script) fulfilled(id ln.ChannelID, htlc uint64, inv, parts string) *facts.Resolution {
+	preimage, _ := invoices.Preimage(invoiceOf(inv).Secret)
+	r := &facts.Resolution{Preimage: &preimage}
+	if made, ok := s.claims[htlcKey{id, htlc}]; ok && parts == "" {
+		return &made
+	}
+	if parts == "" {
+		r.Parts = []facts.Part{{Channel: id, HTLCID: htlc}}
+		return r
+	}
+	for _, p := range strings.Split(parts, "+") {
+		c, n, _ := strings.Cut(p, "/")
+		r.Parts = append(r.Parts, facts.Part{Channel: channelID(c), HTLCID: num(n)})
+	}
+	return r
 }
 
 func (s *script) resolution(r facts.Resolution) string {

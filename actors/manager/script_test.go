@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,7 +23,7 @@ import (
 // prints what left the manager, in order. Rewrite the expectations with -rewrite.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		s := &script{disk: newDisk(), cfg: testConfig(), now: epoch, height: startHeight, onions: map[string][]byte{}}
+		s := &script{disk: newDisk(), cfg: testConfig(), now: epoch, height: startHeight, onions: map[string][]byte{}, claims: map[htlcKey]facts.Resolution{}}
 		s.names()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
@@ -46,6 +48,7 @@ type script struct {
 	onions  map[string][]byte // of our payments, by payment
 	payers  []string          // session keys of payments to us, or through us
 	target  string            // channel that the report is of
+	claims  map[htlcKey]facts.Resolution
 }
 
 const (
@@ -63,9 +66,10 @@ func (s *script) names() {
 		n := fmt.Sprintf("p%d", i+1)
 		pairs = append(pairs, paymentID(n).String(), n, preimageOf(n).String(), "preimage("+n+")")
 	}
-	for _, n := range []string{"inv-a", "inv-b", "inv-mpp"} {
+	for _, n := range sortedNames(scriptInvoices) {
 		pairs = append(pairs, invoiceOf(n).Hash.String(), n)
 	}
+	pairs = append(pairs, hashOf("k1").String(), "k1")
 	pairs = append(pairs, peerID.String(), "peer")
 	s.replace = strings.NewReplacer(pairs...)
 }
@@ -80,7 +84,12 @@ func source(n string) ln.Source {
 	}}
 }
 
-var scriptInvoices = map[string]testInvoice{"inv-a": newInvoice("inv-a", 1000), "inv-b": newInvoice("inv-b", 2000), "inv-mpp": newInvoiceOf("inv-mpp", 2000, true)}
+var scriptInvoices = map[string]testInvoice{
+	"inv-a": newInvoice("inv-a", 1000), "inv-b": newInvoice("inv-b", 2000), "inv-mpp": newInvoiceOf("inv-mpp", 2000, true), "inv-any": newInvoiceOf("inv-any", 0, true),
+	"inv-hold": newInvoiceOf("inv-hold", 1000, true), "inv-given": newInvoiceOf("inv-given", 1000, true),
+}
+
+func sortedNames(m map[string]testInvoice) []string { return slices.Sorted(maps.Keys(m)) }
 
 func invoiceOf(n string) testInvoice { return scriptInvoices[n] }
 
@@ -105,6 +114,8 @@ func first(d *datadriven.TestData, i int) string {
 	return ""
 }
 
+func second(d *datadriven.TestData) string { return first(d, 1) }
+
 func number(d *datadriven.TestData, key string, or uint64) uint64 {
 	for _, a := range d.CmdArgs {
 		if a.Key == key && len(a.Vals) == 1 {
@@ -120,6 +131,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 	switch d.Cmd {
 	case "start":
 		s.cfg.ManualClaim = d.HasArg("manual")
+		s.cfg.AcceptKeysend = d.HasArg("keysend")
 		s.cfg.MaxPayments = int(number(d, "max-payments", 0))
 		s.cfg.MaxUnhandled = int(number(d, "max-unhandled", 0))
 		s.cfg.MaxOpenings = int(number(d, "max-openings", 0))
@@ -143,7 +155,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 		s.height = uint32(number(d, "height", uint64(s.height)))
 		s.step(messages.ChainTip{Height: s.height})
 	case "time":
-		s.now = s.now.Add(time.Duration(number(d, "minutes", 0)) * time.Minute)
+		s.now = s.now.Add(time.Duration(number(d, "minutes", 0))*time.Minute + time.Duration(number(d, "seconds", 0))*time.Second)
+		s.step(messages.Wake{At: s.now})
 	case "list":
 		s.list(d)
 	case "hello":
@@ -233,13 +246,18 @@ func (s *script) request(d *datadriven.TestData) error {
 	case "decided":
 		msg := messages.InboundDecided{Channel: id, HTLCID: number(d, "htlc", 0), Gone: d.HasArg("gone")}
 		if d.HasArg("fulfilled") {
-			msg.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}, Parts: []facts.Part{{Channel: id, HTLCID: msg.HTLCID}}}
+			msg.Resolution = s.fulfilled(id, msg.HTLCID, "inv-a", "")
 		} else if d.HasArg("failed") {
 			msg.Resolution = &facts.Resolution{Reason: []byte{1}}
 		}
 		s.step(msg)
 	case "claim", "refuse":
-		s.step(messages.ClaimHeld{Hash: invoiceOf(n).Hash, Claim: d.Cmd == "claim", ReplyTo: "api"})
+		msg := messages.ClaimHeld{Hash: invoiceOf(n).Hash, Claim: d.Cmd == "claim", ReplyTo: "api"}
+		if of := second(d); of != "" {
+			p := preimageOf(of)
+			msg.Preimage = &p
+		}
+		s.step(msg)
 	case "open":
 		s.step(messages.RequestOpen{Peer: peerID, CapacitySat: 1000, ReplyTo: "api"})
 	case "inbound-open":
@@ -285,7 +303,13 @@ func (s *script) event(text string) string {
 	case 'c':
 		parts[1] = channelID(parts[1]).String()
 	}
-	return strings.Join(parts, "/")
+	id, set := strings.CutSuffix(strings.Join(parts, "/"), "+") // of a set: the digest of its parts is left out
+	for known := range s.m.users {
+		if set && strings.HasPrefix(known, id+"/") {
+			return known
+		}
+	}
+	return id
 }
 
 func (s *script) step(msg any) { s.effects(s.m.Step(msg, s.now)) }
@@ -341,6 +365,9 @@ func (s *script) persist(msg any) {
 func (s *script) deliver(prefix string, d messages.Delivery) {
 	for _, line := range s.describe(d.Msg) {
 		s.printf("%s%s <- %s", prefix, d.To, line)
+	}
+	if c, ok := d.Msg.(messages.DecideHTLC); ok && c.Resolution.Fulfilled() {
+		s.claims[htlcKey{c.Channel, c.HTLCID}] = c.Resolution
 	}
 	if a, ok := d.Msg.(messages.AddHTLC); ok && a.Source.Payment != nil {
 		s.onions[paymentName(a.Source.Payment.PaymentID)] = a.Onion

@@ -306,7 +306,11 @@ func brief(msg any) any {
 	case messages.NotCommitted:
 		return fmt.Sprintf("fence=%d %s", m.Fence, m.Source.Payment.PaymentID)
 	case appendOf:
-		return fmt.Sprintf("%T rows=%d then=%d", m.a.Records, len(m.a.Rows), len(m.a.Then))
+		rows := ""
+		for _, r := range m.a.Rows {
+			rows += fmt.Sprintf(" %s/%x=%d", r.Bucket, r.Key[:4], len(r.Value))
+		}
+		return fmt.Sprintf("%T rows=%d%s then=%d", m.a.Records, len(m.a.Rows), rows, len(m.a.Then))
 	}
 	return ""
 }

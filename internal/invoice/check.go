@@ -1,7 +1,6 @@
 package invoice
 
 import (
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -68,18 +67,25 @@ func (r *Rejection) Failure() lnwire.FailureMessage {
 	}
 }
 
-// Check decides whether an HTLC pays an invoice of ours, and gives its preimage if so. height is the node's best block: the HTLC could be in
+// Check decides whether an HTLC pays an invoice of ours, and gives its preimage if so, nil if the hash was given. height is the node's best block: the HTLC could be in
 // the next one. The answer changes with time and height, so it counts once: what was decided is durable before it is acted on (rule 13).
-func Check(keys Keys, h HTLC, height uint32, now time.Time) (ln.Preimage, Details, error) {
-	preimage, hash := keys.Preimage(h.Secret)
-	details, readable := keys.open(h.Secret)
-	if reason := h.check(hash, details, readable, height, now); reason != nil {
-		return ln.Preimage{}, Details{}, &Rejection{Reason: reason, htlc: h, height: height}
+func Check(keys Keys, h HTLC, height uint32, now time.Time) (*ln.Preimage, Details, error) {
+	details, preimage, ours := keys.Open(h.Hash, h.Secret)
+	if reason := h.check(details, ours, height, now); reason != nil {
+		return nil, Details{}, &Rejection{Reason: reason, htlc: h, height: height}
 	}
 	return preimage, details, nil
 }
 
-func (h *HTLC) check(hash ln.Hash, d Details, readable bool, height uint32, now time.Time) error {
+// CheckTerms is Check for an HTLC that pays no invoice but these terms.
+func CheckTerms(d Details, h HTLC, height uint32, now time.Time) error {
+	if reason := h.check(d, true, height, now); reason != nil {
+		return &Rejection{Reason: reason, htlc: h, height: height}
+	}
+	return nil
+}
+
+func (h *HTLC) check(d Details, ours bool, height uint32, now time.Time) error {
 	// First what the onion promised and the HTLC did not keep: it says nothing about our invoices.
 	if h.CLTVExpiry < h.OnionCLTVExpiry {
 		return ErrHTLCExpiry
@@ -88,7 +94,7 @@ func (h *HTLC) check(hash ln.Hash, d Details, readable bool, height uint32, now 
 		return ErrHTLCAmount
 	}
 	// Only behind this line are the details ours.
-	if subtle.ConstantTimeCompare(hash[:], h.Hash[:]) != 1 || !readable {
+	if !ours {
 		return ErrUnknownPayment
 	}
 	switch {

@@ -9,7 +9,12 @@
 //	preimage = HMAC-SHA256(preimage key, secret)
 //	hash     = SHA256(preimage)
 //
-// Both keys derive from the seed. The hash authenticates the secret: who changes one bit of it would need the HMAC of the result to name its
+// The flags say whether the payer may split the payment (1), and whether the node's user is asked before it is claimed (2). Where the payment hash
+// was given to the node, and somebody else has the preimage, the iv is no randomness but a MAC, and 2 is always set:
+//
+//	iv = HMAC-SHA256(given key, hash | metadata)[:16]
+//
+// The three keys derive from the seed. The hash authenticates the secret: who changes one bit of it would need the HMAC of the result to name its
 // hash. So the loss of every invoice record loses descriptions and the fact that an invoice was paid, which the monitors know (rule 13), and
 // nothing else.
 //

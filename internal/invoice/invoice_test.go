@@ -112,7 +112,7 @@ func TestEveryBitOfTheSecretCounts(t *testing.T) {
 	for bit := range 256 {
 		h := pay(inv, 50_000)
 		h.Secret[bit/8] ^= 1 << (bit % 8)
-		if preimage, _, err := Check(keys, h, height, now); !errors.Is(err, ErrUnknownPayment) || preimage != (ln.Preimage{}) {
+		if preimage, _, err := Check(keys, h, height, now); !errors.Is(err, ErrUnknownPayment) || preimage != nil {
 			t.Errorf("secret bit %d: %v", bit, err)
 		}
 		h = pay(inv, 50_000)
@@ -174,13 +174,13 @@ func TestCheckRefuses(t *testing.T) {
 		tc.change(&h)
 		preimage, _, err := Check(keys, h, height, now.Add(tc.at))
 		if tc.want == nil {
-			if err != nil || preimage == (ln.Preimage{}) {
+			if err != nil || preimage == nil {
 				t.Errorf("%s: %v", tc.name, err)
 			}
 			continue
 		}
 		var rejection *Rejection
-		if !errors.Is(err, tc.want) || !errors.As(err, &rejection) || preimage != (ln.Preimage{}) {
+		if !errors.Is(err, tc.want) || !errors.As(err, &rejection) || preimage != nil {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 			continue
 		}
@@ -240,10 +240,18 @@ func TestSealOpen(t *testing.T) {
 			ExpiresAt:         time.Unix(rapid.Int64Range(0, maxExpiry).Draw(t, "expiry"), 0),
 			MinFinalCLTVDelta: rapid.Uint16().Draw(t, "delta"),
 			MPP:               rapid.Bool().Draw(t, "mpp"),
+			Hold:              rapid.Bool().Draw(t, "hold"),
 		}
 		iv := [16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "iv"))
-		if got, ok := keys.open(keys.seal(iv, want)); !ok || got != want {
+		secret := keys.seal(iv, want)
+		preimage, hash := keys.Preimage(secret)
+		if got, p, ok := keys.Open(hash, secret); !ok || got != want || *p != preimage {
 			t.Fatalf("sealed %+v, opened %+v, %v", want, got, ok)
+		}
+		given := ln.Hash(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "hash"))
+		want.Given = true
+		if got, p, ok := keys.Open(given, keys.sealGiven(given, want)); !ok || got != want || p != nil {
+			t.Fatalf("sealed for a hash %+v, opened %+v, %v, %v", want, got, p, ok)
 		}
 	})
 }

@@ -47,6 +47,9 @@ type Params struct {
 	// Description is shown to the payer. It may be empty.
 	Description string
 
+	// DescriptionHash stands for a description that is too long for an invoice, which the payer got otherwise. Nil: there is none.
+	DescriptionHash *[32]byte
+
 	// Expiry is how long the invoice is good for, in whole seconds; zero is DefaultExpiry.
 	Expiry time.Duration
 
@@ -56,13 +59,19 @@ type Params struct {
 	// MPP offers basic_mpp: the payer may split the payment.
 	MPP bool
 
+	// Hold leaves it to the node's user to claim or refuse a payment.
+	Hold bool
+
+	// Hash is the payment hash, for an invoice whose preimage somebody else has; it implies Hold. Nil: the hash of a preimage of this node.
+	Hash *ln.Hash
+
 	// RouteHints are the ways to a node without public channels.
 	RouteHints [][]zpay32.HopHint
 
 	// Now is when the invoice is made.
 	Now time.Time
 
-	// IV is fresh randomness: the same IV and the same terms twice are the same payment hash twice.
+	// IV is fresh randomness: the same IV and the same terms twice are the same payment hash twice. It is not used with Hash.
 	IV [ivSize]byte
 
 	Signer Signer
@@ -91,15 +100,25 @@ func New(keys Keys, p Params) (Invoice, error) {
 		return Invoice{}, fmt.Errorf("%w: %w", ErrParams, err)
 	}
 	expiresAt := p.Now.Truncate(time.Second).Add(p.Expiry)
-	secret := keys.seal(p.IV, Details{AmountMsat: p.AmountMsat, ExpiresAt: expiresAt, MinFinalCLTVDelta: p.MinFinalCLTVDelta, MPP: p.MPP})
+	terms := Details{
+		AmountMsat: p.AmountMsat, ExpiresAt: expiresAt, MinFinalCLTVDelta: p.MinFinalCLTVDelta, MPP: p.MPP, Hold: p.Hold || p.Hash != nil,
+	}
+	secret := keys.seal(p.IV, terms)
 	_, hash := keys.Preimage(secret)
+	if p.Hash != nil {
+		secret, hash = keys.sealGiven(*p.Hash, terms), *p.Hash
+	}
 
 	options := []func(*zpay32.Invoice){
-		zpay32.Description(p.Description),
 		zpay32.Expiry(p.Expiry),
 		zpay32.CLTVExpiry(uint64(p.MinFinalCLTVDelta)),
 		zpay32.PaymentAddr(secret),
 		zpay32.Features(features(p.MPP)),
+	}
+	if p.DescriptionHash != nil {
+		options = append(options, zpay32.DescriptionHash(*p.DescriptionHash))
+	} else {
+		options = append(options, zpay32.Description(p.Description))
 	}
 	if p.AmountMsat != 0 {
 		options = append(options, zpay32.Amount(lnwire.MilliSatoshi(p.AmountMsat)))
@@ -124,7 +143,9 @@ func (p *Params) check() error {
 	switch {
 	case p.Signer == nil || p.Chain == nil:
 		return errors.New("signer or chain is missing")
-	case p.IV == [ivSize]byte{}:
+	case p.Hash != nil && *p.Hash == ln.Hash{}:
+		return errors.New("the given payment hash is zero")
+	case p.Hash == nil && p.IV == [ivSize]byte{}:
 		return errors.New("the IV is not random")
 	case p.AmountMsat > maxMsat:
 		return fmt.Errorf("%d msat, at most %d can be asked for", p.AmountMsat, uint64(maxMsat))
@@ -134,6 +155,10 @@ func (p *Params) check() error {
 		return fmt.Errorf("expiry %v, want whole seconds, at least one", p.Expiry)
 	case p.Now.Unix() < 0 || p.Now.Unix() >= 1<<35:
 		return fmt.Errorf("the time %v does not fit into an invoice", p.Now)
+	case p.DescriptionHash != nil && p.Description != "":
+		return errors.New("an invoice has a description or the hash of one, not both")
+	case len(p.RouteHints) > MaxRouteHints:
+		return fmt.Errorf("%d route hints, want at most %d", len(p.RouteHints), MaxRouteHints)
 	case len(p.Description) > MaxDescription:
 		return fmt.Errorf("the description has %d bytes, want at most %d", len(p.Description), MaxDescription)
 	}
@@ -142,6 +167,9 @@ func (p *Params) check() error {
 
 // MaxDescription is the longest description in bytes: what the 10 bits of a field's length can count.
 const MaxDescription = 639
+
+// MaxRouteHints keeps an invoice short enough for a QR code; payers need few.
+const MaxRouteHints = 8
 
 // features are those of an invoice: var_onion and payment_secret are compulsory by now (BOLT 9), basic_mpp is offered on request.
 func features(mpp bool) *lnwire.FeatureVector {

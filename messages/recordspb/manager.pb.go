@@ -491,16 +491,19 @@ func (x *PaymentResult) GetLost() []byte {
 	return nil
 }
 
-// InvoiceRow is the row of bucket "invoices": the invoice is paid by this HTLC, or
-// with held, this HTLC would pay it and the user was asked. Reconstructible from
-// the monitors while the HTLC lives, but for held.
+// InvoiceRow is the row of bucket "invoices": the payment hash is paid by these HTLCs,
+// or with held, they would pay it and the user was asked. Reconstructible from the
+// monitors while the HTLCs live, but for held.
 type InvoiceRow struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // 1
 	AmountMsat    uint64                 `protobuf:"varint,2,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
-	ChannelId     []byte                 `protobuf:"bytes,3,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	ChannelId     []byte                 `protobuf:"bytes,3,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"` // of the only part, in rows of releases that took one; see parts
 	HtlcId        uint64                 `protobuf:"varint,4,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
-	Held          bool                   `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"` // announced by PaymentClaimable, not decided
+	Held          bool                   `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`        // announced by PaymentClaimable, not decided
+	Parts         []*InvoicePart         `protobuf:"bytes,6,rep,name=parts,proto3" json:"parts,omitempty"`       // the whole set, by channel and HTLC
+	Preimage      []byte                 `protobuf:"bytes,7,opt,name=preimage,proto3" json:"preimage,omitempty"` // unless held
+	Records       []*CustomRecord        `protobuf:"bytes,8,rep,name=records,proto3" json:"records,omitempty"`   // of the payer, for whoever handles the payment
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -570,6 +573,139 @@ func (x *InvoiceRow) GetHeld() bool {
 	return false
 }
 
+func (x *InvoiceRow) GetParts() []*InvoicePart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *InvoiceRow) GetPreimage() []byte {
+	if x != nil {
+		return x.Preimage
+	}
+	return nil
+}
+
+func (x *InvoiceRow) GetRecords() []*CustomRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+type InvoicePart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ChannelId     []byte                 `protobuf:"bytes,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	HtlcId        uint64                 `protobuf:"varint,2,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
+	AmountMsat    uint64                 `protobuf:"varint,3,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvoicePart) Reset() {
+	*x = InvoicePart{}
+	mi := &file_recordspb_manager_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvoicePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvoicePart) ProtoMessage() {}
+
+func (x *InvoicePart) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_manager_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvoicePart.ProtoReflect.Descriptor instead.
+func (*InvoicePart) Descriptor() ([]byte, []int) {
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *InvoicePart) GetChannelId() []byte {
+	if x != nil {
+		return x.ChannelId
+	}
+	return nil
+}
+
+func (x *InvoicePart) GetHtlcId() uint64 {
+	if x != nil {
+		return x.HtlcId
+	}
+	return 0
+}
+
+func (x *InvoicePart) GetAmountMsat() uint64 {
+	if x != nil {
+		return x.AmountMsat
+	}
+	return 0
+}
+
+type CustomRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          uint64                 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomRecord) Reset() {
+	*x = CustomRecord{}
+	mi := &file_recordspb_manager_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomRecord) ProtoMessage() {}
+
+func (x *CustomRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_manager_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomRecord.ProtoReflect.Descriptor instead.
+func (*CustomRecord) Descriptor() ([]byte, []int) {
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CustomRecord) GetType() uint64 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *CustomRecord) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 var File_recordspb_manager_proto protoreflect.FileDescriptor
 
 const file_recordspb_manager_proto_rawDesc = "" +
@@ -607,7 +743,7 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"\rPaymentResult\x12\x1a\n" +
 	"\bpreimage\x18\x01 \x01(\fR\bpreimage\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04lost\x18\x03 \x01(\fR\x04lost\"\x93\x01\n" +
+	"\x04lost\x18\x03 \x01(\fR\x04lost\"\xa2\x02\n" +
 	"\n" +
 	"InvoiceRow\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
@@ -616,7 +752,19 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"\n" +
 	"channel_id\x18\x03 \x01(\fR\tchannelId\x12\x17\n" +
 	"\ahtlc_id\x18\x04 \x01(\x04R\x06htlcId\x12\x12\n" +
-	"\x04held\x18\x05 \x01(\bR\x04heldB/Z-github.com/lnactor/lnactor/messages/recordspbb\x06proto3"
+	"\x04held\x18\x05 \x01(\bR\x04held\x125\n" +
+	"\x05parts\x18\x06 \x03(\v2\x1f.lnactor.records.v1.InvoicePartR\x05parts\x12\x1a\n" +
+	"\bpreimage\x18\a \x01(\fR\bpreimage\x12:\n" +
+	"\arecords\x18\b \x03(\v2 .lnactor.records.v1.CustomRecordR\arecords\"f\n" +
+	"\vInvoicePart\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\fR\tchannelId\x12\x17\n" +
+	"\ahtlc_id\x18\x02 \x01(\x04R\x06htlcId\x12\x1f\n" +
+	"\vamount_msat\x18\x03 \x01(\x04R\n" +
+	"amountMsat\"8\n" +
+	"\fCustomRecord\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\x04R\x04type\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05valueB/Z-github.com/lnactor/lnactor/messages/recordspbb\x06proto3"
 
 var (
 	file_recordspb_manager_proto_rawDescOnce sync.Once
@@ -630,7 +778,7 @@ func file_recordspb_manager_proto_rawDescGZIP() []byte {
 	return file_recordspb_manager_proto_rawDescData
 }
 
-var file_recordspb_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_recordspb_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_recordspb_manager_proto_goTypes = []any{
 	(*ManagerRecord)(nil),   // 0: lnactor.records.v1.ManagerRecord
 	(*ManagerSnapshot)(nil), // 1: lnactor.records.v1.ManagerSnapshot
@@ -639,6 +787,8 @@ var file_recordspb_manager_proto_goTypes = []any{
 	(*PaymentOutcome)(nil),  // 4: lnactor.records.v1.PaymentOutcome
 	(*PaymentResult)(nil),   // 5: lnactor.records.v1.PaymentResult
 	(*InvoiceRow)(nil),      // 6: lnactor.records.v1.InvoiceRow
+	(*InvoicePart)(nil),     // 7: lnactor.records.v1.InvoicePart
+	(*CustomRecord)(nil),    // 8: lnactor.records.v1.CustomRecord
 }
 var file_recordspb_manager_proto_depIdxs = []int32{
 	2, // 0: lnactor.records.v1.ManagerRecord.payment_started:type_name -> lnactor.records.v1.PaymentRecord
@@ -647,11 +797,13 @@ var file_recordspb_manager_proto_depIdxs = []int32{
 	3, // 3: lnactor.records.v1.PaymentRecord.parts:type_name -> lnactor.records.v1.PaymentPart
 	5, // 4: lnactor.records.v1.PaymentRecord.outcome:type_name -> lnactor.records.v1.PaymentResult
 	5, // 5: lnactor.records.v1.PaymentOutcome.result:type_name -> lnactor.records.v1.PaymentResult
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7, // 6: lnactor.records.v1.InvoiceRow.parts:type_name -> lnactor.records.v1.InvoicePart
+	8, // 7: lnactor.records.v1.InvoiceRow.records:type_name -> lnactor.records.v1.CustomRecord
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_recordspb_manager_proto_init() }
@@ -672,7 +824,7 @@ func file_recordspb_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_recordspb_manager_proto_rawDesc), len(file_recordspb_manager_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
