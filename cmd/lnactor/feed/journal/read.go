@@ -94,3 +94,15 @@ func readAt(path string, into []byte, at int64) error {
 	_, err = f.ReadAt(into, at)
 	return err
 }
+
+// Damage lists what of the journal can't be read, as far as is known without reading all of it again.
+func (j *Journal) Damage() (out []*MissingError) {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	for _, s := range j.segments {
+		for _, h := range s.holes() {
+			out = append(out, &MissingError{First: s.base + h[0], Last: s.base + h[1], File: s.path})
+		}
+	}
+	return out
+}
