@@ -11,7 +11,11 @@ import (
 )
 
 // service implements the Node service. Its methods are those of the schema, one for each.
-type service struct{ cfg Config }
+type service struct {
+	cfg     Config
+	lasting context.Context // ends when the server does
+	streams chan struct{}   // a place for each that is open
+}
 
 func (s *service) GetInfo(ctx context.Context, _ *apiv1.GetInfoRequest) (*apiv1.GetInfoResponse, error) {
 	status, err := s.cfg.Node.FundsStatus(ctx)

@@ -9,6 +9,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 )
 
 // Node is what the API needs of a node; see Of.
@@ -76,6 +77,9 @@ type Config struct {
 	Params  *chaincfg.Params
 	Source  string // of the chain, for GetInfo: "embedded", "btcd" and so on
 	Version string
+
+	// Feed is the feed of events; nil: it is not open, and its calls are refused.
+	Feed *feed.Feed
 
 	// Chain is the embedded chain; nil: there is none, and no Regtest service.
 	Chain Chain

@@ -17,20 +17,23 @@ const maxRequest = 64 << 10
 
 // Server serves the API. Make it by New, give it listeners by Serve, end it by Close.
 type Server struct {
-	cfg   Config
-	mux   *http.ServeMux
-	https []*http.Server
+	cfg     Config
+	mux     *http.ServeMux
+	https   []*http.Server
+	lasting context.Context // of streams, which would hold up the end
+	end     context.CancelFunc
 }
 
 // New makes the handlers; nothing is listened to yet.
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), mux: http.NewServeMux()}
+	s.lasting, s.end = context.WithCancel(context.Background())
 	opts := []connect.HandlerOption{
 		connect.WithReadMaxBytes(maxRequest),
 		connect.WithInterceptors(connect.UnaryInterceptorFunc(s.intercept)),
 		connect.WithRecover(s.recovered),
 	}
-	s.mux.Handle(api.NewNodeHandler(&service{s.cfg}, opts...))
+	s.mux.Handle(api.NewNodeHandler(&service{cfg: s.cfg, lasting: s.lasting, streams: make(chan struct{}, mostStreams)}, opts...))
 	if s.cfg.Chain != nil {
 		s.mux.Handle(api.NewRegtestHandler(&regtestService{s.cfg}, opts...))
 	} else {
@@ -61,10 +64,12 @@ func (s *Server) recovered(_ context.Context, spec connect.Spec, _ http.Header, 
 }
 
 // ServeUnix serves whoever can open the listener's socket. It returns at once.
-func (s *Server) ServeUnix(l net.Listener) { s.serve(l, s.guard(owner, s.mux)) }
+func (s *Server) ServeUnix(l net.Listener) { s.serve(l, s.guard(owner, unbounded(s.mux))) }
 
 // ServeTLS serves whoever has a token; the listener speaks TLS. It returns at once.
-func (s *Server) ServeTLS(l net.Listener, tokens Tokens) { s.serve(l, s.guard(tokens.bearer, s.mux)) }
+func (s *Server) ServeTLS(l net.Listener, tokens Tokens) {
+	s.serve(l, s.guard(tokens.bearer, unbounded(s.mux)))
+}
 
 func (s *Server) serve(l net.Listener, h http.Handler) {
 	var protocols http.Protocols
@@ -83,8 +88,9 @@ func (s *Server) serve(l net.Listener, h http.Handler) {
 	}()
 }
 
-// Close ends the serving: no new calls, those under way may end until the context does.
+// Close ends the serving: no new calls, those under way may end until the context does, streams end at once.
 func (s *Server) Close(ctx context.Context) error {
+	s.end()
 	var errs []error
 	for _, h := range s.https {
 		if err := h.Shutdown(ctx); err != nil {

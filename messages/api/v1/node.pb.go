@@ -3576,7 +3576,7 @@ var File_api_v1_node_proto protoreflect.FileDescriptor
 
 const file_api_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/policy.proto\"X\n" +
+	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x11api/v1/feed.proto\x1a\x13api/v1/policy.proto\"X\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x1d\n" +
@@ -3834,7 +3834,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13PAYMENT_STATUS_SENT\x10\x02\x12\x19\n" +
 	"\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1a\n" +
-	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xd2\x11\n" +
+	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xf1\x18\n" +
 	"\x04Node\x12J\n" +
 	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12G\n" +
 	"\x06Health\x12\x1d.lnactor.api.v1.HealthRequest\x1a\x1e.lnactor.api.v1.HealthResponse\x12V\n" +
@@ -3863,7 +3863,20 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"GetPayment\x12!.lnactor.api.v1.GetPaymentRequest\x1a\".lnactor.api.v1.GetPaymentResponse\x12Y\n" +
 	"\fListPayments\x12#.lnactor.api.v1.ListPaymentsRequest\x1a$.lnactor.api.v1.ListPaymentsResponse\x12Y\n" +
 	"\fClaimPayment\x12#.lnactor.api.v1.ClaimPaymentRequest\x1a$.lnactor.api.v1.ClaimPaymentResponse\x12\\\n" +
-	"\rRefusePayment\x12$.lnactor.api.v1.RefusePaymentRequest\x1a%.lnactor.api.v1.RefusePaymentResponse\x12M\n" +
+	"\rRefusePayment\x12$.lnactor.api.v1.RefusePaymentRequest\x1a%.lnactor.api.v1.RefusePaymentResponse\x12U\n" +
+	"\n" +
+	"TailEvents\x12!.lnactor.api.v1.TailEventsRequest\x1a\".lnactor.api.v1.TailEventsResponse0\x01\x12S\n" +
+	"\n" +
+	"NextEvents\x12!.lnactor.api.v1.NextEventsRequest\x1a\".lnactor.api.v1.NextEventsResponse\x12M\n" +
+	"\bAckEvent\x12\x1f.lnactor.api.v1.AckEventRequest\x1a .lnactor.api.v1.AckEventResponse\x12\\\n" +
+	"\rListConsumers\x12$.lnactor.api.v1.ListConsumersRequest\x1a%.lnactor.api.v1.ListConsumersResponse\x12V\n" +
+	"\vSetConsumer\x12\".lnactor.api.v1.SetConsumerRequest\x1a#.lnactor.api.v1.SetConsumerResponse\x12_\n" +
+	"\x0eRemoveConsumer\x12%.lnactor.api.v1.RemoveConsumerRequest\x1a&.lnactor.api.v1.RemoveConsumerResponse\x12S\n" +
+	"\n" +
+	"SetWebhook\x12!.lnactor.api.v1.SetWebhookRequest\x1a\".lnactor.api.v1.SetWebhookResponse\x12b\n" +
+	"\x0fListDeadLetters\x12&.lnactor.api.v1.ListDeadLettersRequest\x1a'.lnactor.api.v1.ListDeadLettersResponse\x12e\n" +
+	"\x10RetryDeadLetters\x12'.lnactor.api.v1.RetryDeadLettersRequest\x1a(.lnactor.api.v1.RetryDeadLettersResponse\x12k\n" +
+	"\x12DiscardDeadLetters\x12).lnactor.api.v1.DiscardDeadLettersRequest\x1a*.lnactor.api.v1.DiscardDeadLettersResponse\x12M\n" +
 	"\bStopNode\x12\x1f.lnactor.api.v1.StopNodeRequest\x1a .lnactor.api.v1.StopNodeResponse2\x8f\x01\n" +
 	"\aRegtest\x12A\n" +
 	"\x04Mine\x12\x1b.lnactor.api.v1.MineRequest\x1a\x1c.lnactor.api.v1.MineResponse\x12A\n" +
@@ -3948,8 +3961,28 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*FundResponse)(nil),               // 61: lnactor.api.v1.FundResponse
 	(*SetPolicyRequest)(nil),           // 62: lnactor.api.v1.SetPolicyRequest
 	(*ListPoliciesRequest)(nil),        // 63: lnactor.api.v1.ListPoliciesRequest
-	(*SetPolicyResponse)(nil),          // 64: lnactor.api.v1.SetPolicyResponse
-	(*ListPoliciesResponse)(nil),       // 65: lnactor.api.v1.ListPoliciesResponse
+	(*TailEventsRequest)(nil),          // 64: lnactor.api.v1.TailEventsRequest
+	(*NextEventsRequest)(nil),          // 65: lnactor.api.v1.NextEventsRequest
+	(*AckEventRequest)(nil),            // 66: lnactor.api.v1.AckEventRequest
+	(*ListConsumersRequest)(nil),       // 67: lnactor.api.v1.ListConsumersRequest
+	(*SetConsumerRequest)(nil),         // 68: lnactor.api.v1.SetConsumerRequest
+	(*RemoveConsumerRequest)(nil),      // 69: lnactor.api.v1.RemoveConsumerRequest
+	(*SetWebhookRequest)(nil),          // 70: lnactor.api.v1.SetWebhookRequest
+	(*ListDeadLettersRequest)(nil),     // 71: lnactor.api.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),    // 72: lnactor.api.v1.RetryDeadLettersRequest
+	(*DiscardDeadLettersRequest)(nil),  // 73: lnactor.api.v1.DiscardDeadLettersRequest
+	(*SetPolicyResponse)(nil),          // 74: lnactor.api.v1.SetPolicyResponse
+	(*ListPoliciesResponse)(nil),       // 75: lnactor.api.v1.ListPoliciesResponse
+	(*TailEventsResponse)(nil),         // 76: lnactor.api.v1.TailEventsResponse
+	(*NextEventsResponse)(nil),         // 77: lnactor.api.v1.NextEventsResponse
+	(*AckEventResponse)(nil),           // 78: lnactor.api.v1.AckEventResponse
+	(*ListConsumersResponse)(nil),      // 79: lnactor.api.v1.ListConsumersResponse
+	(*SetConsumerResponse)(nil),        // 80: lnactor.api.v1.SetConsumerResponse
+	(*RemoveConsumerResponse)(nil),     // 81: lnactor.api.v1.RemoveConsumerResponse
+	(*SetWebhookResponse)(nil),         // 82: lnactor.api.v1.SetWebhookResponse
+	(*ListDeadLettersResponse)(nil),    // 83: lnactor.api.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),   // 84: lnactor.api.v1.RetryDeadLettersResponse
+	(*DiscardDeadLettersResponse)(nil), // 85: lnactor.api.v1.DiscardDeadLettersResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
 	0,  // 0: lnactor.api.v1.Condition.severity:type_name -> lnactor.api.v1.Severity
@@ -3988,39 +4021,59 @@ var file_api_v1_node_proto_depIdxs = []int32{
 	50, // 33: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
 	52, // 34: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
 	54, // 35: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
-	56, // 36: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	58, // 37: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	60, // 38: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	4,  // 39: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	7,  // 40: lnactor.api.v1.Node.Health:output_type -> lnactor.api.v1.HealthResponse
-	9,  // 41: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	11, // 42: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	13, // 43: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	16, // 44: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	18, // 45: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	20, // 46: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	22, // 47: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	25, // 48: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	27, // 49: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	29, // 50: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	31, // 51: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	33, // 52: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	37, // 53: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
-	64, // 54: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
-	65, // 55: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
-	40, // 56: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	42, // 57: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	44, // 58: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	46, // 59: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	49, // 60: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	51, // 61: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	53, // 62: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	55, // 63: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
-	57, // 64: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	59, // 65: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	61, // 66: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	39, // [39:67] is the sub-list for method output_type
-	11, // [11:39] is the sub-list for method input_type
+	64, // 36: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
+	65, // 37: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
+	66, // 38: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
+	67, // 39: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
+	68, // 40: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
+	69, // 41: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
+	70, // 42: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
+	71, // 43: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
+	72, // 44: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
+	73, // 45: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
+	56, // 46: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	58, // 47: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	60, // 48: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	4,  // 49: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	7,  // 50: lnactor.api.v1.Node.Health:output_type -> lnactor.api.v1.HealthResponse
+	9,  // 51: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	11, // 52: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	13, // 53: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	16, // 54: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	18, // 55: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	20, // 56: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	22, // 57: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	25, // 58: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	27, // 59: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	29, // 60: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	31, // 61: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	33, // 62: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	37, // 63: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	74, // 64: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
+	75, // 65: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
+	40, // 66: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	42, // 67: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	44, // 68: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	46, // 69: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	49, // 70: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	51, // 71: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	53, // 72: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	55, // 73: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	76, // 74: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
+	77, // 75: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
+	78, // 76: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
+	79, // 77: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
+	80, // 78: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
+	81, // 79: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
+	82, // 80: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
+	83, // 81: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
+	84, // 82: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
+	85, // 83: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
+	57, // 84: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	59, // 85: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	61, // 86: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	49, // [49:87] is the sub-list for method output_type
+	11, // [11:49] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
 	11, // [11:11] is the sub-list for extension extendee
 	0,  // [0:11] is the sub-list for field type_name
@@ -4031,6 +4084,7 @@ func file_api_v1_node_proto_init() {
 	if File_api_v1_node_proto != nil {
 		return
 	}
+	file_api_v1_feed_proto_init()
 	file_api_v1_policy_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -85,6 +85,26 @@ const (
 	NodeClaimPaymentProcedure = "/lnactor.api.v1.Node/ClaimPayment"
 	// NodeRefusePaymentProcedure is the fully-qualified name of the Node's RefusePayment RPC.
 	NodeRefusePaymentProcedure = "/lnactor.api.v1.Node/RefusePayment"
+	// NodeTailEventsProcedure is the fully-qualified name of the Node's TailEvents RPC.
+	NodeTailEventsProcedure = "/lnactor.api.v1.Node/TailEvents"
+	// NodeNextEventsProcedure is the fully-qualified name of the Node's NextEvents RPC.
+	NodeNextEventsProcedure = "/lnactor.api.v1.Node/NextEvents"
+	// NodeAckEventProcedure is the fully-qualified name of the Node's AckEvent RPC.
+	NodeAckEventProcedure = "/lnactor.api.v1.Node/AckEvent"
+	// NodeListConsumersProcedure is the fully-qualified name of the Node's ListConsumers RPC.
+	NodeListConsumersProcedure = "/lnactor.api.v1.Node/ListConsumers"
+	// NodeSetConsumerProcedure is the fully-qualified name of the Node's SetConsumer RPC.
+	NodeSetConsumerProcedure = "/lnactor.api.v1.Node/SetConsumer"
+	// NodeRemoveConsumerProcedure is the fully-qualified name of the Node's RemoveConsumer RPC.
+	NodeRemoveConsumerProcedure = "/lnactor.api.v1.Node/RemoveConsumer"
+	// NodeSetWebhookProcedure is the fully-qualified name of the Node's SetWebhook RPC.
+	NodeSetWebhookProcedure = "/lnactor.api.v1.Node/SetWebhook"
+	// NodeListDeadLettersProcedure is the fully-qualified name of the Node's ListDeadLetters RPC.
+	NodeListDeadLettersProcedure = "/lnactor.api.v1.Node/ListDeadLetters"
+	// NodeRetryDeadLettersProcedure is the fully-qualified name of the Node's RetryDeadLetters RPC.
+	NodeRetryDeadLettersProcedure = "/lnactor.api.v1.Node/RetryDeadLetters"
+	// NodeDiscardDeadLettersProcedure is the fully-qualified name of the Node's DiscardDeadLetters RPC.
+	NodeDiscardDeadLettersProcedure = "/lnactor.api.v1.Node/DiscardDeadLetters"
 	// NodeStopNodeProcedure is the fully-qualified name of the Node's StopNode RPC.
 	NodeStopNodeProcedure = "/lnactor.api.v1.Node/StopNode"
 	// RegtestMineProcedure is the fully-qualified name of the Regtest's Mine RPC.
@@ -146,6 +166,29 @@ type NodeClient interface {
 	ClaimPayment(context.Context, *v1.ClaimPaymentRequest) (*v1.ClaimPaymentResponse, error)
 	// RefusePayment fails an incoming payment that waits for a decision.
 	RefusePayment(context.Context, *v1.RefusePaymentRequest) (*v1.RefusePaymentResponse, error)
+	// TailEvents streams events to a consumer, from the first that it has not
+	// acknowledged on. A newer stream of the same consumer ends it.
+	TailEvents(context.Context, *v1.TailEventsRequest) (*connect.ServerStreamForClient[v1.TailEventsResponse], error)
+	// NextEvents is TailEvents for who prefers to ask: it acknowledges nothing.
+	NextEvents(context.Context, *v1.NextEventsRequest) (*v1.NextEventsResponse, error)
+	// AckEvent acknowledges an event and all before it. It is durable when it
+	// returns, and may be repeated.
+	AckEvent(context.Context, *v1.AckEventRequest) (*v1.AckEventResponse, error)
+	// ListConsumers lists who reads the feed, and how far behind each is.
+	ListConsumers(context.Context, *v1.ListConsumersRequest) (*v1.ListConsumersResponse, error)
+	// SetConsumer makes a consumer, or moves one, which is then no longer expired.
+	SetConsumer(context.Context, *v1.SetConsumerRequest) (*v1.SetConsumerResponse, error)
+	// RemoveConsumer forgets a consumer, with the dead letters of a webhook.
+	RemoveConsumer(context.Context, *v1.RemoveConsumerRequest) (*v1.RemoveConsumerResponse, error)
+	// SetWebhook has the node send events to an endpoint: a consumer that 2xx
+	// acknowledges.
+	SetWebhook(context.Context, *v1.SetWebhookRequest) (*v1.SetWebhookResponse, error)
+	// ListDeadLetters lists the events that a webhook's endpoint did not take.
+	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
+	// RetryDeadLetters sends dead letters once more.
+	RetryDeadLetters(context.Context, *v1.RetryDeadLettersRequest) (*v1.RetryDeadLettersResponse, error)
+	// DiscardDeadLetters takes dead letters off the list.
+	DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error)
 	// StopNode stops the node in order. It returns when the stop has begun.
 	StopNode(context.Context, *v1.StopNodeRequest) (*v1.StopNodeResponse, error)
 }
@@ -311,6 +354,66 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(nodeMethods.ByName("RefusePayment")),
 			connect.WithClientOptions(opts...),
 		),
+		tailEvents: connect.NewClient[v1.TailEventsRequest, v1.TailEventsResponse](
+			httpClient,
+			baseURL+NodeTailEventsProcedure,
+			connect.WithSchema(nodeMethods.ByName("TailEvents")),
+			connect.WithClientOptions(opts...),
+		),
+		nextEvents: connect.NewClient[v1.NextEventsRequest, v1.NextEventsResponse](
+			httpClient,
+			baseURL+NodeNextEventsProcedure,
+			connect.WithSchema(nodeMethods.ByName("NextEvents")),
+			connect.WithClientOptions(opts...),
+		),
+		ackEvent: connect.NewClient[v1.AckEventRequest, v1.AckEventResponse](
+			httpClient,
+			baseURL+NodeAckEventProcedure,
+			connect.WithSchema(nodeMethods.ByName("AckEvent")),
+			connect.WithClientOptions(opts...),
+		),
+		listConsumers: connect.NewClient[v1.ListConsumersRequest, v1.ListConsumersResponse](
+			httpClient,
+			baseURL+NodeListConsumersProcedure,
+			connect.WithSchema(nodeMethods.ByName("ListConsumers")),
+			connect.WithClientOptions(opts...),
+		),
+		setConsumer: connect.NewClient[v1.SetConsumerRequest, v1.SetConsumerResponse](
+			httpClient,
+			baseURL+NodeSetConsumerProcedure,
+			connect.WithSchema(nodeMethods.ByName("SetConsumer")),
+			connect.WithClientOptions(opts...),
+		),
+		removeConsumer: connect.NewClient[v1.RemoveConsumerRequest, v1.RemoveConsumerResponse](
+			httpClient,
+			baseURL+NodeRemoveConsumerProcedure,
+			connect.WithSchema(nodeMethods.ByName("RemoveConsumer")),
+			connect.WithClientOptions(opts...),
+		),
+		setWebhook: connect.NewClient[v1.SetWebhookRequest, v1.SetWebhookResponse](
+			httpClient,
+			baseURL+NodeSetWebhookProcedure,
+			connect.WithSchema(nodeMethods.ByName("SetWebhook")),
+			connect.WithClientOptions(opts...),
+		),
+		listDeadLetters: connect.NewClient[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse](
+			httpClient,
+			baseURL+NodeListDeadLettersProcedure,
+			connect.WithSchema(nodeMethods.ByName("ListDeadLetters")),
+			connect.WithClientOptions(opts...),
+		),
+		retryDeadLetters: connect.NewClient[v1.RetryDeadLettersRequest, v1.RetryDeadLettersResponse](
+			httpClient,
+			baseURL+NodeRetryDeadLettersProcedure,
+			connect.WithSchema(nodeMethods.ByName("RetryDeadLetters")),
+			connect.WithClientOptions(opts...),
+		),
+		discardDeadLetters: connect.NewClient[v1.DiscardDeadLettersRequest, v1.DiscardDeadLettersResponse](
+			httpClient,
+			baseURL+NodeDiscardDeadLettersProcedure,
+			connect.WithSchema(nodeMethods.ByName("DiscardDeadLetters")),
+			connect.WithClientOptions(opts...),
+		),
 		stopNode: connect.NewClient[v1.StopNodeRequest, v1.StopNodeResponse](
 			httpClient,
 			baseURL+NodeStopNodeProcedure,
@@ -347,6 +450,16 @@ type nodeClient struct {
 	listPayments       *connect.Client[v1.ListPaymentsRequest, v1.ListPaymentsResponse]
 	claimPayment       *connect.Client[v1.ClaimPaymentRequest, v1.ClaimPaymentResponse]
 	refusePayment      *connect.Client[v1.RefusePaymentRequest, v1.RefusePaymentResponse]
+	tailEvents         *connect.Client[v1.TailEventsRequest, v1.TailEventsResponse]
+	nextEvents         *connect.Client[v1.NextEventsRequest, v1.NextEventsResponse]
+	ackEvent           *connect.Client[v1.AckEventRequest, v1.AckEventResponse]
+	listConsumers      *connect.Client[v1.ListConsumersRequest, v1.ListConsumersResponse]
+	setConsumer        *connect.Client[v1.SetConsumerRequest, v1.SetConsumerResponse]
+	removeConsumer     *connect.Client[v1.RemoveConsumerRequest, v1.RemoveConsumerResponse]
+	setWebhook         *connect.Client[v1.SetWebhookRequest, v1.SetWebhookResponse]
+	listDeadLetters    *connect.Client[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse]
+	retryDeadLetters   *connect.Client[v1.RetryDeadLettersRequest, v1.RetryDeadLettersResponse]
+	discardDeadLetters *connect.Client[v1.DiscardDeadLettersRequest, v1.DiscardDeadLettersResponse]
 	stopNode           *connect.Client[v1.StopNodeRequest, v1.StopNodeResponse]
 }
 
@@ -575,6 +688,92 @@ func (c *nodeClient) RefusePayment(ctx context.Context, req *v1.RefusePaymentReq
 	return nil, err
 }
 
+// TailEvents calls lnactor.api.v1.Node.TailEvents.
+func (c *nodeClient) TailEvents(ctx context.Context, req *v1.TailEventsRequest) (*connect.ServerStreamForClient[v1.TailEventsResponse], error) {
+	return c.tailEvents.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// NextEvents calls lnactor.api.v1.Node.NextEvents.
+func (c *nodeClient) NextEvents(ctx context.Context, req *v1.NextEventsRequest) (*v1.NextEventsResponse, error) {
+	response, err := c.nextEvents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AckEvent calls lnactor.api.v1.Node.AckEvent.
+func (c *nodeClient) AckEvent(ctx context.Context, req *v1.AckEventRequest) (*v1.AckEventResponse, error) {
+	response, err := c.ackEvent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListConsumers calls lnactor.api.v1.Node.ListConsumers.
+func (c *nodeClient) ListConsumers(ctx context.Context, req *v1.ListConsumersRequest) (*v1.ListConsumersResponse, error) {
+	response, err := c.listConsumers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetConsumer calls lnactor.api.v1.Node.SetConsumer.
+func (c *nodeClient) SetConsumer(ctx context.Context, req *v1.SetConsumerRequest) (*v1.SetConsumerResponse, error) {
+	response, err := c.setConsumer.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveConsumer calls lnactor.api.v1.Node.RemoveConsumer.
+func (c *nodeClient) RemoveConsumer(ctx context.Context, req *v1.RemoveConsumerRequest) (*v1.RemoveConsumerResponse, error) {
+	response, err := c.removeConsumer.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetWebhook calls lnactor.api.v1.Node.SetWebhook.
+func (c *nodeClient) SetWebhook(ctx context.Context, req *v1.SetWebhookRequest) (*v1.SetWebhookResponse, error) {
+	response, err := c.setWebhook.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListDeadLetters calls lnactor.api.v1.Node.ListDeadLetters.
+func (c *nodeClient) ListDeadLetters(ctx context.Context, req *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error) {
+	response, err := c.listDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RetryDeadLetters calls lnactor.api.v1.Node.RetryDeadLetters.
+func (c *nodeClient) RetryDeadLetters(ctx context.Context, req *v1.RetryDeadLettersRequest) (*v1.RetryDeadLettersResponse, error) {
+	response, err := c.retryDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DiscardDeadLetters calls lnactor.api.v1.Node.DiscardDeadLetters.
+func (c *nodeClient) DiscardDeadLetters(ctx context.Context, req *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error) {
+	response, err := c.discardDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // StopNode calls lnactor.api.v1.Node.StopNode.
 func (c *nodeClient) StopNode(ctx context.Context, req *v1.StopNodeRequest) (*v1.StopNodeResponse, error) {
 	response, err := c.stopNode.CallUnary(ctx, connect.NewRequest(req))
@@ -637,6 +836,29 @@ type NodeHandler interface {
 	ClaimPayment(context.Context, *v1.ClaimPaymentRequest) (*v1.ClaimPaymentResponse, error)
 	// RefusePayment fails an incoming payment that waits for a decision.
 	RefusePayment(context.Context, *v1.RefusePaymentRequest) (*v1.RefusePaymentResponse, error)
+	// TailEvents streams events to a consumer, from the first that it has not
+	// acknowledged on. A newer stream of the same consumer ends it.
+	TailEvents(context.Context, *v1.TailEventsRequest, *connect.ServerStream[v1.TailEventsResponse]) error
+	// NextEvents is TailEvents for who prefers to ask: it acknowledges nothing.
+	NextEvents(context.Context, *v1.NextEventsRequest) (*v1.NextEventsResponse, error)
+	// AckEvent acknowledges an event and all before it. It is durable when it
+	// returns, and may be repeated.
+	AckEvent(context.Context, *v1.AckEventRequest) (*v1.AckEventResponse, error)
+	// ListConsumers lists who reads the feed, and how far behind each is.
+	ListConsumers(context.Context, *v1.ListConsumersRequest) (*v1.ListConsumersResponse, error)
+	// SetConsumer makes a consumer, or moves one, which is then no longer expired.
+	SetConsumer(context.Context, *v1.SetConsumerRequest) (*v1.SetConsumerResponse, error)
+	// RemoveConsumer forgets a consumer, with the dead letters of a webhook.
+	RemoveConsumer(context.Context, *v1.RemoveConsumerRequest) (*v1.RemoveConsumerResponse, error)
+	// SetWebhook has the node send events to an endpoint: a consumer that 2xx
+	// acknowledges.
+	SetWebhook(context.Context, *v1.SetWebhookRequest) (*v1.SetWebhookResponse, error)
+	// ListDeadLetters lists the events that a webhook's endpoint did not take.
+	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
+	// RetryDeadLetters sends dead letters once more.
+	RetryDeadLetters(context.Context, *v1.RetryDeadLettersRequest) (*v1.RetryDeadLettersResponse, error)
+	// DiscardDeadLetters takes dead letters off the list.
+	DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error)
 	// StopNode stops the node in order. It returns when the stop has begun.
 	StopNode(context.Context, *v1.StopNodeRequest) (*v1.StopNodeResponse, error)
 }
@@ -798,6 +1020,66 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(nodeMethods.ByName("RefusePayment")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeTailEventsHandler := connect.NewServerStreamHandlerSimple(
+		NodeTailEventsProcedure,
+		svc.TailEvents,
+		connect.WithSchema(nodeMethods.ByName("TailEvents")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeNextEventsHandler := connect.NewUnaryHandlerSimple(
+		NodeNextEventsProcedure,
+		svc.NextEvents,
+		connect.WithSchema(nodeMethods.ByName("NextEvents")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeAckEventHandler := connect.NewUnaryHandlerSimple(
+		NodeAckEventProcedure,
+		svc.AckEvent,
+		connect.WithSchema(nodeMethods.ByName("AckEvent")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeListConsumersHandler := connect.NewUnaryHandlerSimple(
+		NodeListConsumersProcedure,
+		svc.ListConsumers,
+		connect.WithSchema(nodeMethods.ByName("ListConsumers")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeSetConsumerHandler := connect.NewUnaryHandlerSimple(
+		NodeSetConsumerProcedure,
+		svc.SetConsumer,
+		connect.WithSchema(nodeMethods.ByName("SetConsumer")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeRemoveConsumerHandler := connect.NewUnaryHandlerSimple(
+		NodeRemoveConsumerProcedure,
+		svc.RemoveConsumer,
+		connect.WithSchema(nodeMethods.ByName("RemoveConsumer")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeSetWebhookHandler := connect.NewUnaryHandlerSimple(
+		NodeSetWebhookProcedure,
+		svc.SetWebhook,
+		connect.WithSchema(nodeMethods.ByName("SetWebhook")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeListDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		NodeListDeadLettersProcedure,
+		svc.ListDeadLetters,
+		connect.WithSchema(nodeMethods.ByName("ListDeadLetters")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeRetryDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		NodeRetryDeadLettersProcedure,
+		svc.RetryDeadLetters,
+		connect.WithSchema(nodeMethods.ByName("RetryDeadLetters")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeDiscardDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		NodeDiscardDeadLettersProcedure,
+		svc.DiscardDeadLetters,
+		connect.WithSchema(nodeMethods.ByName("DiscardDeadLetters")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeStopNodeHandler := connect.NewUnaryHandlerSimple(
 		NodeStopNodeProcedure,
 		svc.StopNode,
@@ -856,6 +1138,26 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 			nodeClaimPaymentHandler.ServeHTTP(w, r)
 		case NodeRefusePaymentProcedure:
 			nodeRefusePaymentHandler.ServeHTTP(w, r)
+		case NodeTailEventsProcedure:
+			nodeTailEventsHandler.ServeHTTP(w, r)
+		case NodeNextEventsProcedure:
+			nodeNextEventsHandler.ServeHTTP(w, r)
+		case NodeAckEventProcedure:
+			nodeAckEventHandler.ServeHTTP(w, r)
+		case NodeListConsumersProcedure:
+			nodeListConsumersHandler.ServeHTTP(w, r)
+		case NodeSetConsumerProcedure:
+			nodeSetConsumerHandler.ServeHTTP(w, r)
+		case NodeRemoveConsumerProcedure:
+			nodeRemoveConsumerHandler.ServeHTTP(w, r)
+		case NodeSetWebhookProcedure:
+			nodeSetWebhookHandler.ServeHTTP(w, r)
+		case NodeListDeadLettersProcedure:
+			nodeListDeadLettersHandler.ServeHTTP(w, r)
+		case NodeRetryDeadLettersProcedure:
+			nodeRetryDeadLettersHandler.ServeHTTP(w, r)
+		case NodeDiscardDeadLettersProcedure:
+			nodeDiscardDeadLettersHandler.ServeHTTP(w, r)
 		case NodeStopNodeProcedure:
 			nodeStopNodeHandler.ServeHTTP(w, r)
 		default:
@@ -965,6 +1267,46 @@ func (UnimplementedNodeHandler) ClaimPayment(context.Context, *v1.ClaimPaymentRe
 
 func (UnimplementedNodeHandler) RefusePayment(context.Context, *v1.RefusePaymentRequest) (*v1.RefusePaymentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.RefusePayment is not implemented"))
+}
+
+func (UnimplementedNodeHandler) TailEvents(context.Context, *v1.TailEventsRequest, *connect.ServerStream[v1.TailEventsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.TailEvents is not implemented"))
+}
+
+func (UnimplementedNodeHandler) NextEvents(context.Context, *v1.NextEventsRequest) (*v1.NextEventsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.NextEvents is not implemented"))
+}
+
+func (UnimplementedNodeHandler) AckEvent(context.Context, *v1.AckEventRequest) (*v1.AckEventResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.AckEvent is not implemented"))
+}
+
+func (UnimplementedNodeHandler) ListConsumers(context.Context, *v1.ListConsumersRequest) (*v1.ListConsumersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.ListConsumers is not implemented"))
+}
+
+func (UnimplementedNodeHandler) SetConsumer(context.Context, *v1.SetConsumerRequest) (*v1.SetConsumerResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.SetConsumer is not implemented"))
+}
+
+func (UnimplementedNodeHandler) RemoveConsumer(context.Context, *v1.RemoveConsumerRequest) (*v1.RemoveConsumerResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.RemoveConsumer is not implemented"))
+}
+
+func (UnimplementedNodeHandler) SetWebhook(context.Context, *v1.SetWebhookRequest) (*v1.SetWebhookResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.SetWebhook is not implemented"))
+}
+
+func (UnimplementedNodeHandler) ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.ListDeadLetters is not implemented"))
+}
+
+func (UnimplementedNodeHandler) RetryDeadLetters(context.Context, *v1.RetryDeadLettersRequest) (*v1.RetryDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.RetryDeadLetters is not implemented"))
+}
+
+func (UnimplementedNodeHandler) DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.DiscardDeadLetters is not implemented"))
 }
 
 func (UnimplementedNodeHandler) StopNode(context.Context, *v1.StopNodeRequest) (*v1.StopNodeResponse, error) {
