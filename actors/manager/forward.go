@@ -42,6 +42,7 @@ type forward struct {
 
 	preimage *ln.Preimage // to claim the inbound HTLC with
 	onChain  bool
+	failed   bool              // downstream
 	reason   *facts.Resolution // to fail it with
 	why      string
 	events   []ln.EventID // to acknowledge when that is done
@@ -49,6 +50,7 @@ type forward struct {
 	ended    bool         // the inbound HTLC is gone for good
 	paid     bool         // with its preimage
 	looking  bool         // what became of it is being looked up
+	looked   bool
 }
 
 // ask is an AddHTLC whose fate is open.

@@ -31,9 +31,7 @@ func (m *Manager) forwardClaimed(id ln.EventID, ev facts.Claimed) {
 	f := m.forwardOf(ev.Source.Forward, ev.Hash)
 	m.went(f, htlcKey{id.Channel, ev.HTLCID}, ev.AmountMsat)
 	f.events = append(f.events, id)
-	if f.preimage == nil {
-		f.preimage, f.onChain, f.decided = &ev.Preimage, ev.OnChain, false
-	}
+	f.preimage, f.onChain, f.failed, f.decided = &ev.Preimage, ev.OnChain, false, false
 	m.toUpstream(f)
 }
 
@@ -42,6 +40,7 @@ func (m *Manager) forwardFailed(id ln.EventID, ev facts.Failed) {
 	f := m.forwardOf(ev.Source.Forward, ev.Hash)
 	m.went(f, htlcKey{id.Channel, ev.HTLCID}, ev.AmountMsat)
 	f.events = append(f.events, id)
+	f.failed = f.preimage == nil
 	if ev.Local == facts.InboundExpiring {
 		m.log.Error("an HTLC is failed upstream while it can still be claimed downstream, to save the inbound channel; if it is claimed, its amount is lost",
 			slog.String("channel_id", f.key.channel.String()), slog.Uint64("htlc_id", f.key.id), slog.Uint64("amount_msat", ev.AmountMsat))
@@ -53,7 +52,7 @@ func (m *Manager) forwardFailed(id ln.EventID, ev facts.Failed) {
 		case f.preimage != nil || f.reason != nil:
 			m.toUpstream(f)
 		case known:
-			f.preimage, f.outMsat = &p, 0
+			f.preimage = &p
 			m.toUpstream(f)
 		default:
 			reason, why := m.wrap(f, ev)
@@ -182,17 +181,18 @@ func (m *Manager) inboundEnded(f *forward, paid bool) {
 
 // finishForward tells the user and acknowledges downstream's events, once both ends are known.
 func (m *Manager) finishForward(f *forward) {
+	over := f.preimage != nil || f.reason != nil // downstream
 	switch {
-	case !f.ended:
-	case f.preimage != nil && f.inMsat == 0 && !f.looking:
-		m.lookForFate(f) // for the amount
-	case f.preimage != nil:
-		m.claimedForward(f)
-	case f.reason != nil:
-		m.failedForward(f)
-	case !f.committed && f.ask == nil:
+	case !f.ended || !over && (f.committed || f.ask != nil):
+	case !over:
 		m.forgetForward(f)
-	} // else downstream's end is open
+	case !f.paid && (f.preimage == nil || f.failed):
+		m.failedForward(f) // nobody was paid
+	case f.inMsat == 0 && !f.looked:
+		m.lookForFate(f) // for the amount
+	default:
+		m.claimedForward(f)
+	}
 }
 
 func (m *Manager) claimedForward(f *forward) {
@@ -200,8 +200,11 @@ func (m *Manager) claimedForward(f *forward) {
 		Hash: f.hash, InChannel: f.key.channel, InHTLCID: f.key.id, OutChannel: f.outKey.channel, OutHTLCID: f.outKey.id,
 		InAmountMsat: f.inMsat, OutAmountMsat: f.outMsat, OnChain: f.onChain, ClaimLost: !f.paid,
 	}
-	if f.paid && f.inMsat >= f.outMsat {
-		ev.FeeMsat = f.inMsat - f.outMsat
+	if f.failed {
+		ev.OutAmountMsat = 0 // all of it is ours
+	}
+	if f.paid && f.inMsat >= ev.OutAmountMsat {
+		ev.FeeMsat = f.inMsat - ev.OutAmountMsat
 	}
 	if ev.ClaimLost {
 		m.log.Error("a forwarded HTLC was claimed downstream and could not be claimed upstream any more: its amount is lost",
@@ -248,6 +251,7 @@ func (m *Manager) lookForFate(f *forward) {
 			m.stuck = append(m.stuck, func() { m.lookForFate(f) })
 			return
 		}
+		f.looking, f.looked = false, true
 		f.inMsat = max(f.inMsat, fate.GetAmountMsat())
 		if f.ended {
 			m.finishForward(f)
@@ -297,7 +301,9 @@ func (m *Manager) archivedForwards(id ln.ChannelID) {
 }
 
 // bytes is the key of the HTLC's row.
-func (k htlcKey) bytes() []byte { return binary.BigEndian.AppendUint64(bytes.Clone(k.channel[:]), k.id) }
+func (k htlcKey) bytes() []byte {
+	return binary.BigEndian.AppendUint64(bytes.Clone(k.channel[:]), k.id)
+}
 
 func compareKeys(a, b htlcKey) int {
 	return cmp.Or(bytes.Compare(a.channel[:], b.channel[:]), cmp.Compare(a.id, b.id))

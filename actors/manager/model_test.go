@@ -64,7 +64,7 @@ func (w *world) act(rollbacks bool) {
 			w.pay(ids[w.rnd.IntN(len(ids))])
 		}
 	}
-	switch n := w.rnd.IntN(216); {
+	switch n := w.rnd.IntN(228); {
 	case n < 110:
 		w.run()
 	case n < 120: // a quiet time, so that payments get somewhere
@@ -127,6 +127,8 @@ func (w *world) act(rollbacks bool) {
 		}
 		w.startProcess()
 		w.impatient = 60
+	case n < 227:
+		c.receiveOnward()
 	default:
 		w.logf("events actor crashes")
 		w.user.waiting = nil
@@ -154,6 +156,7 @@ func (c *simChannel) quarantine() {
 		return // lost records and an unreadable monitor at once can hide a payment id: see doc.go
 	}
 	c.w.logf("quarantined")
+	c.w.wasQuarantined = true
 	c.down = true
 	c.queue = nil
 	c.w.send(messages.MonitorsAddr, messages.ManagerAddr, messages.MonitorQuarantined{Channel: c.id, Why: "test"})
@@ -209,7 +212,7 @@ func (w *world) checkEnd() {
 	if left := w.unacked(); len(left) > 0 {
 		w.fatalf("unacked events at rest (L3): %v", left)
 	}
-	if !w.m.settled || len(w.m.payments)+len(w.m.starting)+len(w.m.attempts)+len(w.m.inbound)+len(w.m.sets)+len(w.m.setOf)+len(w.m.users)+len(w.m.lookups) > 0 {
+	if !w.m.settled || len(w.m.payments)+len(w.m.starting)+len(w.m.attempts)+len(w.m.inbound)+len(w.m.forwards)+len(w.m.sets)+len(w.m.setOf)+len(w.m.users)+len(w.m.lookups) > 0 {
 		w.fatalf("the manager is not at rest (L1): settled %v, payments %d, starting %d, attempts %d, inbound %d, claiming %d, users %d, lookups %d", w.m.settled,
 			len(w.m.payments), len(w.m.starting), len(w.m.attempts), len(w.m.inbound), len(w.m.sets)+len(w.m.setOf), len(w.m.users), len(w.m.lookups))
 	}
@@ -245,6 +248,9 @@ func (w *world) checkEnd() {
 	}
 	for _, c := range w.channels {
 		for id, h := range c.in {
+			if h.onward {
+				continue
+			}
 			told := w.user.handled[fmt.Sprintf("payment-claimed/%s/%d", c.id, id)]
 			if h.resolution == nil && !h.gone || told != h.resolution.Fulfilled() {
 				w.fatalf("htlc %d: decided %v, told %v (S13)", id, h.resolution, told)
@@ -256,6 +262,7 @@ func (w *world) checkEnd() {
 		}
 		w.checkClosed(c)
 	}
+	w.checkOnwardEnd()
 }
 
 // checkClosed: a channel that was closed is archived (L5), and all of it was told.

@@ -53,6 +53,8 @@ type simIn struct {
 	resolution *facts.Resolution
 	gone       bool
 	paid       bool // gone with its preimage
+	onward     bool // for somebody else
+	known      bool // the preimage, whatever was decided
 }
 
 func (c *simChannel) start() {
@@ -82,9 +84,10 @@ func (c *simChannel) event(k facts.EventKind) {
 }
 
 func (c *simChannel) summary() messages.ChannelSummary {
-	s := messages.ChannelSummary{Channel: c.id, Peer: peerID, Phase: messages.PhaseOpen, HolderMsat: 1 << 40}
+	s := messages.ChannelSummary{Channel: c.id, Peer: peerID, Phase: messages.PhaseOpen, HolderMsat: 1 << 40, ShortChannelID: c.w.scidOf(c)}
 	if c.chain.closed {
 		s.Phase = messages.PhaseClosed
+		s.Spent = &facts.FundingSpent{Height: c.chain.height}
 	}
 	return s
 }
@@ -100,6 +103,9 @@ func (c *simChannel) report() {
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.own)) {
 		h := c.own[id]
+		if src := h.add.Source.Forward; src != nil && c.w.forwards[keyOf(src)].early {
+			continue // its outcome was told
+		}
 		r.Own = append(r.Own, messages.OwnHTLC{HTLCID: id, Hash: h.add.Hash, AmountMsat: h.add.AmountMsat, Source: h.add.Source, Preimage: h.preimage})
 	}
 	waits := c.waits()
@@ -163,16 +169,25 @@ func (c *simChannel) decide(m messages.DecideHTLC) {
 		if sha256.Sum256(m.Resolution.Preimage[:]) != [32]byte(h.htlc.Hash) {
 			c.w.fatalf("wrong preimage given for htlc %d", m.HTLCID)
 		}
-		c.w.checkInvoiceRow(c, h)
+		if !h.onward {
+			c.w.checkInvoiceRow(c, h)
+		}
+	}
+	if h.onward && !h.gone {
+		c.checkOnwardDecision(m.HTLCID, m.Resolution)
 	}
 	if h.resolution == nil && !h.gone {
 		r := m.Resolution
 		h.resolution = &r
-		if r.Fulfilled() {
+		if r.Fulfilled() && !h.onward {
 			c.w.claimed[h.htlc.Hash]++
 		}
 	}
-	c.say(messages.InboundDecided{Channel: c.id, HTLCID: m.HTLCID, Resolution: h.resolution, Gone: h.gone})
+	stands := h.resolution
+	if h.onward && h.gone && !c.waits()[m.HTLCID] {
+		stands = nil // not known any more
+	}
+	c.say(messages.InboundDecided{Channel: c.id, HTLCID: m.HTLCID, Resolution: stands, Gone: h.gone})
 }
 
 // Things that happen.
@@ -183,6 +198,10 @@ func (c *simChannel) commit() {
 		c.refuse()
 	}
 	for _, a := range c.queue {
+		if a.Source.Forward != nil {
+			c.commitOnward(a)
+			continue
+		}
 		id := a.Source.Payment.PaymentID
 		if c.w.committed[id]++; c.w.committed[id] > 1 {
 			c.w.fatalf("payment %s has two HTLCs (S15)", id)
@@ -217,6 +236,10 @@ func (c *simChannel) settle() {
 	id := ids[c.w.rnd.IntN(len(ids))]
 	h := c.own[id]
 	src := h.add.Source
+	if src.Forward != nil {
+		c.settleOnward(id)
+		return
+	}
 	switch {
 	case h.preimage != nil:
 		delete(c.own, id) // its removal is irrevocable
@@ -261,9 +284,10 @@ func (c *simChannel) remove() {
 			continue
 		}
 		h.gone, h.paid = true, h.resolution.Fulfilled()
-		if c.chain.closed && c.w.rnd.IntN(2) == 0 {
-			h.paid = false
+		if c.chain.closed {
+			h.paid = (h.paid || h.known) && c.w.rnd.IntN(2) == 0
 		}
+		c.w.disk.put(fateRow(c.id, id, h.htlc.Hash, h.htlc.AmountMsat, h.paid))
 		if c.reported {
 			c.say(messages.InboundResolved{Channel: c.id, HTLCID: id, Fulfilled: h.paid})
 		}

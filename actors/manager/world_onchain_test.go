@@ -13,7 +13,8 @@ import (
 // simChain is what a channel's end on chain made durable in its monitor.
 type simChain struct {
 	closed   bool
-	handed   int // SpendableOutputs events made
+	height   uint32 // of the transaction that closed it
+	handed   int    // SpendableOutputs events made
 	swept    map[uint64]bool
 	timedOut map[uint64]simOwn // own HTLCs that failed on chain
 	archived bool
@@ -50,10 +51,10 @@ func (c *simChannel) onChain() {
 		return
 	}
 	switch n := c.w.rnd.IntN(6); {
-	case !c.chain.closed && (c == c.w.lastOpen() || n > 2): // one stays open, the others for a while
+	case !c.chain.closed && (c == c.w.lastOpen() || n > 2 || c.w.calm && c.w.rnd.IntN(24) > 0): // one stays open, the others for a while
 	case !c.chain.closed:
 		c.commit() // so that some are live when it closes
-		c.chain = simChain{closed: true, swept: map[uint64]bool{}, timedOut: map[uint64]simOwn{}}
+		c.chain = simChain{closed: true, height: c.w.height, swept: map[uint64]bool{}, timedOut: map[uint64]simOwn{}}
 		c.w.logf("%s is closed", c.id)
 		if n == 0 {
 			c.event(facts.HolderForceClosed{Reason: facts.CloseByUser})
@@ -109,6 +110,10 @@ func (c *simChannel) timeOut(id uint64) {
 // reorganise: a time-out is irrevocable, then a deep reorganisation lets the payee claim what had timed out, or shows an outcome once more.
 func (c *simChannel) reorganise() {
 	if ids := slices.Sorted(maps.Keys(c.own)); len(ids) > 0 && c.own[ids[0]].preimage == nil && c.own[ids[0]].failed == nil {
+		if c.own[ids[0]].add.Source.Forward != nil {
+			c.timeOutOnward(ids[0])
+			return
+		}
 		c.timeOut(ids[0])
 		return
 	}

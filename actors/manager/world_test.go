@@ -39,11 +39,14 @@ type world struct {
 	impatient int
 
 	// What happened, for the checks.
-	rolledBack bool
-	committed  map[ln.PaymentID]int
-	claimed    map[ln.Hash]int       // inbound HTLCs
-	late       map[ln.PaymentID]bool // claimed after they had failed on chain
-	trace      []string
+	rolledBack     bool
+	committed      map[ln.PaymentID]int
+	forwards       map[htlcKey]*simForward // inbound HTLCs for others
+	wasQuarantined bool
+	calm           bool                  // channels are seldom closed
+	claimed        map[ln.Hash]int       // inbound HTLCs
+	late           map[ln.PaymentID]bool // claimed after they had failed on chain
+	trace          []string
 }
 
 type userSim struct {
@@ -58,7 +61,7 @@ func newWorld(seed uint64, cfg Config) *world {
 	w := &world{
 		rnd: rand.New(rand.NewPCG(seed, 7)), disk: newDisk(), cfg: cfg, now: epoch, height: startHeight,
 		queues: map[[2]messages.Addr][]any{}, byAddr: map[messages.Addr]*simChannel{},
-		committed: map[ln.PaymentID]int{}, claimed: map[ln.Hash]int{}, late: map[ln.PaymentID]bool{},
+		committed: map[ln.PaymentID]int{}, forwards: map[htlcKey]*simForward{}, claimed: map[ln.Hash]int{}, late: map[ln.PaymentID]bool{},
 		fundsSim: fundsSim{sweeps: map[ln.EventID]bool{}},
 		user:     userSim{seen: map[string]messages.UserEvent{}, handled: map[string]bool{}, claims: map[ln.Hash]bool{}},
 	}
@@ -74,6 +77,7 @@ func newWorld(seed uint64, cfg Config) *world {
 	for i := range 4 {
 		w.invoices = append(w.invoices, sharedInvoices[i])
 	}
+	w.calm = seed%4 > 0
 	w.startProcess()
 	return w
 }
@@ -171,7 +175,7 @@ func (w *world) deliver(from, to messages.Addr, msg any) {
 		w.funds(msg)
 	case to == messages.EventsAddr:
 		w.userEvents(msg.(messages.UserEvents))
-	case to == "api":
+	case to == "api", to == messages.GraphAddr:
 	default:
 		w.byAddr[to].handle(msg)
 	}
@@ -302,9 +306,13 @@ func brief(msg any) any {
 	case messages.Pay:
 		return m.PaymentID
 	case messages.AddHTLC:
-		return fmt.Sprintf("fence=%d %s", m.Fence, m.Source.Payment.PaymentID)
+		return fmt.Sprintf("fence=%d %s", m.Fence, briefSource(m.Source))
 	case messages.NotCommitted:
-		return fmt.Sprintf("fence=%d %s", m.Fence, m.Source.Payment.PaymentID)
+		return fmt.Sprintf("fence=%d %s", m.Fence, briefSource(m.Source))
+	case messages.HTLCCommitted, messages.InboundResolved:
+		return m
+	case messages.InboundDecided:
+		return fmt.Sprintf("htlc=%d gone=%v fulfil=%v", m.HTLCID, m.Gone, m.Resolution.Fulfilled())
 	case appendOf:
 		rows := ""
 		for _, r := range m.a.Rows {
@@ -313,4 +321,11 @@ func brief(msg any) any {
 		return fmt.Sprintf("%T rows=%d%s then=%d", m.a.Records, len(m.a.Rows), rows, len(m.a.Then))
 	}
 	return ""
+}
+
+func briefSource(s ln.Source) string {
+	if s.Forward != nil {
+		return fmt.Sprintf("forward %x/%d", s.Forward.Channel[:4], s.Forward.HTLCID)
+	}
+	return s.Payment.PaymentID.String()
 }
