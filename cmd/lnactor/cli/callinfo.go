@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -56,15 +55,6 @@ func nodeCommands() []*cobra.Command {
 				p.row("version", a.GetVersion())
 			},
 		}),
-		newCall(call[*apiv1.HealthResponse]{
-			use: "health", short: "Show what an operator should look at",
-			long:    "Shows what an operator should look at: each condition with what to do about it.\nThe exit code is 0 also when there are conditions; see .ok in the JSON.",
-			example: "  lnactor health\n  lnactor health --json | jq -e .ok",
-			make: func(ctx context.Context, n *node, _ []string) (*apiv1.HealthResponse, error) {
-				return n.Health(ctx, &apiv1.HealthRequest{})
-			},
-			show: showHealth,
-		}),
 		newCall(call[*apiv1.GetBalancesResponse]{
 			use: "balance", short: "Show the node's money",
 			example: "  lnactor balance\n  lnactor balance --json | jq -r .channelsMsat",
@@ -91,26 +81,6 @@ func nodeCommands() []*cobra.Command {
 			},
 			show: func(p *page, _ *apiv1.StopNodeResponse) { p.row("the node is stopping") },
 		}),
-	}
-}
-
-func showHealth(p *page, a *apiv1.HealthResponse) {
-	if a.GetOk() {
-		p.row("ok", "nothing to look at")
-	}
-	for _, c := range a.GetConditions() {
-		p.row(strings.ToLower(strings.TrimPrefix(c.GetSeverity().String(), "SEVERITY_")), c.GetCode())
-		if c.GetChannelId() != "" {
-			p.row("", "channel "+c.GetChannelId())
-		}
-		p.row("", c.GetText())
-		p.row("", "remedy: "+c.GetRemedy())
-	}
-	p.row("chain", fmt.Sprintf("block %s, synced: %s", digits(uint64(a.GetHeight())), yes(a.GetSynced())))
-	p.row("fees", fmt.Sprintf("%s, %d sat/kw, from: %s", a.GetFeeState(), a.GetFeePerKw(), a.GetFeeOrigin()))
-	p.row("reserve", fmt.Sprintf("%s of %s", digits(a.GetReserveHaveSat()), sat(a.GetReserveWantedSat())))
-	if a.GetSweeps() > 0 {
-		p.row("sweeps", fmt.Sprintf("%d outputs of closed channels on their way into the wallet", a.GetSweeps()))
 	}
 }
 

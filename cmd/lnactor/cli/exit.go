@@ -20,7 +20,7 @@ const (
 	ExitUsage       = 64  // the command line is wrong
 	ExitCorrupt     = 65  // durable data does not decode or verify; a restart does not help
 	ExitUnreachable = 69  // the chain source at the start, or the node for a command, can't be reached; try again later
-	ExitGaveUp      = 70  // supervision gave up on an actor; a restart may help
+	ExitGaveUp      = 70  // supervision gave up on an actor, or one did not get on; a restart may help
 	ExitStore       = 74  // the store could not read or write
 	ExitInUse       = 75  // another process has the data directory; try again later
 	ExitNotAllowed  = 77  // the token does not allow the call
@@ -56,7 +56,7 @@ func exitCode(err error) int {
 		return ExitInUse
 	case errors.Is(err, lnactor.ErrStoreFailed):
 		return ExitStore
-	case errors.As(err, &gaveUp):
+	case errors.As(err, &gaveUp), errors.Is(err, daemon.ErrWedged):
 		return ExitGaveUp
 	case errors.Is(err, lnactor.ErrConfig), errors.Is(err, seed.ErrPassphrase), errors.Is(err, seed.ErrInsecure):
 		return ExitConfig

@@ -57,7 +57,7 @@ Run a node, and talk to it from another terminal:
 		}
 		root.AddCommand(commands...)
 	}
-	group("run", "A node:", append([]*cobra.Command{newRun(), newConfig(), newSeed(), newEvents(), regtestCommand()}, nodeCommands()...)...)
+	group("run", "A node:", append([]*cobra.Command{newRun(), newConfig(), newSeed(), newEvents(), regtestCommand(), statusCommand(), actorsCommand()}, nodeCommands()...)...)
 	group("pay", "Payments:", append([]*cobra.Command{newPay()}, paymentCommands()...)...)
 	group("channel", "Peers and channels:", append(peerCommands(), channelCommands()...)...)
 	group("wallet", "The wallet:", walletCommands()...)

@@ -102,6 +102,10 @@ func announce(w io.Writer, c *config.Config, r daemon.Running) {
 	if r.Chain != "" {
 		fmt.Fprintf(w, "chain    %s\n", r.Chain)
 	}
+	if r.Monitoring != "" {
+		fmt.Fprintf(w, "metrics  http://%s/metrics\n", r.Monitoring)
+	}
+	fmt.Fprintf(w, "crashes  %s\n", r.Crashes)
 	fmt.Fprintln(w, "ready")
 }
 

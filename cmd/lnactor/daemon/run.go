@@ -11,6 +11,7 @@ import (
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/cmd/lnactor/chainserver"
 	"github.com/lnactor/lnactor/cmd/lnactor/config"
 	"github.com/lnactor/lnactor/cmd/lnactor/journal"
@@ -26,16 +27,22 @@ type Options struct {
 
 	// Ready is told once, when everything is served.
 	Ready func(Running)
+
+	// Faults crashes and holds actors, for tests. Nil: none, at no cost.
+	Faults kit.Faults
 }
 
 // Running is a node that is up.
 type Running struct {
 	NodeID, Listen, Socket, API, Chain string // addresses; empty: none
+	Monitoring                         string // address of /metrics; empty: not served
+	Crashes                            string // where reports of crashes are
 }
 
 // process is what has been opened, to be closed in the opposite order.
 type process struct {
 	Options
+	watch   *watch
 	node    *lnactor.Node
 	closers []func(context.Context) error
 }
@@ -44,19 +51,26 @@ type process struct {
 func Run(ctx context.Context, o Options) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	p := &process{Options: o}
+	p := &process{Options: o, watch: newWatch(o)}
+	p.Log = p.watch.log
 	err := p.start(ctx, stop)
 	if err == nil {
 		select {
 		case <-ctx.Done():
-			o.Log.Info("stopping")
+			p.Log.Info("stopping")
 		case <-p.node.Done():
 		}
 	}
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = nil // the start was interrupted, in order
 	}
-	return errors.Join(err, p.end())
+	limit := p.watch.stop(p.Config.Duration("stop-limit"))
+	if p.watch.isWedged() {
+		err = errors.Join(err, ErrWedged)
+	}
+	err = errors.Join(err, p.end(limit))
+	p.watch.close()
+	return err
 }
 
 func (p *process) start(ctx context.Context, stop func()) error {
@@ -68,6 +82,12 @@ func (p *process) start(ctx context.Context, stop func()) error {
 		if err := chainserver.Check(address); err != nil {
 			return err
 		}
+	}
+	if err := p.watch.servePages(c.Text("monitoring.listen")); err != nil {
+		return err
+	}
+	if p.watch.pages != nil {
+		p.closers = append(p.closers, p.watch.pages.close)
 	}
 	params := Params(c.Text("network"))
 	passphrase, err := prepareSeed(p.Options, params)
@@ -82,15 +102,20 @@ func (p *process) start(ctx context.Context, stop func()) error {
 	p.node, err = lnactor.Open(ctx, lnactor.Config{
 		Dir: c.Dir, Passphrase: passphrase, Chain: src.Source, Params: params, Listen: c.Text("listen"), ManualClaim: c.Bool("manual-claim"),
 		MinDepth: c.Number("min-depth"), FeeURL: c.Text("fee-url"), FeePerKw: c.Number("fee-per-kw"), Name: "node", Log: p.Log,
+		Observe: p.watch.crashes.Observe, CloseLimit: c.Duration("stop-limit"), Faults: p.Faults,
 	})
 	if err != nil {
 		return startError(err)
 	}
 	p.closers = append(p.closers, func(context.Context) error { return p.node.Close() })
+	p.watch.up(p.node, p.Options, params)
 	if err := p.follow(stop); err != nil {
 		return err
 	}
-	running := Running{NodeID: p.node.ID().String(), Listen: p.node.ListenAddress()}
+	running := Running{NodeID: p.node.ID().String(), Listen: p.node.ListenAddress(), Crashes: p.watch.crashes.Dir()}
+	if p.watch.pages != nil {
+		running.Monitoring = p.watch.pages.address
+	}
 	if err := p.serveChain(src.embedded, &running); err != nil {
 		return err
 	}
@@ -98,7 +123,8 @@ func (p *process) start(ctx context.Context, stop func()) error {
 		return err
 	}
 	p.Log.Info("the node is up", "node_id", running.NodeID, "network", params.Name, "chain", c.Chain(), "listen", running.Listen,
-		"socket", running.Socket, "api", running.API, "chain_served", running.Chain, "dir", c.Dir)
+		"socket", running.Socket, "api", running.API, "chain_served", running.Chain, "dir", c.Dir, "monitoring", running.Monitoring, "crash_reports", running.Crashes)
+	p.watch.ready(running)
 	if p.Ready != nil {
 		p.Ready(running)
 	}
@@ -124,6 +150,7 @@ func (p *process) follow(stop func()) error {
 				stop()
 				break // not acknowledged
 			}
+			p.watch.events.Count(entry.Kind)
 			p.Log.Info("event", "event_id", entry.ID, "kind", entry.Kind)
 		}
 		ended <- errors.Join(err, j.Close())
@@ -150,7 +177,7 @@ func (p *process) serveChain(embedded *regtest.Chain, running *Running) error {
 
 func (p *process) serveAPI(embedded *regtest.Chain, stop func(), running *Running) error {
 	c := p.Config
-	cfg := server.Config{Node: server.Of(p.node), Params: Params(c.Text("network")), Source: c.Chain(), Version: p.Version, Stop: stop, Log: p.Log}
+	cfg := server.Config{Node: server.Of(p.node), Params: Params(c.Text("network")), Source: c.Chain(), Version: p.Version, Stop: stop, Log: p.Log, Ops: p.watch.ops(p.node)}
 	if embedded != nil {
 		cfg.Chain = embedded
 	}
@@ -178,8 +205,7 @@ func (p *process) serveAPI(embedded *regtest.Chain, stop func(), running *Runnin
 }
 
 // end closes what is open, the last first, within the limit.
-func (p *process) end() error {
-	limit := p.Config.Duration("stop-limit")
+func (p *process) end(limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	closed := make(chan error, 1)

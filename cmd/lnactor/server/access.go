@@ -45,7 +45,8 @@ func (s Scope) String() string {
 // needs is the scope that each procedure needs. What is not here is refused.
 var needs = map[string]Scope{
 	api.NodeGetInfoProcedure:            Read,
-	api.NodeHealthProcedure:             Read,
+	api.NodeGetHealthProcedure:          Read,
+	api.NodeListActorsProcedure:         Read,
 	api.NodeGetBalancesProcedure:        Read,
 	api.NodeNewAddressProcedure:         Receive,
 	api.NodeWalletBalanceProcedure:      Read,

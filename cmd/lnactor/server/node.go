@@ -81,6 +81,9 @@ type Config struct {
 	// Feed is the feed of events; nil: it is not open, and its calls are refused.
 	Feed *feed.Feed
 
+	// Ops is for GetHealth and ListActors; nil: they are refused.
+	Ops *Ops
+
 	// Chain is the embedded chain; nil: there is none, and no Regtest service.
 	Chain Chain
 

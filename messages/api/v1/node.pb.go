@@ -21,55 +21,6 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-type Severity int32
-
-const (
-	Severity_SEVERITY_UNSPECIFIED Severity = 0
-	Severity_SEVERITY_WARNING     Severity = 1
-	Severity_SEVERITY_CRITICAL    Severity = 2
-)
-
-// Enum value maps for Severity.
-var (
-	Severity_name = map[int32]string{
-		0: "SEVERITY_UNSPECIFIED",
-		1: "SEVERITY_WARNING",
-		2: "SEVERITY_CRITICAL",
-	}
-	Severity_value = map[string]int32{
-		"SEVERITY_UNSPECIFIED": 0,
-		"SEVERITY_WARNING":     1,
-		"SEVERITY_CRITICAL":    2,
-	}
-)
-
-func (x Severity) Enum() *Severity {
-	p := new(Severity)
-	*p = x
-	return p
-}
-
-func (x Severity) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_api_v1_node_proto_enumTypes[0].Descriptor()
-}
-
-func (Severity) Type() protoreflect.EnumType {
-	return &file_api_v1_node_proto_enumTypes[0]
-}
-
-func (x Severity) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use Severity.Descriptor instead.
-func (Severity) EnumDescriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{0}
-}
-
 type PaymentStatus int32
 
 const (
@@ -113,11 +64,11 @@ func (x PaymentStatus) String() string {
 }
 
 func (PaymentStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_api_v1_node_proto_enumTypes[1].Descriptor()
+	return file_api_v1_node_proto_enumTypes[0].Descriptor()
 }
 
 func (PaymentStatus) Type() protoreflect.EnumType {
-	return &file_api_v1_node_proto_enumTypes[1]
+	return &file_api_v1_node_proto_enumTypes[0]
 }
 
 func (x PaymentStatus) Number() protoreflect.EnumNumber {
@@ -126,7 +77,7 @@ func (x PaymentStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PaymentStatus.Descriptor instead.
 func (PaymentStatus) EnumDescriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{1}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{0}
 }
 
 // ErrorDetail comes with every error that the node itself returns.
@@ -340,247 +291,6 @@ func (x *GetInfoResponse) GetChannels() uint32 {
 	return 0
 }
 
-type HealthRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *HealthRequest) Reset() {
-	*x = HealthRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *HealthRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*HealthRequest) ProtoMessage() {}
-
-func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
-func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{3}
-}
-
-// Condition is something that an operator should know.
-type Condition struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Severity Severity               `protobuf:"varint,1,opt,name=severity,proto3,enum=lnactor.api.v1.Severity" json:"severity,omitempty"`
-	// A stable word, such as "channel_quarantined".
-	Code          string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
-	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
-	Remedy        string `protobuf:"bytes,4,opt,name=remedy,proto3" json:"remedy,omitempty"`
-	ChannelId     string `protobuf:"bytes,5,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Condition) Reset() {
-	*x = Condition{}
-	mi := &file_api_v1_node_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Condition) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Condition) ProtoMessage() {}
-
-func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
-func (*Condition) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Condition) GetSeverity() Severity {
-	if x != nil {
-		return x.Severity
-	}
-	return Severity_SEVERITY_UNSPECIFIED
-}
-
-func (x *Condition) GetCode() string {
-	if x != nil {
-		return x.Code
-	}
-	return ""
-}
-
-func (x *Condition) GetText() string {
-	if x != nil {
-		return x.Text
-	}
-	return ""
-}
-
-func (x *Condition) GetRemedy() string {
-	if x != nil {
-		return x.Remedy
-	}
-	return ""
-}
-
-func (x *Condition) GetChannelId() string {
-	if x != nil {
-		return x.ChannelId
-	}
-	return ""
-}
-
-type HealthResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// No condition is there.
-	Ok          bool         `protobuf:"varint,1,opt,name=ok,proto3" json:"ok,omitempty"`
-	Conditions  []*Condition `protobuf:"bytes,2,rep,name=conditions,proto3" json:"conditions,omitempty"`
-	Quarantined []string     `protobuf:"bytes,3,rep,name=quarantined,proto3" json:"quarantined,omitempty"`
-	// "ok", "stale" or "missing".
-	FeeState         string `protobuf:"bytes,4,opt,name=fee_state,json=feeState,proto3" json:"fee_state,omitempty"`
-	FeeOrigin        string `protobuf:"bytes,5,opt,name=fee_origin,json=feeOrigin,proto3" json:"fee_origin,omitempty"`
-	FeePerKw         uint32 `protobuf:"varint,6,opt,name=fee_per_kw,json=feePerKw,proto3" json:"fee_per_kw,omitempty"`
-	ReserveWantedSat uint64 `protobuf:"varint,7,opt,name=reserve_wanted_sat,json=reserveWantedSat,proto3" json:"reserve_wanted_sat,omitempty"`
-	ReserveHaveSat   uint64 `protobuf:"varint,8,opt,name=reserve_have_sat,json=reserveHaveSat,proto3" json:"reserve_have_sat,omitempty"`
-	Height           uint32 `protobuf:"varint,9,opt,name=height,proto3" json:"height,omitempty"`
-	Synced           bool   `protobuf:"varint,10,opt,name=synced,proto3" json:"synced,omitempty"`
-	// Outputs of closed channels on their way into the wallet.
-	Sweeps        uint32 `protobuf:"varint,11,opt,name=sweeps,proto3" json:"sweeps,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *HealthResponse) Reset() {
-	*x = HealthResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *HealthResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*HealthResponse) ProtoMessage() {}
-
-func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
-func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *HealthResponse) GetOk() bool {
-	if x != nil {
-		return x.Ok
-	}
-	return false
-}
-
-func (x *HealthResponse) GetConditions() []*Condition {
-	if x != nil {
-		return x.Conditions
-	}
-	return nil
-}
-
-func (x *HealthResponse) GetQuarantined() []string {
-	if x != nil {
-		return x.Quarantined
-	}
-	return nil
-}
-
-func (x *HealthResponse) GetFeeState() string {
-	if x != nil {
-		return x.FeeState
-	}
-	return ""
-}
-
-func (x *HealthResponse) GetFeeOrigin() string {
-	if x != nil {
-		return x.FeeOrigin
-	}
-	return ""
-}
-
-func (x *HealthResponse) GetFeePerKw() uint32 {
-	if x != nil {
-		return x.FeePerKw
-	}
-	return 0
-}
-
-func (x *HealthResponse) GetReserveWantedSat() uint64 {
-	if x != nil {
-		return x.ReserveWantedSat
-	}
-	return 0
-}
-
-func (x *HealthResponse) GetReserveHaveSat() uint64 {
-	if x != nil {
-		return x.ReserveHaveSat
-	}
-	return 0
-}
-
-func (x *HealthResponse) GetHeight() uint32 {
-	if x != nil {
-		return x.Height
-	}
-	return 0
-}
-
-func (x *HealthResponse) GetSynced() bool {
-	if x != nil {
-		return x.Synced
-	}
-	return false
-}
-
-func (x *HealthResponse) GetSweeps() uint32 {
-	if x != nil {
-		return x.Sweeps
-	}
-	return 0
-}
-
 type GetBalancesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -589,7 +299,7 @@ type GetBalancesRequest struct {
 
 func (x *GetBalancesRequest) Reset() {
 	*x = GetBalancesRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[6]
+	mi := &file_api_v1_node_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -601,7 +311,7 @@ func (x *GetBalancesRequest) String() string {
 func (*GetBalancesRequest) ProtoMessage() {}
 
 func (x *GetBalancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[6]
+	mi := &file_api_v1_node_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -614,7 +324,7 @@ func (x *GetBalancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalancesRequest.ProtoReflect.Descriptor instead.
 func (*GetBalancesRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{6}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
 type GetBalancesResponse struct {
@@ -634,7 +344,7 @@ type GetBalancesResponse struct {
 
 func (x *GetBalancesResponse) Reset() {
 	*x = GetBalancesResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[7]
+	mi := &file_api_v1_node_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +356,7 @@ func (x *GetBalancesResponse) String() string {
 func (*GetBalancesResponse) ProtoMessage() {}
 
 func (x *GetBalancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[7]
+	mi := &file_api_v1_node_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +369,7 @@ func (x *GetBalancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalancesResponse.ProtoReflect.Descriptor instead.
 func (*GetBalancesResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{7}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetBalancesResponse) GetConfirmedSat() uint64 {
@@ -726,7 +436,7 @@ type NewAddressRequest struct {
 
 func (x *NewAddressRequest) Reset() {
 	*x = NewAddressRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[8]
+	mi := &file_api_v1_node_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +448,7 @@ func (x *NewAddressRequest) String() string {
 func (*NewAddressRequest) ProtoMessage() {}
 
 func (x *NewAddressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[8]
+	mi := &file_api_v1_node_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +461,7 @@ func (x *NewAddressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewAddressRequest.ProtoReflect.Descriptor instead.
 func (*NewAddressRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{8}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{5}
 }
 
 type NewAddressResponse struct {
@@ -763,7 +473,7 @@ type NewAddressResponse struct {
 
 func (x *NewAddressResponse) Reset() {
 	*x = NewAddressResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[9]
+	mi := &file_api_v1_node_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +485,7 @@ func (x *NewAddressResponse) String() string {
 func (*NewAddressResponse) ProtoMessage() {}
 
 func (x *NewAddressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[9]
+	mi := &file_api_v1_node_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +498,7 @@ func (x *NewAddressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewAddressResponse.ProtoReflect.Descriptor instead.
 func (*NewAddressResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{9}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NewAddressResponse) GetAddress() string {
@@ -806,7 +516,7 @@ type WalletBalanceRequest struct {
 
 func (x *WalletBalanceRequest) Reset() {
 	*x = WalletBalanceRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[10]
+	mi := &file_api_v1_node_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +528,7 @@ func (x *WalletBalanceRequest) String() string {
 func (*WalletBalanceRequest) ProtoMessage() {}
 
 func (x *WalletBalanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[10]
+	mi := &file_api_v1_node_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +541,7 @@ func (x *WalletBalanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WalletBalanceRequest.ProtoReflect.Descriptor instead.
 func (*WalletBalanceRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{10}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{7}
 }
 
 type WalletBalanceResponse struct {
@@ -846,7 +556,7 @@ type WalletBalanceResponse struct {
 
 func (x *WalletBalanceResponse) Reset() {
 	*x = WalletBalanceResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[11]
+	mi := &file_api_v1_node_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +568,7 @@ func (x *WalletBalanceResponse) String() string {
 func (*WalletBalanceResponse) ProtoMessage() {}
 
 func (x *WalletBalanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[11]
+	mi := &file_api_v1_node_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +581,7 @@ func (x *WalletBalanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WalletBalanceResponse.ProtoReflect.Descriptor instead.
 func (*WalletBalanceResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{11}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WalletBalanceResponse) GetConfirmedSat() uint64 {
@@ -910,7 +620,7 @@ type ListCoinsRequest struct {
 
 func (x *ListCoinsRequest) Reset() {
 	*x = ListCoinsRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[12]
+	mi := &file_api_v1_node_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +632,7 @@ func (x *ListCoinsRequest) String() string {
 func (*ListCoinsRequest) ProtoMessage() {}
 
 func (x *ListCoinsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[12]
+	mi := &file_api_v1_node_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +645,7 @@ func (x *ListCoinsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCoinsRequest.ProtoReflect.Descriptor instead.
 func (*ListCoinsRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{12}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{9}
 }
 
 type Coin struct {
@@ -956,7 +666,7 @@ type Coin struct {
 
 func (x *Coin) Reset() {
 	*x = Coin{}
-	mi := &file_api_v1_node_proto_msgTypes[13]
+	mi := &file_api_v1_node_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +678,7 @@ func (x *Coin) String() string {
 func (*Coin) ProtoMessage() {}
 
 func (x *Coin) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[13]
+	mi := &file_api_v1_node_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +691,7 @@ func (x *Coin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Coin.ProtoReflect.Descriptor instead.
 func (*Coin) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{13}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Coin) GetOutpoint() string {
@@ -1042,7 +752,7 @@ type ListCoinsResponse struct {
 
 func (x *ListCoinsResponse) Reset() {
 	*x = ListCoinsResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[14]
+	mi := &file_api_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +764,7 @@ func (x *ListCoinsResponse) String() string {
 func (*ListCoinsResponse) ProtoMessage() {}
 
 func (x *ListCoinsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[14]
+	mi := &file_api_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +777,7 @@ func (x *ListCoinsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCoinsResponse.ProtoReflect.Descriptor instead.
 func (*ListCoinsResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{14}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListCoinsResponse) GetCoins() []*Coin {
@@ -1095,7 +805,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[15]
+	mi := &file_api_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +817,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[15]
+	mi := &file_api_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +830,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{15}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SendRequest) GetAddress() string {
@@ -1178,7 +888,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[16]
+	mi := &file_api_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +900,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[16]
+	mi := &file_api_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +913,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{16}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SendResponse) GetTxid() string {
@@ -1245,7 +955,7 @@ type ConnectRequest struct {
 
 func (x *ConnectRequest) Reset() {
 	*x = ConnectRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[17]
+	mi := &file_api_v1_node_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1257,7 +967,7 @@ func (x *ConnectRequest) String() string {
 func (*ConnectRequest) ProtoMessage() {}
 
 func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[17]
+	mi := &file_api_v1_node_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1270,7 +980,7 @@ func (x *ConnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectRequest.ProtoReflect.Descriptor instead.
 func (*ConnectRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{17}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConnectRequest) GetNodeId() string {
@@ -1295,7 +1005,7 @@ type ConnectResponse struct {
 
 func (x *ConnectResponse) Reset() {
 	*x = ConnectResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[18]
+	mi := &file_api_v1_node_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1017,7 @@ func (x *ConnectResponse) String() string {
 func (*ConnectResponse) ProtoMessage() {}
 
 func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[18]
+	mi := &file_api_v1_node_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1030,7 @@ func (x *ConnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectResponse.ProtoReflect.Descriptor instead.
 func (*ConnectResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{18}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{15}
 }
 
 type DisconnectRequest struct {
@@ -1332,7 +1042,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[19]
+	mi := &file_api_v1_node_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1054,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[19]
+	mi := &file_api_v1_node_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1067,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{19}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DisconnectRequest) GetNodeId() string {
@@ -1375,7 +1085,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[20]
+	mi := &file_api_v1_node_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1097,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[20]
+	mi := &file_api_v1_node_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1110,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{20}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{17}
 }
 
 type ListPeersRequest struct {
@@ -1411,7 +1121,7 @@ type ListPeersRequest struct {
 
 func (x *ListPeersRequest) Reset() {
 	*x = ListPeersRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[21]
+	mi := &file_api_v1_node_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1133,7 @@ func (x *ListPeersRequest) String() string {
 func (*ListPeersRequest) ProtoMessage() {}
 
 func (x *ListPeersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[21]
+	mi := &file_api_v1_node_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1146,7 @@ func (x *ListPeersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeersRequest.ProtoReflect.Descriptor instead.
 func (*ListPeersRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{21}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{18}
 }
 
 type Peer struct {
@@ -1451,7 +1161,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_api_v1_node_proto_msgTypes[22]
+	mi := &file_api_v1_node_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1173,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[22]
+	mi := &file_api_v1_node_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1186,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{22}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Peer) GetNodeId() string {
@@ -1516,7 +1226,7 @@ type ListPeersResponse struct {
 
 func (x *ListPeersResponse) Reset() {
 	*x = ListPeersResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[23]
+	mi := &file_api_v1_node_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1238,7 @@ func (x *ListPeersResponse) String() string {
 func (*ListPeersResponse) ProtoMessage() {}
 
 func (x *ListPeersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[23]
+	mi := &file_api_v1_node_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1251,7 @@ func (x *ListPeersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPeersResponse.ProtoReflect.Descriptor instead.
 func (*ListPeersResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{23}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListPeersResponse) GetPeers() []*Peer {
@@ -1567,7 +1277,7 @@ type OpenChannelRequest struct {
 
 func (x *OpenChannelRequest) Reset() {
 	*x = OpenChannelRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[24]
+	mi := &file_api_v1_node_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1289,7 @@ func (x *OpenChannelRequest) String() string {
 func (*OpenChannelRequest) ProtoMessage() {}
 
 func (x *OpenChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[24]
+	mi := &file_api_v1_node_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1302,7 @@ func (x *OpenChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenChannelRequest.ProtoReflect.Descriptor instead.
 func (*OpenChannelRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{24}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *OpenChannelRequest) GetNodeId() string {
@@ -1639,7 +1349,7 @@ type OpenChannelResponse struct {
 
 func (x *OpenChannelResponse) Reset() {
 	*x = OpenChannelResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[25]
+	mi := &file_api_v1_node_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1361,7 @@ func (x *OpenChannelResponse) String() string {
 func (*OpenChannelResponse) ProtoMessage() {}
 
 func (x *OpenChannelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[25]
+	mi := &file_api_v1_node_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +1374,7 @@ func (x *OpenChannelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenChannelResponse.ProtoReflect.Descriptor instead.
 func (*OpenChannelResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{25}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OpenChannelResponse) GetChannelId() string {
@@ -1683,7 +1393,7 @@ type CloseChannelRequest struct {
 
 func (x *CloseChannelRequest) Reset() {
 	*x = CloseChannelRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[26]
+	mi := &file_api_v1_node_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1695,7 +1405,7 @@ func (x *CloseChannelRequest) String() string {
 func (*CloseChannelRequest) ProtoMessage() {}
 
 func (x *CloseChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[26]
+	mi := &file_api_v1_node_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1708,7 +1418,7 @@ func (x *CloseChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseChannelRequest.ProtoReflect.Descriptor instead.
 func (*CloseChannelRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{26}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CloseChannelRequest) GetChannelId() string {
@@ -1726,7 +1436,7 @@ type CloseChannelResponse struct {
 
 func (x *CloseChannelResponse) Reset() {
 	*x = CloseChannelResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[27]
+	mi := &file_api_v1_node_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +1448,7 @@ func (x *CloseChannelResponse) String() string {
 func (*CloseChannelResponse) ProtoMessage() {}
 
 func (x *CloseChannelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[27]
+	mi := &file_api_v1_node_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +1461,7 @@ func (x *CloseChannelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseChannelResponse.ProtoReflect.Descriptor instead.
 func (*CloseChannelResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{27}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{24}
 }
 
 type ForceCloseChannelRequest struct {
@@ -1763,7 +1473,7 @@ type ForceCloseChannelRequest struct {
 
 func (x *ForceCloseChannelRequest) Reset() {
 	*x = ForceCloseChannelRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[28]
+	mi := &file_api_v1_node_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1485,7 @@ func (x *ForceCloseChannelRequest) String() string {
 func (*ForceCloseChannelRequest) ProtoMessage() {}
 
 func (x *ForceCloseChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[28]
+	mi := &file_api_v1_node_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1498,7 @@ func (x *ForceCloseChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForceCloseChannelRequest.ProtoReflect.Descriptor instead.
 func (*ForceCloseChannelRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{28}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ForceCloseChannelRequest) GetChannelId() string {
@@ -1806,7 +1516,7 @@ type ForceCloseChannelResponse struct {
 
 func (x *ForceCloseChannelResponse) Reset() {
 	*x = ForceCloseChannelResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[29]
+	mi := &file_api_v1_node_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1528,7 @@ func (x *ForceCloseChannelResponse) String() string {
 func (*ForceCloseChannelResponse) ProtoMessage() {}
 
 func (x *ForceCloseChannelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[29]
+	mi := &file_api_v1_node_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1541,7 @@ func (x *ForceCloseChannelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForceCloseChannelResponse.ProtoReflect.Descriptor instead.
 func (*ForceCloseChannelResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{29}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{26}
 }
 
 type SetChannelFeeRequest struct {
@@ -1844,7 +1554,7 @@ type SetChannelFeeRequest struct {
 
 func (x *SetChannelFeeRequest) Reset() {
 	*x = SetChannelFeeRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[30]
+	mi := &file_api_v1_node_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1856,7 +1566,7 @@ func (x *SetChannelFeeRequest) String() string {
 func (*SetChannelFeeRequest) ProtoMessage() {}
 
 func (x *SetChannelFeeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[30]
+	mi := &file_api_v1_node_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1869,7 +1579,7 @@ func (x *SetChannelFeeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetChannelFeeRequest.ProtoReflect.Descriptor instead.
 func (*SetChannelFeeRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{30}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SetChannelFeeRequest) GetChannelId() string {
@@ -1894,7 +1604,7 @@ type SetChannelFeeResponse struct {
 
 func (x *SetChannelFeeResponse) Reset() {
 	*x = SetChannelFeeResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[31]
+	mi := &file_api_v1_node_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +1616,7 @@ func (x *SetChannelFeeResponse) String() string {
 func (*SetChannelFeeResponse) ProtoMessage() {}
 
 func (x *SetChannelFeeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[31]
+	mi := &file_api_v1_node_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +1629,7 @@ func (x *SetChannelFeeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetChannelFeeResponse.ProtoReflect.Descriptor instead.
 func (*SetChannelFeeResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{31}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{28}
 }
 
 type ListChannelsRequest struct {
@@ -1930,7 +1640,7 @@ type ListChannelsRequest struct {
 
 func (x *ListChannelsRequest) Reset() {
 	*x = ListChannelsRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[32]
+	mi := &file_api_v1_node_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +1652,7 @@ func (x *ListChannelsRequest) String() string {
 func (*ListChannelsRequest) ProtoMessage() {}
 
 func (x *ListChannelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[32]
+	mi := &file_api_v1_node_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +1665,7 @@ func (x *ListChannelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChannelsRequest.ProtoReflect.Descriptor instead.
 func (*ListChannelsRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{32}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{29}
 }
 
 // ChannelBalance is where our money in a channel is, in satoshis. The parts are
@@ -1978,7 +1688,7 @@ type ChannelBalance struct {
 
 func (x *ChannelBalance) Reset() {
 	*x = ChannelBalance{}
-	mi := &file_api_v1_node_proto_msgTypes[33]
+	mi := &file_api_v1_node_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +1700,7 @@ func (x *ChannelBalance) String() string {
 func (*ChannelBalance) ProtoMessage() {}
 
 func (x *ChannelBalance) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[33]
+	mi := &file_api_v1_node_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +1713,7 @@ func (x *ChannelBalance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelBalance.ProtoReflect.Descriptor instead.
 func (*ChannelBalance) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{33}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ChannelBalance) GetAvailable() uint64 {
@@ -2101,7 +1811,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_api_v1_node_proto_msgTypes[34]
+	mi := &file_api_v1_node_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +1823,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[34]
+	mi := &file_api_v1_node_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +1836,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{34}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Channel) GetChannelId() string {
@@ -2265,7 +1975,7 @@ type ListChannelsResponse struct {
 
 func (x *ListChannelsResponse) Reset() {
 	*x = ListChannelsResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[35]
+	mi := &file_api_v1_node_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2277,7 +1987,7 @@ func (x *ListChannelsResponse) String() string {
 func (*ListChannelsResponse) ProtoMessage() {}
 
 func (x *ListChannelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[35]
+	mi := &file_api_v1_node_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2290,7 +2000,7 @@ func (x *ListChannelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChannelsResponse.ProtoReflect.Descriptor instead.
 func (*ListChannelsResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{35}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListChannelsResponse) GetChannels() []*Channel {
@@ -2317,7 +2027,7 @@ type ListClosedChannelsRequest struct {
 
 func (x *ListClosedChannelsRequest) Reset() {
 	*x = ListClosedChannelsRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[36]
+	mi := &file_api_v1_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2329,7 +2039,7 @@ func (x *ListClosedChannelsRequest) String() string {
 func (*ListClosedChannelsRequest) ProtoMessage() {}
 
 func (x *ListClosedChannelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[36]
+	mi := &file_api_v1_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2342,7 +2052,7 @@ func (x *ListClosedChannelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClosedChannelsRequest.ProtoReflect.Descriptor instead.
 func (*ListClosedChannelsRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{36}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListClosedChannelsRequest) GetLimit() uint32 {
@@ -2371,7 +2081,7 @@ type ClosedChannel struct {
 
 func (x *ClosedChannel) Reset() {
 	*x = ClosedChannel{}
-	mi := &file_api_v1_node_proto_msgTypes[37]
+	mi := &file_api_v1_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2093,7 @@ func (x *ClosedChannel) String() string {
 func (*ClosedChannel) ProtoMessage() {}
 
 func (x *ClosedChannel) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[37]
+	mi := &file_api_v1_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2106,7 @@ func (x *ClosedChannel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClosedChannel.ProtoReflect.Descriptor instead.
 func (*ClosedChannel) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{37}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ClosedChannel) GetChannelId() string {
@@ -2478,7 +2188,7 @@ type ListClosedChannelsResponse struct {
 
 func (x *ListClosedChannelsResponse) Reset() {
 	*x = ListClosedChannelsResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[38]
+	mi := &file_api_v1_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2490,7 +2200,7 @@ func (x *ListClosedChannelsResponse) String() string {
 func (*ListClosedChannelsResponse) ProtoMessage() {}
 
 func (x *ListClosedChannelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[38]
+	mi := &file_api_v1_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2503,7 +2213,7 @@ func (x *ListClosedChannelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListClosedChannelsResponse.ProtoReflect.Descriptor instead.
 func (*ListClosedChannelsResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{38}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListClosedChannelsResponse) GetChannels() []*ClosedChannel {
@@ -2526,7 +2236,7 @@ type CreateInvoiceRequest struct {
 
 func (x *CreateInvoiceRequest) Reset() {
 	*x = CreateInvoiceRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[39]
+	mi := &file_api_v1_node_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2538,7 +2248,7 @@ func (x *CreateInvoiceRequest) String() string {
 func (*CreateInvoiceRequest) ProtoMessage() {}
 
 func (x *CreateInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[39]
+	mi := &file_api_v1_node_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2551,7 +2261,7 @@ func (x *CreateInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*CreateInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{39}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CreateInvoiceRequest) GetAmountMsat() uint64 {
@@ -2587,7 +2297,7 @@ type CreateInvoiceResponse struct {
 
 func (x *CreateInvoiceResponse) Reset() {
 	*x = CreateInvoiceResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[40]
+	mi := &file_api_v1_node_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2599,7 +2309,7 @@ func (x *CreateInvoiceResponse) String() string {
 func (*CreateInvoiceResponse) ProtoMessage() {}
 
 func (x *CreateInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[40]
+	mi := &file_api_v1_node_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2612,7 +2322,7 @@ func (x *CreateInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*CreateInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{40}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CreateInvoiceResponse) GetBolt11() string {
@@ -2645,7 +2355,7 @@ type DecodeInvoiceRequest struct {
 
 func (x *DecodeInvoiceRequest) Reset() {
 	*x = DecodeInvoiceRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[41]
+	mi := &file_api_v1_node_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2657,7 +2367,7 @@ func (x *DecodeInvoiceRequest) String() string {
 func (*DecodeInvoiceRequest) ProtoMessage() {}
 
 func (x *DecodeInvoiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[41]
+	mi := &file_api_v1_node_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2670,7 +2380,7 @@ func (x *DecodeInvoiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecodeInvoiceRequest.ProtoReflect.Descriptor instead.
 func (*DecodeInvoiceRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{41}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DecodeInvoiceRequest) GetBolt11() string {
@@ -2695,7 +2405,7 @@ type DecodeInvoiceResponse struct {
 
 func (x *DecodeInvoiceResponse) Reset() {
 	*x = DecodeInvoiceResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[42]
+	mi := &file_api_v1_node_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2417,7 @@ func (x *DecodeInvoiceResponse) String() string {
 func (*DecodeInvoiceResponse) ProtoMessage() {}
 
 func (x *DecodeInvoiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[42]
+	mi := &file_api_v1_node_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2430,7 @@ func (x *DecodeInvoiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecodeInvoiceResponse.ProtoReflect.Descriptor instead.
 func (*DecodeInvoiceResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{42}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DecodeInvoiceResponse) GetPayee() string {
@@ -2772,7 +2482,7 @@ type PayRequest struct {
 
 func (x *PayRequest) Reset() {
 	*x = PayRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[43]
+	mi := &file_api_v1_node_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2784,7 +2494,7 @@ func (x *PayRequest) String() string {
 func (*PayRequest) ProtoMessage() {}
 
 func (x *PayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[43]
+	mi := &file_api_v1_node_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2797,7 +2507,7 @@ func (x *PayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayRequest.ProtoReflect.Descriptor instead.
 func (*PayRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{43}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PayRequest) GetBolt11() string {
@@ -2832,7 +2542,7 @@ type PayResponse struct {
 
 func (x *PayResponse) Reset() {
 	*x = PayResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[44]
+	mi := &file_api_v1_node_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2844,7 +2554,7 @@ func (x *PayResponse) String() string {
 func (*PayResponse) ProtoMessage() {}
 
 func (x *PayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[44]
+	mi := &file_api_v1_node_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2857,7 +2567,7 @@ func (x *PayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayResponse.ProtoReflect.Descriptor instead.
 func (*PayResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{44}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PayResponse) GetPayment() *Payment {
@@ -2893,7 +2603,7 @@ type Payment struct {
 
 func (x *Payment) Reset() {
 	*x = Payment{}
-	mi := &file_api_v1_node_proto_msgTypes[45]
+	mi := &file_api_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2905,7 +2615,7 @@ func (x *Payment) String() string {
 func (*Payment) ProtoMessage() {}
 
 func (x *Payment) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[45]
+	mi := &file_api_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2918,7 +2628,7 @@ func (x *Payment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payment.ProtoReflect.Descriptor instead.
 func (*Payment) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{45}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Payment) GetId() string {
@@ -2987,7 +2697,7 @@ type GetPaymentRequest struct {
 
 func (x *GetPaymentRequest) Reset() {
 	*x = GetPaymentRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[46]
+	mi := &file_api_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +2709,7 @@ func (x *GetPaymentRequest) String() string {
 func (*GetPaymentRequest) ProtoMessage() {}
 
 func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[46]
+	mi := &file_api_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +2722,7 @@ func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentRequest.ProtoReflect.Descriptor instead.
 func (*GetPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{46}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetPaymentRequest) GetId() string {
@@ -3031,7 +2741,7 @@ type GetPaymentResponse struct {
 
 func (x *GetPaymentResponse) Reset() {
 	*x = GetPaymentResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[47]
+	mi := &file_api_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3043,7 +2753,7 @@ func (x *GetPaymentResponse) String() string {
 func (*GetPaymentResponse) ProtoMessage() {}
 
 func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[47]
+	mi := &file_api_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3056,7 +2766,7 @@ func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentResponse.ProtoReflect.Descriptor instead.
 func (*GetPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetPaymentResponse) GetPayment() *Payment {
@@ -3076,7 +2786,7 @@ type ListPaymentsRequest struct {
 
 func (x *ListPaymentsRequest) Reset() {
 	*x = ListPaymentsRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[48]
+	mi := &file_api_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3088,7 +2798,7 @@ func (x *ListPaymentsRequest) String() string {
 func (*ListPaymentsRequest) ProtoMessage() {}
 
 func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[48]
+	mi := &file_api_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3101,7 +2811,7 @@ func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsRequest.ProtoReflect.Descriptor instead.
 func (*ListPaymentsRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListPaymentsRequest) GetLimit() uint32 {
@@ -3120,7 +2830,7 @@ type ListPaymentsResponse struct {
 
 func (x *ListPaymentsResponse) Reset() {
 	*x = ListPaymentsResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[49]
+	mi := &file_api_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3132,7 +2842,7 @@ func (x *ListPaymentsResponse) String() string {
 func (*ListPaymentsResponse) ProtoMessage() {}
 
 func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[49]
+	mi := &file_api_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3145,7 +2855,7 @@ func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsResponse.ProtoReflect.Descriptor instead.
 func (*ListPaymentsResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{49}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListPaymentsResponse) GetPayments() []*Payment {
@@ -3164,7 +2874,7 @@ type ClaimPaymentRequest struct {
 
 func (x *ClaimPaymentRequest) Reset() {
 	*x = ClaimPaymentRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[50]
+	mi := &file_api_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3176,7 +2886,7 @@ func (x *ClaimPaymentRequest) String() string {
 func (*ClaimPaymentRequest) ProtoMessage() {}
 
 func (x *ClaimPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[50]
+	mi := &file_api_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3189,7 +2899,7 @@ func (x *ClaimPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimPaymentRequest.ProtoReflect.Descriptor instead.
 func (*ClaimPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{50}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ClaimPaymentRequest) GetPaymentHash() string {
@@ -3207,7 +2917,7 @@ type ClaimPaymentResponse struct {
 
 func (x *ClaimPaymentResponse) Reset() {
 	*x = ClaimPaymentResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[51]
+	mi := &file_api_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3219,7 +2929,7 @@ func (x *ClaimPaymentResponse) String() string {
 func (*ClaimPaymentResponse) ProtoMessage() {}
 
 func (x *ClaimPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[51]
+	mi := &file_api_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3232,7 +2942,7 @@ func (x *ClaimPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimPaymentResponse.ProtoReflect.Descriptor instead.
 func (*ClaimPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{51}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{48}
 }
 
 type RefusePaymentRequest struct {
@@ -3244,7 +2954,7 @@ type RefusePaymentRequest struct {
 
 func (x *RefusePaymentRequest) Reset() {
 	*x = RefusePaymentRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[52]
+	mi := &file_api_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3256,7 +2966,7 @@ func (x *RefusePaymentRequest) String() string {
 func (*RefusePaymentRequest) ProtoMessage() {}
 
 func (x *RefusePaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[52]
+	mi := &file_api_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3269,7 +2979,7 @@ func (x *RefusePaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePaymentRequest.ProtoReflect.Descriptor instead.
 func (*RefusePaymentRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{52}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RefusePaymentRequest) GetPaymentHash() string {
@@ -3287,7 +2997,7 @@ type RefusePaymentResponse struct {
 
 func (x *RefusePaymentResponse) Reset() {
 	*x = RefusePaymentResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[53]
+	mi := &file_api_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3299,7 +3009,7 @@ func (x *RefusePaymentResponse) String() string {
 func (*RefusePaymentResponse) ProtoMessage() {}
 
 func (x *RefusePaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[53]
+	mi := &file_api_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3312,7 +3022,7 @@ func (x *RefusePaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePaymentResponse.ProtoReflect.Descriptor instead.
 func (*RefusePaymentResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{53}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 type StopNodeRequest struct {
@@ -3323,7 +3033,7 @@ type StopNodeRequest struct {
 
 func (x *StopNodeRequest) Reset() {
 	*x = StopNodeRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[54]
+	mi := &file_api_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3045,7 @@ func (x *StopNodeRequest) String() string {
 func (*StopNodeRequest) ProtoMessage() {}
 
 func (x *StopNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[54]
+	mi := &file_api_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3058,7 @@ func (x *StopNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopNodeRequest.ProtoReflect.Descriptor instead.
 func (*StopNodeRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{54}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 type StopNodeResponse struct {
@@ -3359,7 +3069,7 @@ type StopNodeResponse struct {
 
 func (x *StopNodeResponse) Reset() {
 	*x = StopNodeResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[55]
+	mi := &file_api_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3371,7 +3081,7 @@ func (x *StopNodeResponse) String() string {
 func (*StopNodeResponse) ProtoMessage() {}
 
 func (x *StopNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[55]
+	mi := &file_api_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3384,7 +3094,7 @@ func (x *StopNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopNodeResponse.ProtoReflect.Descriptor instead.
 func (*StopNodeResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{55}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 type MineRequest struct {
@@ -3397,7 +3107,7 @@ type MineRequest struct {
 
 func (x *MineRequest) Reset() {
 	*x = MineRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[56]
+	mi := &file_api_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3409,7 +3119,7 @@ func (x *MineRequest) String() string {
 func (*MineRequest) ProtoMessage() {}
 
 func (x *MineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[56]
+	mi := &file_api_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3422,7 +3132,7 @@ func (x *MineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MineRequest.ProtoReflect.Descriptor instead.
 func (*MineRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{56}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *MineRequest) GetBlocks() uint32 {
@@ -3441,7 +3151,7 @@ type MineResponse struct {
 
 func (x *MineResponse) Reset() {
 	*x = MineResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[57]
+	mi := &file_api_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3453,7 +3163,7 @@ func (x *MineResponse) String() string {
 func (*MineResponse) ProtoMessage() {}
 
 func (x *MineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[57]
+	mi := &file_api_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3466,7 +3176,7 @@ func (x *MineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MineResponse.ProtoReflect.Descriptor instead.
 func (*MineResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{57}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *MineResponse) GetHeight() uint32 {
@@ -3486,7 +3196,7 @@ type FundRequest struct {
 
 func (x *FundRequest) Reset() {
 	*x = FundRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[58]
+	mi := &file_api_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3498,7 +3208,7 @@ func (x *FundRequest) String() string {
 func (*FundRequest) ProtoMessage() {}
 
 func (x *FundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[58]
+	mi := &file_api_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3511,7 +3221,7 @@ func (x *FundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FundRequest.ProtoReflect.Descriptor instead.
 func (*FundRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{58}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *FundRequest) GetAddress() string {
@@ -3537,7 +3247,7 @@ type FundResponse struct {
 
 func (x *FundResponse) Reset() {
 	*x = FundResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[59]
+	mi := &file_api_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3259,7 @@ func (x *FundResponse) String() string {
 func (*FundResponse) ProtoMessage() {}
 
 func (x *FundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[59]
+	mi := &file_api_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3272,7 @@ func (x *FundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FundResponse.ProtoReflect.Descriptor instead.
 func (*FundResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{59}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *FundResponse) GetTxid() string {
@@ -3576,7 +3286,7 @@ var File_api_v1_node_proto protoreflect.FileDescriptor
 
 const file_api_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x11api/v1/feed.proto\x1a\x13api/v1/policy.proto\"X\n" +
+	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x13api/v1/policy.proto\"X\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x1d\n" +
@@ -3592,32 +3302,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x06synced\x18\x06 \x01(\bR\x06synced\x12\x14\n" +
 	"\x05chain\x18\a \x01(\tR\x05chain\x12\x14\n" +
 	"\x05peers\x18\b \x01(\rR\x05peers\x12\x1a\n" +
-	"\bchannels\x18\t \x01(\rR\bchannels\"\x0f\n" +
-	"\rHealthRequest\"\xa0\x01\n" +
-	"\tCondition\x124\n" +
-	"\bseverity\x18\x01 \x01(\x0e2\x18.lnactor.api.v1.SeverityR\bseverity\x12\x12\n" +
-	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\x12\x16\n" +
-	"\x06remedy\x18\x04 \x01(\tR\x06remedy\x12\x1d\n" +
-	"\n" +
-	"channel_id\x18\x05 \x01(\tR\tchannelId\"\xf7\x02\n" +
-	"\x0eHealthResponse\x12\x0e\n" +
-	"\x02ok\x18\x01 \x01(\bR\x02ok\x129\n" +
-	"\n" +
-	"conditions\x18\x02 \x03(\v2\x19.lnactor.api.v1.ConditionR\n" +
-	"conditions\x12 \n" +
-	"\vquarantined\x18\x03 \x03(\tR\vquarantined\x12\x1b\n" +
-	"\tfee_state\x18\x04 \x01(\tR\bfeeState\x12\x1d\n" +
-	"\n" +
-	"fee_origin\x18\x05 \x01(\tR\tfeeOrigin\x12\x1c\n" +
-	"\n" +
-	"fee_per_kw\x18\x06 \x01(\rR\bfeePerKw\x12,\n" +
-	"\x12reserve_wanted_sat\x18\a \x01(\x04R\x10reserveWantedSat\x12(\n" +
-	"\x10reserve_have_sat\x18\b \x01(\x04R\x0ereserveHaveSat\x12\x16\n" +
-	"\x06height\x18\t \x01(\rR\x06height\x12\x16\n" +
-	"\x06synced\x18\n" +
-	" \x01(\bR\x06synced\x12\x16\n" +
-	"\x06sweeps\x18\v \x01(\rR\x06sweeps\"\x14\n" +
+	"\bchannels\x18\t \x01(\rR\bchannels\"\x14\n" +
 	"\x12GetBalancesRequest\"\xb9\x02\n" +
 	"\x13GetBalancesResponse\x12#\n" +
 	"\rconfirmed_sat\x18\x01 \x01(\x04R\fconfirmedSat\x12'\n" +
@@ -3824,20 +3509,18 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"amount_sat\x18\x02 \x01(\x04R\tamountSat\"\"\n" +
 	"\fFundResponse\x12\x12\n" +
-	"\x04txid\x18\x01 \x01(\tR\x04txid*Q\n" +
-	"\bSeverity\x12\x18\n" +
-	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x14\n" +
-	"\x10SEVERITY_WARNING\x10\x01\x12\x15\n" +
-	"\x11SEVERITY_CRITICAL\x10\x02*\x9b\x01\n" +
+	"\x04txid\x18\x01 \x01(\tR\x04txid*\x9b\x01\n" +
 	"\rPaymentStatus\x12\x1e\n" +
 	"\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13PAYMENT_STATUS_SENT\x10\x02\x12\x19\n" +
 	"\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1a\n" +
-	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xf1\x18\n" +
+	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xcf\x19\n" +
 	"\x04Node\x12J\n" +
-	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12G\n" +
-	"\x06Health\x12\x1d.lnactor.api.v1.HealthRequest\x1a\x1e.lnactor.api.v1.HealthResponse\x12V\n" +
+	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12P\n" +
+	"\tGetHealth\x12 .lnactor.api.v1.GetHealthRequest\x1a!.lnactor.api.v1.GetHealthResponse\x12S\n" +
+	"\n" +
+	"ListActors\x12!.lnactor.api.v1.ListActorsRequest\x1a\".lnactor.api.v1.ListActorsResponse\x12V\n" +
 	"\vGetBalances\x12\".lnactor.api.v1.GetBalancesRequest\x1a#.lnactor.api.v1.GetBalancesResponse\x12S\n" +
 	"\n" +
 	"NewAddress\x12!.lnactor.api.v1.NewAddressRequest\x1a\".lnactor.api.v1.NewAddressResponse\x12\\\n" +
@@ -3894,83 +3577,83 @@ func file_api_v1_node_proto_rawDescGZIP() []byte {
 	return file_api_v1_node_proto_rawDescData
 }
 
-var file_api_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_api_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_api_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_api_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_api_v1_node_proto_goTypes = []any{
-	(Severity)(0),                      // 0: lnactor.api.v1.Severity
-	(PaymentStatus)(0),                 // 1: lnactor.api.v1.PaymentStatus
-	(*ErrorDetail)(nil),                // 2: lnactor.api.v1.ErrorDetail
-	(*GetInfoRequest)(nil),             // 3: lnactor.api.v1.GetInfoRequest
-	(*GetInfoResponse)(nil),            // 4: lnactor.api.v1.GetInfoResponse
-	(*HealthRequest)(nil),              // 5: lnactor.api.v1.HealthRequest
-	(*Condition)(nil),                  // 6: lnactor.api.v1.Condition
-	(*HealthResponse)(nil),             // 7: lnactor.api.v1.HealthResponse
-	(*GetBalancesRequest)(nil),         // 8: lnactor.api.v1.GetBalancesRequest
-	(*GetBalancesResponse)(nil),        // 9: lnactor.api.v1.GetBalancesResponse
-	(*NewAddressRequest)(nil),          // 10: lnactor.api.v1.NewAddressRequest
-	(*NewAddressResponse)(nil),         // 11: lnactor.api.v1.NewAddressResponse
-	(*WalletBalanceRequest)(nil),       // 12: lnactor.api.v1.WalletBalanceRequest
-	(*WalletBalanceResponse)(nil),      // 13: lnactor.api.v1.WalletBalanceResponse
-	(*ListCoinsRequest)(nil),           // 14: lnactor.api.v1.ListCoinsRequest
-	(*Coin)(nil),                       // 15: lnactor.api.v1.Coin
-	(*ListCoinsResponse)(nil),          // 16: lnactor.api.v1.ListCoinsResponse
-	(*SendRequest)(nil),                // 17: lnactor.api.v1.SendRequest
-	(*SendResponse)(nil),               // 18: lnactor.api.v1.SendResponse
-	(*ConnectRequest)(nil),             // 19: lnactor.api.v1.ConnectRequest
-	(*ConnectResponse)(nil),            // 20: lnactor.api.v1.ConnectResponse
-	(*DisconnectRequest)(nil),          // 21: lnactor.api.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),         // 22: lnactor.api.v1.DisconnectResponse
-	(*ListPeersRequest)(nil),           // 23: lnactor.api.v1.ListPeersRequest
-	(*Peer)(nil),                       // 24: lnactor.api.v1.Peer
-	(*ListPeersResponse)(nil),          // 25: lnactor.api.v1.ListPeersResponse
-	(*OpenChannelRequest)(nil),         // 26: lnactor.api.v1.OpenChannelRequest
-	(*OpenChannelResponse)(nil),        // 27: lnactor.api.v1.OpenChannelResponse
-	(*CloseChannelRequest)(nil),        // 28: lnactor.api.v1.CloseChannelRequest
-	(*CloseChannelResponse)(nil),       // 29: lnactor.api.v1.CloseChannelResponse
-	(*ForceCloseChannelRequest)(nil),   // 30: lnactor.api.v1.ForceCloseChannelRequest
-	(*ForceCloseChannelResponse)(nil),  // 31: lnactor.api.v1.ForceCloseChannelResponse
-	(*SetChannelFeeRequest)(nil),       // 32: lnactor.api.v1.SetChannelFeeRequest
-	(*SetChannelFeeResponse)(nil),      // 33: lnactor.api.v1.SetChannelFeeResponse
-	(*ListChannelsRequest)(nil),        // 34: lnactor.api.v1.ListChannelsRequest
-	(*ChannelBalance)(nil),             // 35: lnactor.api.v1.ChannelBalance
-	(*Channel)(nil),                    // 36: lnactor.api.v1.Channel
-	(*ListChannelsResponse)(nil),       // 37: lnactor.api.v1.ListChannelsResponse
-	(*ListClosedChannelsRequest)(nil),  // 38: lnactor.api.v1.ListClosedChannelsRequest
-	(*ClosedChannel)(nil),              // 39: lnactor.api.v1.ClosedChannel
-	(*ListClosedChannelsResponse)(nil), // 40: lnactor.api.v1.ListClosedChannelsResponse
-	(*CreateInvoiceRequest)(nil),       // 41: lnactor.api.v1.CreateInvoiceRequest
-	(*CreateInvoiceResponse)(nil),      // 42: lnactor.api.v1.CreateInvoiceResponse
-	(*DecodeInvoiceRequest)(nil),       // 43: lnactor.api.v1.DecodeInvoiceRequest
-	(*DecodeInvoiceResponse)(nil),      // 44: lnactor.api.v1.DecodeInvoiceResponse
-	(*PayRequest)(nil),                 // 45: lnactor.api.v1.PayRequest
-	(*PayResponse)(nil),                // 46: lnactor.api.v1.PayResponse
-	(*Payment)(nil),                    // 47: lnactor.api.v1.Payment
-	(*GetPaymentRequest)(nil),          // 48: lnactor.api.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),         // 49: lnactor.api.v1.GetPaymentResponse
-	(*ListPaymentsRequest)(nil),        // 50: lnactor.api.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),       // 51: lnactor.api.v1.ListPaymentsResponse
-	(*ClaimPaymentRequest)(nil),        // 52: lnactor.api.v1.ClaimPaymentRequest
-	(*ClaimPaymentResponse)(nil),       // 53: lnactor.api.v1.ClaimPaymentResponse
-	(*RefusePaymentRequest)(nil),       // 54: lnactor.api.v1.RefusePaymentRequest
-	(*RefusePaymentResponse)(nil),      // 55: lnactor.api.v1.RefusePaymentResponse
-	(*StopNodeRequest)(nil),            // 56: lnactor.api.v1.StopNodeRequest
-	(*StopNodeResponse)(nil),           // 57: lnactor.api.v1.StopNodeResponse
-	(*MineRequest)(nil),                // 58: lnactor.api.v1.MineRequest
-	(*MineResponse)(nil),               // 59: lnactor.api.v1.MineResponse
-	(*FundRequest)(nil),                // 60: lnactor.api.v1.FundRequest
-	(*FundResponse)(nil),               // 61: lnactor.api.v1.FundResponse
-	(*SetPolicyRequest)(nil),           // 62: lnactor.api.v1.SetPolicyRequest
-	(*ListPoliciesRequest)(nil),        // 63: lnactor.api.v1.ListPoliciesRequest
-	(*TailEventsRequest)(nil),          // 64: lnactor.api.v1.TailEventsRequest
-	(*NextEventsRequest)(nil),          // 65: lnactor.api.v1.NextEventsRequest
-	(*AckEventRequest)(nil),            // 66: lnactor.api.v1.AckEventRequest
-	(*ListConsumersRequest)(nil),       // 67: lnactor.api.v1.ListConsumersRequest
-	(*SetConsumerRequest)(nil),         // 68: lnactor.api.v1.SetConsumerRequest
-	(*RemoveConsumerRequest)(nil),      // 69: lnactor.api.v1.RemoveConsumerRequest
-	(*SetWebhookRequest)(nil),          // 70: lnactor.api.v1.SetWebhookRequest
-	(*ListDeadLettersRequest)(nil),     // 71: lnactor.api.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),    // 72: lnactor.api.v1.RetryDeadLettersRequest
-	(*DiscardDeadLettersRequest)(nil),  // 73: lnactor.api.v1.DiscardDeadLettersRequest
+	(PaymentStatus)(0),                 // 0: lnactor.api.v1.PaymentStatus
+	(*ErrorDetail)(nil),                // 1: lnactor.api.v1.ErrorDetail
+	(*GetInfoRequest)(nil),             // 2: lnactor.api.v1.GetInfoRequest
+	(*GetInfoResponse)(nil),            // 3: lnactor.api.v1.GetInfoResponse
+	(*GetBalancesRequest)(nil),         // 4: lnactor.api.v1.GetBalancesRequest
+	(*GetBalancesResponse)(nil),        // 5: lnactor.api.v1.GetBalancesResponse
+	(*NewAddressRequest)(nil),          // 6: lnactor.api.v1.NewAddressRequest
+	(*NewAddressResponse)(nil),         // 7: lnactor.api.v1.NewAddressResponse
+	(*WalletBalanceRequest)(nil),       // 8: lnactor.api.v1.WalletBalanceRequest
+	(*WalletBalanceResponse)(nil),      // 9: lnactor.api.v1.WalletBalanceResponse
+	(*ListCoinsRequest)(nil),           // 10: lnactor.api.v1.ListCoinsRequest
+	(*Coin)(nil),                       // 11: lnactor.api.v1.Coin
+	(*ListCoinsResponse)(nil),          // 12: lnactor.api.v1.ListCoinsResponse
+	(*SendRequest)(nil),                // 13: lnactor.api.v1.SendRequest
+	(*SendResponse)(nil),               // 14: lnactor.api.v1.SendResponse
+	(*ConnectRequest)(nil),             // 15: lnactor.api.v1.ConnectRequest
+	(*ConnectResponse)(nil),            // 16: lnactor.api.v1.ConnectResponse
+	(*DisconnectRequest)(nil),          // 17: lnactor.api.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),         // 18: lnactor.api.v1.DisconnectResponse
+	(*ListPeersRequest)(nil),           // 19: lnactor.api.v1.ListPeersRequest
+	(*Peer)(nil),                       // 20: lnactor.api.v1.Peer
+	(*ListPeersResponse)(nil),          // 21: lnactor.api.v1.ListPeersResponse
+	(*OpenChannelRequest)(nil),         // 22: lnactor.api.v1.OpenChannelRequest
+	(*OpenChannelResponse)(nil),        // 23: lnactor.api.v1.OpenChannelResponse
+	(*CloseChannelRequest)(nil),        // 24: lnactor.api.v1.CloseChannelRequest
+	(*CloseChannelResponse)(nil),       // 25: lnactor.api.v1.CloseChannelResponse
+	(*ForceCloseChannelRequest)(nil),   // 26: lnactor.api.v1.ForceCloseChannelRequest
+	(*ForceCloseChannelResponse)(nil),  // 27: lnactor.api.v1.ForceCloseChannelResponse
+	(*SetChannelFeeRequest)(nil),       // 28: lnactor.api.v1.SetChannelFeeRequest
+	(*SetChannelFeeResponse)(nil),      // 29: lnactor.api.v1.SetChannelFeeResponse
+	(*ListChannelsRequest)(nil),        // 30: lnactor.api.v1.ListChannelsRequest
+	(*ChannelBalance)(nil),             // 31: lnactor.api.v1.ChannelBalance
+	(*Channel)(nil),                    // 32: lnactor.api.v1.Channel
+	(*ListChannelsResponse)(nil),       // 33: lnactor.api.v1.ListChannelsResponse
+	(*ListClosedChannelsRequest)(nil),  // 34: lnactor.api.v1.ListClosedChannelsRequest
+	(*ClosedChannel)(nil),              // 35: lnactor.api.v1.ClosedChannel
+	(*ListClosedChannelsResponse)(nil), // 36: lnactor.api.v1.ListClosedChannelsResponse
+	(*CreateInvoiceRequest)(nil),       // 37: lnactor.api.v1.CreateInvoiceRequest
+	(*CreateInvoiceResponse)(nil),      // 38: lnactor.api.v1.CreateInvoiceResponse
+	(*DecodeInvoiceRequest)(nil),       // 39: lnactor.api.v1.DecodeInvoiceRequest
+	(*DecodeInvoiceResponse)(nil),      // 40: lnactor.api.v1.DecodeInvoiceResponse
+	(*PayRequest)(nil),                 // 41: lnactor.api.v1.PayRequest
+	(*PayResponse)(nil),                // 42: lnactor.api.v1.PayResponse
+	(*Payment)(nil),                    // 43: lnactor.api.v1.Payment
+	(*GetPaymentRequest)(nil),          // 44: lnactor.api.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),         // 45: lnactor.api.v1.GetPaymentResponse
+	(*ListPaymentsRequest)(nil),        // 46: lnactor.api.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),       // 47: lnactor.api.v1.ListPaymentsResponse
+	(*ClaimPaymentRequest)(nil),        // 48: lnactor.api.v1.ClaimPaymentRequest
+	(*ClaimPaymentResponse)(nil),       // 49: lnactor.api.v1.ClaimPaymentResponse
+	(*RefusePaymentRequest)(nil),       // 50: lnactor.api.v1.RefusePaymentRequest
+	(*RefusePaymentResponse)(nil),      // 51: lnactor.api.v1.RefusePaymentResponse
+	(*StopNodeRequest)(nil),            // 52: lnactor.api.v1.StopNodeRequest
+	(*StopNodeResponse)(nil),           // 53: lnactor.api.v1.StopNodeResponse
+	(*MineRequest)(nil),                // 54: lnactor.api.v1.MineRequest
+	(*MineResponse)(nil),               // 55: lnactor.api.v1.MineResponse
+	(*FundRequest)(nil),                // 56: lnactor.api.v1.FundRequest
+	(*FundResponse)(nil),               // 57: lnactor.api.v1.FundResponse
+	(*GetHealthRequest)(nil),           // 58: lnactor.api.v1.GetHealthRequest
+	(*ListActorsRequest)(nil),          // 59: lnactor.api.v1.ListActorsRequest
+	(*SetPolicyRequest)(nil),           // 60: lnactor.api.v1.SetPolicyRequest
+	(*ListPoliciesRequest)(nil),        // 61: lnactor.api.v1.ListPoliciesRequest
+	(*TailEventsRequest)(nil),          // 62: lnactor.api.v1.TailEventsRequest
+	(*NextEventsRequest)(nil),          // 63: lnactor.api.v1.NextEventsRequest
+	(*AckEventRequest)(nil),            // 64: lnactor.api.v1.AckEventRequest
+	(*ListConsumersRequest)(nil),       // 65: lnactor.api.v1.ListConsumersRequest
+	(*SetConsumerRequest)(nil),         // 66: lnactor.api.v1.SetConsumerRequest
+	(*RemoveConsumerRequest)(nil),      // 67: lnactor.api.v1.RemoveConsumerRequest
+	(*SetWebhookRequest)(nil),          // 68: lnactor.api.v1.SetWebhookRequest
+	(*ListDeadLettersRequest)(nil),     // 69: lnactor.api.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),    // 70: lnactor.api.v1.RetryDeadLettersRequest
+	(*DiscardDeadLettersRequest)(nil),  // 71: lnactor.api.v1.DiscardDeadLettersRequest
+	(*GetHealthResponse)(nil),          // 72: lnactor.api.v1.GetHealthResponse
+	(*ListActorsResponse)(nil),         // 73: lnactor.api.v1.ListActorsResponse
 	(*SetPolicyResponse)(nil),          // 74: lnactor.api.v1.SetPolicyResponse
 	(*ListPoliciesResponse)(nil),       // 75: lnactor.api.v1.ListPoliciesResponse
 	(*TailEventsResponse)(nil),         // 76: lnactor.api.v1.TailEventsResponse
@@ -3985,80 +3668,80 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*DiscardDeadLettersResponse)(nil), // 85: lnactor.api.v1.DiscardDeadLettersResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
-	0,  // 0: lnactor.api.v1.Condition.severity:type_name -> lnactor.api.v1.Severity
-	6,  // 1: lnactor.api.v1.HealthResponse.conditions:type_name -> lnactor.api.v1.Condition
-	15, // 2: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
-	24, // 3: lnactor.api.v1.ListPeersResponse.peers:type_name -> lnactor.api.v1.Peer
-	35, // 4: lnactor.api.v1.Channel.balance:type_name -> lnactor.api.v1.ChannelBalance
-	36, // 5: lnactor.api.v1.ListChannelsResponse.channels:type_name -> lnactor.api.v1.Channel
-	39, // 6: lnactor.api.v1.ListClosedChannelsResponse.channels:type_name -> lnactor.api.v1.ClosedChannel
-	47, // 7: lnactor.api.v1.PayResponse.payment:type_name -> lnactor.api.v1.Payment
-	1,  // 8: lnactor.api.v1.Payment.status:type_name -> lnactor.api.v1.PaymentStatus
-	47, // 9: lnactor.api.v1.GetPaymentResponse.payment:type_name -> lnactor.api.v1.Payment
-	47, // 10: lnactor.api.v1.ListPaymentsResponse.payments:type_name -> lnactor.api.v1.Payment
-	3,  // 11: lnactor.api.v1.Node.GetInfo:input_type -> lnactor.api.v1.GetInfoRequest
-	5,  // 12: lnactor.api.v1.Node.Health:input_type -> lnactor.api.v1.HealthRequest
-	8,  // 13: lnactor.api.v1.Node.GetBalances:input_type -> lnactor.api.v1.GetBalancesRequest
-	10, // 14: lnactor.api.v1.Node.NewAddress:input_type -> lnactor.api.v1.NewAddressRequest
-	12, // 15: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
-	14, // 16: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
-	17, // 17: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
-	19, // 18: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
-	21, // 19: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
-	23, // 20: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
-	26, // 21: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
-	28, // 22: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
-	30, // 23: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
-	32, // 24: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
-	34, // 25: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
-	62, // 26: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
-	63, // 27: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
-	38, // 28: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
-	41, // 29: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
-	43, // 30: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
-	45, // 31: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
-	48, // 32: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
-	50, // 33: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
-	52, // 34: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
-	54, // 35: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
-	64, // 36: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
-	65, // 37: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
-	66, // 38: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
-	67, // 39: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
-	68, // 40: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
-	69, // 41: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
-	70, // 42: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
-	71, // 43: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
-	72, // 44: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
-	73, // 45: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
-	56, // 46: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	58, // 47: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	60, // 48: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	4,  // 49: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	7,  // 50: lnactor.api.v1.Node.Health:output_type -> lnactor.api.v1.HealthResponse
-	9,  // 51: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	11, // 52: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	13, // 53: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	16, // 54: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	18, // 55: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	20, // 56: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	22, // 57: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	25, // 58: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	27, // 59: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	29, // 60: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	31, // 61: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	33, // 62: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	37, // 63: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	11, // 0: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
+	20, // 1: lnactor.api.v1.ListPeersResponse.peers:type_name -> lnactor.api.v1.Peer
+	31, // 2: lnactor.api.v1.Channel.balance:type_name -> lnactor.api.v1.ChannelBalance
+	32, // 3: lnactor.api.v1.ListChannelsResponse.channels:type_name -> lnactor.api.v1.Channel
+	35, // 4: lnactor.api.v1.ListClosedChannelsResponse.channels:type_name -> lnactor.api.v1.ClosedChannel
+	43, // 5: lnactor.api.v1.PayResponse.payment:type_name -> lnactor.api.v1.Payment
+	0,  // 6: lnactor.api.v1.Payment.status:type_name -> lnactor.api.v1.PaymentStatus
+	43, // 7: lnactor.api.v1.GetPaymentResponse.payment:type_name -> lnactor.api.v1.Payment
+	43, // 8: lnactor.api.v1.ListPaymentsResponse.payments:type_name -> lnactor.api.v1.Payment
+	2,  // 9: lnactor.api.v1.Node.GetInfo:input_type -> lnactor.api.v1.GetInfoRequest
+	58, // 10: lnactor.api.v1.Node.GetHealth:input_type -> lnactor.api.v1.GetHealthRequest
+	59, // 11: lnactor.api.v1.Node.ListActors:input_type -> lnactor.api.v1.ListActorsRequest
+	4,  // 12: lnactor.api.v1.Node.GetBalances:input_type -> lnactor.api.v1.GetBalancesRequest
+	6,  // 13: lnactor.api.v1.Node.NewAddress:input_type -> lnactor.api.v1.NewAddressRequest
+	8,  // 14: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
+	10, // 15: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
+	13, // 16: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
+	15, // 17: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
+	17, // 18: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
+	19, // 19: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
+	22, // 20: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
+	24, // 21: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
+	26, // 22: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
+	28, // 23: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
+	30, // 24: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
+	60, // 25: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
+	61, // 26: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
+	34, // 27: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
+	37, // 28: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
+	39, // 29: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
+	41, // 30: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
+	44, // 31: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
+	46, // 32: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
+	48, // 33: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
+	50, // 34: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
+	62, // 35: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
+	63, // 36: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
+	64, // 37: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
+	65, // 38: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
+	66, // 39: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
+	67, // 40: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
+	68, // 41: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
+	69, // 42: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
+	70, // 43: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
+	71, // 44: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
+	52, // 45: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	54, // 46: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	56, // 47: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	3,  // 48: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	72, // 49: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
+	73, // 50: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
+	5,  // 51: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	7,  // 52: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	9,  // 53: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	12, // 54: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	14, // 55: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	16, // 56: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	18, // 57: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	21, // 58: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	23, // 59: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	25, // 60: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	27, // 61: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	29, // 62: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	33, // 63: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
 	74, // 64: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
 	75, // 65: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
-	40, // 66: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	42, // 67: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	44, // 68: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	46, // 69: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	49, // 70: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	51, // 71: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	53, // 72: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	55, // 73: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	36, // 66: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	38, // 67: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	40, // 68: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	42, // 69: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	45, // 70: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	47, // 71: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	49, // 72: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	51, // 73: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
 	76, // 74: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
 	77, // 75: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
 	78, // 76: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
@@ -4069,14 +3752,14 @@ var file_api_v1_node_proto_depIdxs = []int32{
 	83, // 81: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
 	84, // 82: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
 	85, // 83: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
-	57, // 84: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	59, // 85: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	61, // 86: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	49, // [49:87] is the sub-list for method output_type
-	11, // [11:49] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	53, // 84: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	55, // 85: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	57, // 86: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	48, // [48:87] is the sub-list for method output_type
+	9,  // [9:48] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_api_v1_node_proto_init() }
@@ -4085,14 +3768,15 @@ func file_api_v1_node_proto_init() {
 		return
 	}
 	file_api_v1_feed_proto_init()
+	file_api_v1_ops_proto_init()
 	file_api_v1_policy_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_v1_node_proto_rawDesc), len(file_api_v1_node_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   60,
+			NumEnums:      1,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

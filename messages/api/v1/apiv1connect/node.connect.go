@@ -37,8 +37,10 @@ const (
 const (
 	// NodeGetInfoProcedure is the fully-qualified name of the Node's GetInfo RPC.
 	NodeGetInfoProcedure = "/lnactor.api.v1.Node/GetInfo"
-	// NodeHealthProcedure is the fully-qualified name of the Node's Health RPC.
-	NodeHealthProcedure = "/lnactor.api.v1.Node/Health"
+	// NodeGetHealthProcedure is the fully-qualified name of the Node's GetHealth RPC.
+	NodeGetHealthProcedure = "/lnactor.api.v1.Node/GetHealth"
+	// NodeListActorsProcedure is the fully-qualified name of the Node's ListActors RPC.
+	NodeListActorsProcedure = "/lnactor.api.v1.Node/ListActors"
 	// NodeGetBalancesProcedure is the fully-qualified name of the Node's GetBalances RPC.
 	NodeGetBalancesProcedure = "/lnactor.api.v1.Node/GetBalances"
 	// NodeNewAddressProcedure is the fully-qualified name of the Node's NewAddress RPC.
@@ -117,8 +119,10 @@ const (
 type NodeClient interface {
 	// GetInfo says who the node is and where its chain stands.
 	GetInfo(context.Context, *v1.GetInfoRequest) (*v1.GetInfoResponse, error)
-	// Health says what an operator should look at.
-	Health(context.Context, *v1.HealthRequest) (*v1.HealthResponse, error)
+	// GetHealth says what an operator should look at.
+	GetHealth(context.Context, *v1.GetHealthRequest) (*v1.GetHealthResponse, error)
+	// ListActors shows the tree of actors with restarts and last faults.
+	ListActors(context.Context, *v1.ListActorsRequest) (*v1.ListActorsResponse, error)
 	// GetBalances adds up the wallet, the open channels and what is to come from closed ones.
 	GetBalances(context.Context, *v1.GetBalancesRequest) (*v1.GetBalancesResponse, error)
 	// NewAddress is an address of the wallet that was never given before.
@@ -210,10 +214,16 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(nodeMethods.ByName("GetInfo")),
 			connect.WithClientOptions(opts...),
 		),
-		health: connect.NewClient[v1.HealthRequest, v1.HealthResponse](
+		getHealth: connect.NewClient[v1.GetHealthRequest, v1.GetHealthResponse](
 			httpClient,
-			baseURL+NodeHealthProcedure,
-			connect.WithSchema(nodeMethods.ByName("Health")),
+			baseURL+NodeGetHealthProcedure,
+			connect.WithSchema(nodeMethods.ByName("GetHealth")),
+			connect.WithClientOptions(opts...),
+		),
+		listActors: connect.NewClient[v1.ListActorsRequest, v1.ListActorsResponse](
+			httpClient,
+			baseURL+NodeListActorsProcedure,
+			connect.WithSchema(nodeMethods.ByName("ListActors")),
 			connect.WithClientOptions(opts...),
 		),
 		getBalances: connect.NewClient[v1.GetBalancesRequest, v1.GetBalancesResponse](
@@ -426,7 +436,8 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 // nodeClient implements NodeClient.
 type nodeClient struct {
 	getInfo            *connect.Client[v1.GetInfoRequest, v1.GetInfoResponse]
-	health             *connect.Client[v1.HealthRequest, v1.HealthResponse]
+	getHealth          *connect.Client[v1.GetHealthRequest, v1.GetHealthResponse]
+	listActors         *connect.Client[v1.ListActorsRequest, v1.ListActorsResponse]
 	getBalances        *connect.Client[v1.GetBalancesRequest, v1.GetBalancesResponse]
 	newAddress         *connect.Client[v1.NewAddressRequest, v1.NewAddressResponse]
 	walletBalance      *connect.Client[v1.WalletBalanceRequest, v1.WalletBalanceResponse]
@@ -472,9 +483,18 @@ func (c *nodeClient) GetInfo(ctx context.Context, req *v1.GetInfoRequest) (*v1.G
 	return nil, err
 }
 
-// Health calls lnactor.api.v1.Node.Health.
-func (c *nodeClient) Health(ctx context.Context, req *v1.HealthRequest) (*v1.HealthResponse, error) {
-	response, err := c.health.CallUnary(ctx, connect.NewRequest(req))
+// GetHealth calls lnactor.api.v1.Node.GetHealth.
+func (c *nodeClient) GetHealth(ctx context.Context, req *v1.GetHealthRequest) (*v1.GetHealthResponse, error) {
+	response, err := c.getHealth.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListActors calls lnactor.api.v1.Node.ListActors.
+func (c *nodeClient) ListActors(ctx context.Context, req *v1.ListActorsRequest) (*v1.ListActorsResponse, error) {
+	response, err := c.listActors.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -787,8 +807,10 @@ func (c *nodeClient) StopNode(ctx context.Context, req *v1.StopNodeRequest) (*v1
 type NodeHandler interface {
 	// GetInfo says who the node is and where its chain stands.
 	GetInfo(context.Context, *v1.GetInfoRequest) (*v1.GetInfoResponse, error)
-	// Health says what an operator should look at.
-	Health(context.Context, *v1.HealthRequest) (*v1.HealthResponse, error)
+	// GetHealth says what an operator should look at.
+	GetHealth(context.Context, *v1.GetHealthRequest) (*v1.GetHealthResponse, error)
+	// ListActors shows the tree of actors with restarts and last faults.
+	ListActors(context.Context, *v1.ListActorsRequest) (*v1.ListActorsResponse, error)
 	// GetBalances adds up the wallet, the open channels and what is to come from closed ones.
 	GetBalances(context.Context, *v1.GetBalancesRequest) (*v1.GetBalancesResponse, error)
 	// NewAddress is an address of the wallet that was never given before.
@@ -876,10 +898,16 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(nodeMethods.ByName("GetInfo")),
 		connect.WithHandlerOptions(opts...),
 	)
-	nodeHealthHandler := connect.NewUnaryHandlerSimple(
-		NodeHealthProcedure,
-		svc.Health,
-		connect.WithSchema(nodeMethods.ByName("Health")),
+	nodeGetHealthHandler := connect.NewUnaryHandlerSimple(
+		NodeGetHealthProcedure,
+		svc.GetHealth,
+		connect.WithSchema(nodeMethods.ByName("GetHealth")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeListActorsHandler := connect.NewUnaryHandlerSimple(
+		NodeListActorsProcedure,
+		svc.ListActors,
+		connect.WithSchema(nodeMethods.ByName("ListActors")),
 		connect.WithHandlerOptions(opts...),
 	)
 	nodeGetBalancesHandler := connect.NewUnaryHandlerSimple(
@@ -1090,8 +1118,10 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		switch r.URL.Path {
 		case NodeGetInfoProcedure:
 			nodeGetInfoHandler.ServeHTTP(w, r)
-		case NodeHealthProcedure:
-			nodeHealthHandler.ServeHTTP(w, r)
+		case NodeGetHealthProcedure:
+			nodeGetHealthHandler.ServeHTTP(w, r)
+		case NodeListActorsProcedure:
+			nodeListActorsHandler.ServeHTTP(w, r)
 		case NodeGetBalancesProcedure:
 			nodeGetBalancesHandler.ServeHTTP(w, r)
 		case NodeNewAddressProcedure:
@@ -1173,8 +1203,12 @@ func (UnimplementedNodeHandler) GetInfo(context.Context, *v1.GetInfoRequest) (*v
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.GetInfo is not implemented"))
 }
 
-func (UnimplementedNodeHandler) Health(context.Context, *v1.HealthRequest) (*v1.HealthResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.Health is not implemented"))
+func (UnimplementedNodeHandler) GetHealth(context.Context, *v1.GetHealthRequest) (*v1.GetHealthResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.GetHealth is not implemented"))
+}
+
+func (UnimplementedNodeHandler) ListActors(context.Context, *v1.ListActorsRequest) (*v1.ListActorsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.ListActors is not implemented"))
 }
 
 func (UnimplementedNodeHandler) GetBalances(context.Context, *v1.GetBalancesRequest) (*v1.GetBalancesResponse, error) {
