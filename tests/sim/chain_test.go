@@ -238,13 +238,20 @@ func (w *world) endings(n *node, before *facts.Channel, c *shadowChannel) {
 }
 
 // strayError is an error that the node's peer gets from it once.
-func (n *node) strayError() []byte {
+func (n *node) strayError(to ln.NodeID) []byte {
 	if !n.errs || len(n.shadow.order) == 0 {
+		return nil
+	}
+	id := n.errsAbout
+	if id == (ln.ChannelID{}) {
+		id = n.shadow.order[0]
+	}
+	if c := n.shadow.channels[id]; c != nil && c.facts.Peer != to {
 		return nil
 	}
 	n.errs = false
 	var b bytes.Buffer
-	if _, err := lnwire.WriteMessage(&b, &lnwire.Error{ChanID: lnwire.ChannelID(n.shadow.order[0]), Data: []byte("stray")}, 0); err != nil {
+	if _, err := lnwire.WriteMessage(&b, &lnwire.Error{ChanID: lnwire.ChannelID(id), Data: []byte("stray")}, 0); err != nil {
 		panic(err)
 	}
 	return b.Bytes()

@@ -132,7 +132,7 @@ func closeInStorm(w *world, r *rand.Rand) {
 // askClose asks a node to close, and again until the close is durable.
 func (w *world) askClose(who int, id ln.ChannelID) {
 	n := w.nodes[who]
-	if f := n.shadow.channels[id].facts; f.HolderShutdown != nil || f.Ended() {
+	if c := n.shadow.channels[id]; c == nil || c.facts.HolderShutdown != nil || c.facts.Ended() {
 		return
 	}
 	if w.sim.Alive(n.name) {

@@ -218,6 +218,9 @@ func (w *world) anyGone() bool {
 // checkUsableNetwork: every open channel carries a payment each way, and the network one across it (L3).
 func (w *world) checkUsableNetwork() {
 	w.claimAll = true
+	for _, n := range w.nodes {
+		n.user.holds = nil
+	}
 	w.pass(3 * time.Second) // long enough to connect again
 	var fresh []*payment
 	ask := func(from, to int) {

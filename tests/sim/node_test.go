@@ -88,6 +88,7 @@ type node struct {
 	spenders  map[chainhash.Hash]bool // of funding outputs, that were in the chain at some time, as a durable record has it
 	closed    map[ln.ChannelID]bool   // archived
 	errs      bool                    // sends its peer an error that it knows nothing of, with its next message
+	errsAbout ln.ChannelID            // which channel; zero: its only one
 	graph     []byte                  // the cache of the channel graph
 
 	lastHeld map[ln.ChannelID]uint64 // newest holder commitment that is in world.held

@@ -22,7 +22,7 @@ func (t *transport) Dial(to ln.NodeID, address string, done func(peer.Conn, erro
 			done(nil, err)
 			return
 		}
-		done(&conn{c, t.node}, nil)
+		done(&conn{c, t.node, to}, nil)
 	})
 }
 
@@ -31,18 +31,19 @@ func (t *transport) Accept(accept func(ln.NodeID, peer.Conn)) {
 		t.Transport.Accept(nil)
 		return
 	}
-	t.Transport.Accept(func(from ln.NodeID, c peer.Conn) { accept(from, &conn{c, t.node}) })
+	t.Transport.Accept(func(from ln.NodeID, c peer.Conn) { accept(from, &conn{c, t.node, from}) })
 }
 
 type conn struct {
 	peer.Conn
 	node *node
+	to   ln.NodeID
 }
 
 func (c *conn) Send(msg []byte) {
 	c.node.sends(msg)
 	c.Conn.Send(msg)
-	if e := c.node.strayError(); e != nil {
+	if e := c.node.strayError(c.to); e != nil {
 		c.Conn.Send(e)
 	}
 }
