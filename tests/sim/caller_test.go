@@ -25,6 +25,7 @@ type payment struct {
 	maybe    bool // the id is used, says the node, perhaps by an earlier attempt: it is asked where the payment stands
 	refused  error
 	firm     bool // made after all records were lost
+	raw      bool // sent past the manager
 }
 
 // kinds of payments.
@@ -109,7 +110,7 @@ func (w *world) newPaymentTo(from, to int, amountMsat uint64, kind int) *payment
 // otherPayment is an earlier payment of the same node.
 func (w *world) otherPayment(p *payment) *payment {
 	for _, o := range w.payments {
-		if o != p && o.from == p.from {
+		if o != p && o.from == p.from && !o.raw {
 			return o
 		}
 	}
@@ -175,6 +176,11 @@ func (p *payment) answer(err error) {
 // open says why the payment is not at its end, empty if it is (L1).
 func (p *payment) open() string {
 	switch {
+	case p.raw:
+		if _, committed := p.from.parts[p.msg.PaymentID]; committed && p.outcome() == nil {
+			return fmt.Sprintf("raw payment %s of %s has no outcome", p.msg.PaymentID, p.from.name)
+		}
+		return ""
 	case !p.answered():
 		return fmt.Sprintf("payment %s was not answered", p.msg.PaymentID)
 	case !p.accepted:

@@ -26,6 +26,7 @@ type chainSide struct {
 	held        [][]*held     // commitments that were durable at their owner, by owner, oldest first
 	commitments map[chainhash.Hash]*held
 	depth       map[chainhash.Hash]int32 // of a transaction: most confirmations that it had at the end of a step of the world
+	deepened    int32                    // height of the chain then
 	split       bool                     // nobody connects any more
 	delta       uint32                   // of invoices; 0: the default
 	how         string                   // the channel ends
@@ -40,7 +41,7 @@ type chainSide struct {
 
 func newChainSide(c *regtest.Chain, from *prepared) chainSide {
 	s := chainSide{
-		startHeight: c.Height(), old: from.txs, held: make([][]*held, from.size()), began: make([]int64, from.size()),
+		startHeight: c.Height(), deepened: c.Height(), old: from.txs, held: make([][]*held, from.size()), began: make([]int64, from.size()),
 		seenBefore: make([]map[string]bool, from.size()), commitments: map[chainhash.Hash]*held{}, depth: map[chainhash.Hash]int32{}, chainEnds: map[ln.ChannelID]bool{},
 	}
 	for i, list := range from.held {

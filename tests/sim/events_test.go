@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"reflect"
 
 	"github.com/lnactor/lnactor/internal/facts"
@@ -57,6 +58,8 @@ func (w *world) observe(p sim.Point) {
 		for _, d := range m.Then {
 			w.observeThen(n, d.Msg)
 		}
+	case messages.Fence:
+		n.fences[m.Channel] = m.Fence
 	case messages.EmitEvents:
 		for _, e := range m.Events {
 			w.told(n, m.Channel, e)
@@ -149,7 +152,7 @@ func (w *world) acked(n *node, id ln.EventID) {
 	case facts.SpendableOutputs:
 		for _, o := range k.Outputs {
 			if spender, ok := w.chain.Spender(o.Output); o.Kind != facts.SpendableAnchor && (!ok || !w.wasDeep(spender, 6)) {
-				lacks("its outputs are spent for good")
+				lacks(fmt.Sprintf("its output %v of kind %d is spent for good (%v, %d deep, now %d)", o.Output, o.Kind, ok, w.depth[spender], w.chain.Confirmations(spender)))
 			}
 		}
 	case facts.CommitmentTxConfirmed, facts.HolderForceClosed:

@@ -21,12 +21,13 @@ type traffic struct {
 	failed   map[htlcOf]facts.Failed
 	accepted map[htlcOf]facts.HTLCAccepted
 	known    map[ln.Hash]bool // preimages that a durable Claimed told
+	fences   map[ln.ChannelID]uint64
 }
 
 func newTraffic() traffic {
 	return traffic{
 		parts: map[ln.PaymentID]*parts{}, forwards: map[htlcOf]*forward{}, claimed: map[htlcOf]facts.Claimed{}, failed: map[htlcOf]facts.Failed{},
-		accepted: map[htlcOf]facts.HTLCAccepted{}, known: map[ln.Hash]bool{},
+		accepted: map[htlcOf]facts.HTLCAccepted{}, known: map[ln.Hash]bool{}, fences: map[ln.ChannelID]uint64{},
 	}
 }
 
@@ -167,7 +168,7 @@ func (n *node) ackedForward(src *ln.ForwardSource, claimed bool, lacks func(stri
 	}
 	h := c.facts.Inbound[src.HTLCID]
 	switch {
-	case h == nil, h.Fate != facts.FateOpen: // gone
+	case h == nil, h.Fate != facts.FateOpen, h.State == facts.RcvdRemoveRevocation: // gone
 	case claimed && c.facts.Ended() && h.Preimage != nil: // it claims on chain
 	case !claimed && c.facts.Spent != nil && n.w.wasDeep(c.facts.Spent.Txid, 6):
 	default:

@@ -33,6 +33,12 @@ func (n *node) graphConfig() *graph.Config {
 	}
 }
 
+// forwarding is its policy as the manager takes it.
+func (n *node) forwarding() facts.Policy {
+	p := n.policy()
+	return facts.Policy{BaseMsat: p.BaseMsat, PropMillionths: p.PropMillionths, CLTVDelta: p.CLTVDelta}
+}
+
 // policy is what a node asks for forwarding: each something else, so that a fee says whose it is.
 func (n *node) policy() facts.Policy {
 	return facts.Policy{BaseMsat: 1000 + 100*uint32(n.index), PropMillionths: 500 + 50*uint32(n.index), CLTVDelta: facts.MinCLTVDelta}

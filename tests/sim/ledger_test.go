@@ -170,7 +170,9 @@ func (w *world) ownerOf(script []byte) owner {
 // deepen notes how many confirmations each transaction of the newest blocks has had at most.
 func (w *world) deepen() {
 	tip := w.chain.Height()
-	for h := max(tip-11, regtest.PreparedHeight+1); h <= tip; h++ {
+	from := tip - 11 - max(tip-w.deepened, 0)
+	w.deepened = tip
+	for h := max(from, regtest.PreparedHeight+1); h <= tip; h++ {
 		block, err := w.chain.Block(h)
 		if err != nil {
 			w.wrong("block %d: %v", h, err)

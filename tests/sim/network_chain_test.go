@@ -17,7 +17,7 @@ import (
 func TestSimulationNetworkOnChain(t *testing.T) { networkEndings.test(t) }
 
 var networkEndings = suite{
-	name: "network endings", seeds: 20, floor: 60, pick: pickSmallNetwork, run: endInNetwork, plan: drawNetworkOnChain,
+	name: "network endings", seeds: 20, most: 500, pick: pickSmallNetwork, run: endInNetwork, plan: drawNetworkOnChain,
 	check: (*world).finishNetworkEnding,
 }
 
@@ -51,7 +51,7 @@ func endInNetwork(w *world, r *rand.Rand) {
 	w.holdPayments(r)
 	within := func() time.Duration { return time.Duration(r.Int64N(int64(w.plan.storm))) }
 	for range 2 + r.IntN(7) {
-		w.sim.After(within(), "pay", func() { w.drawPayment(r).ask() })
+		w.sim.After(within(), "pay", func() { w.drawPayment(r) })
 	}
 	w.plan.storm += 100 * time.Millisecond
 	w.stormEnd = w.begin.Add(w.plan.storm)

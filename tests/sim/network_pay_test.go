@@ -3,6 +3,7 @@ package sim
 import (
 	"crypto/sha256"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/internal/invoice"
@@ -20,10 +21,9 @@ const (
 	netKinds
 )
 
-// drawPayment makes a payment between two nodes of the network, of any kind.
-func (w *world) drawPayment(r *rand.Rand) *payment {
-	from := r.IntN(len(w.nodes))
-	to := (from + 1 + r.IntN(len(w.nodes)-1)) % len(w.nodes)
+// drawPayment makes a payment between two nodes of the network, of any kind, and starts it.
+func (w *world) drawPayment(r *rand.Rand) {
+	from, to := w.drawPair(r)
 	kind := payGood
 	switch r.IntN(8) {
 	case 0, 1:
@@ -34,7 +34,23 @@ func (w *world) drawPayment(r *rand.Rand) *payment {
 	if kind == paySameID && w.plan.loseRecords != nil {
 		kind = payGood // nobody remembers an id that was in no commitment
 	}
-	return w.netPayment(from, to, netAmount(r, kind), kind)
+	p := w.netPayment(from, to, netAmount(r, kind), kind)
+	if r.IntN(2) == 0 && kind != netParts && kind != netNobody && kind != paySameID && kind != netKeysend {
+		w.sendRaw(p, r)
+		return
+	}
+	p.ask()
+}
+
+// drawPair is two nodes, more often than not without a channel between them.
+func (w *world) drawPair(r *rand.Rand) (from, to int) {
+	for try := 0; ; try++ {
+		from = r.IntN(len(w.nodes))
+		to = (from + 1 + r.IntN(len(w.nodes)-1)) % len(w.nodes)
+		if try >= 2 || !slices.Contains(w.links, [2]int{from, to}) && !slices.Contains(w.links, [2]int{to, from}) {
+			return from, to
+		}
+	}
 }
 
 func netAmount(r *rand.Rand, kind int) uint64 {

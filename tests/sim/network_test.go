@@ -43,8 +43,8 @@ func drawNetwork(r *rand.Rand) plan {
 // acrossNetwork is the workload of a storm.
 func acrossNetwork(w *world, r *rand.Rand) {
 	within := func() time.Duration { return time.Duration(r.Int64N(int64(w.plan.storm * 3 / 4))) }
-	for range 3 + r.IntN(8) {
-		w.sim.After(within(), "pay", func() { w.drawPayment(r).ask() })
+	for range 4 + r.IntN(9) {
+		w.sim.After(within(), "pay", func() { w.drawPayment(r) })
 	}
 	if r.IntN(3) == 0 {
 		who, fee := r.IntN(len(w.nodes)), uint32(500+r.IntN(3000))

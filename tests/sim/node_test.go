@@ -121,7 +121,7 @@ func (n *node) assemble() supervisor.Parts {
 			}
 			return opening.Tip{Height: height, Hash: hash}
 		},
-		Manager: manager.Config{NodeKey: onion.KeyOf(n.key), Invoices: n.invoices, Derive: n.root.Derive, ManualClaim: n.w.plan.manual},
+		Manager: manager.Config{NodeKey: onion.KeyOf(n.key), Invoices: n.invoices, Derive: n.root.Derive, ManualClaim: n.w.plan.manual, Forwarding: n.forwarding()},
 		Monitor: monitor.Config{CheckWrites: true, SnapshotEvery: n.w.plan.snapshotEvery, ArchiveDepth: n.w.plan.archiveDepth},
 		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
 		Opening: open,

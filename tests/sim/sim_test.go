@@ -156,7 +156,7 @@ func (s *suite) test(t *testing.T) {
 			first = uint64(began.Unix()) << 20
 		}
 	}
-	var next, ran, steps, kills atomic.Uint64
+	var next, ran, steps, kills, forwards atomic.Uint64
 	var failed atomic.Bool
 	var once sync.Once
 	next.Store(first)
@@ -172,6 +172,9 @@ func (s *suite) test(t *testing.T) {
 				ran.Add(1)
 				steps.Add(w.sim.Steps())
 				kills.Add(uint64(w.kills))
+				for _, n := range w.nodes {
+					forwards.Add(uint64(len(n.forwards)))
+				}
 				if problem != "" && *keepFlag {
 					line, _, _ := strings.Cut(problem, "\n")
 					t.Errorf("seed %d: %.300s", seed, line)
@@ -188,6 +191,9 @@ func (s *suite) test(t *testing.T) {
 	took := time.Since(began)
 	t.Logf("%s: %d seeds from %d in %v (%.0f a second), %d steps and %.1f node crashes each", s.name, ran.Load(), first, took.Round(time.Millisecond),
 		float64(ran.Load())/took.Seconds(), steps.Load()/max(ran.Load(), 1), float64(kills.Load())/float64(max(ran.Load(), 1)))
+	if forwards.Load() > 0 {
+		t.Logf("%.1f forwards each", float64(forwards.Load())/float64(max(ran.Load(), 1)))
+	}
 }
 
 // TestSimulation: payments both ways over a prepared channel.
