@@ -17,7 +17,7 @@ import (
 func TestSimulationNetworkOnChain(t *testing.T) { networkEndings.test(t) }
 
 var networkEndings = suite{
-	name: "network endings", seeds: 20, most: 500, pick: pickSmallNetwork, run: endInNetwork, plan: drawNetworkOnChain,
+	name: "network endings", seeds: 20, most: 300, pick: pickSmallNetwork, run: endInNetwork, plan: drawNetworkOnChain,
 	check: (*world).finishNetworkEnding,
 }
 
@@ -50,7 +50,7 @@ func endInNetwork(w *world, r *rand.Rand) {
 	w.delta = uint32(27 + r.IntN(3))
 	w.holdPayments(r)
 	within := func() time.Duration { return time.Duration(r.Int64N(int64(w.plan.storm))) }
-	for range 2 + r.IntN(7) {
+	for range 5 + r.IntN(8) {
 		w.sim.After(within(), "pay", func() { w.drawPayment(r) })
 	}
 	w.plan.storm += 100 * time.Millisecond

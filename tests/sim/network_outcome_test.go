@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -63,8 +65,8 @@ func (w *world) checkNetworkOutcomes() {
 	}
 	for i, n := range w.nodes {
 		for hash, t := range times[i] {
-			if !n.gone && lost[i][hash] == 0 && sent[i][hash] < t && !w.payerGone(i, hash) {
-				w.wrong("L2: %s claimed %s %d times, and it was sent %d times", n.name, hash, t, sent[i][hash])
+			if !n.gone && lost[i][hash] == 0 && sent[i][hash] < t && !w.payerGone(i, hash) && !w.lostOnTheWay(hash) {
+				w.wrong("L2: %s claimed %s %d times, and it was sent %d times (%s): %s", n.name, hash, t, sent[i][hash], w.how, w.trail(hash))
 			}
 		}
 	}
@@ -75,6 +77,18 @@ func (w *world) payerGone(payee int, hash ln.Hash) bool {
 	for _, p := range w.payments {
 		if p.to.index == payee && p.msg.Hash == hash && p.from.gone {
 			return true
+		}
+	}
+	return false
+}
+
+// lostOnTheWay tells whether somebody paid who was not paid: the payer has its money back. That there was a reason is checked where it is told.
+func (w *world) lostOnTheWay(hash ln.Hash) bool {
+	for _, n := range w.nodes {
+		for _, ev := range n.user.seen {
+			if k, ok := ev.Kind.(messages.PaymentForwarded); ok && k.ClaimLost && k.Hash == hash {
+				return true
+			}
 		}
 	}
 	return false
@@ -91,4 +105,46 @@ func (w *world) mayLoseClaim(payee int, hash ln.Hash) bool {
 		}
 	}
 	return false
+}
+
+// trail is what all nodes know of a hash, for messages.
+func (w *world) trail(hash ln.Hash) (out string) {
+	for _, p := range w.payments {
+		if p.msg.Hash == hash {
+			out += fmt.Sprintf("payment %s of %d msat from %s to %s, raw %v, refused %v, outcome %+v; ", p.msg.PaymentID.String()[:8], p.msg.AmountMsat,
+				p.from.name, p.to.name, p.raw, p.refused, p.outcome())
+		}
+	}
+	for _, n := range w.nodes {
+		for _, p := range w.payments {
+			if x := n.parts[p.msg.PaymentID]; x != nil && p.msg.Hash == hash && p.from == n {
+				for _, at := range x.at {
+					_, claimed := n.claimed[at]
+					_, failed := n.failed[at]
+					out += fmt.Sprintf("%s offered %s/%d, claimed %v, failed %v; ", n.name, at.channel.String()[:8], at.id, claimed, failed)
+				}
+			}
+		}
+		for in, f := range n.forwards {
+			if f.hash == hash {
+				_, claimed := n.claimed[f.out]
+				_, failed := n.failed[f.out]
+				out += fmt.Sprintf("%s forwarded %s/%d to %s/%d, claimed %v, failed %v, %+v; ", n.name, in.channel.String()[:8], in.id,
+					f.out.channel.String()[:8], f.out.id, claimed, failed, n.user.seen[forwardedID(in.channel, in.id)].Kind)
+			}
+		}
+		for _, ev := range n.user.seen {
+			switch k := ev.Kind.(type) {
+			case messages.PaymentClaimed:
+				if k.Hash == hash {
+					out += fmt.Sprintf("%s claimed %d msat; ", n.name, k.AmountMsat)
+				}
+			case messages.ClaimLost:
+				if k.Hash == hash {
+					out += fmt.Sprintf("%s lost %d msat; ", n.name, k.AmountMsat)
+				}
+			}
+		}
+	}
+	return out
 }

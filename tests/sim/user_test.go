@@ -143,6 +143,10 @@ func (u *user) equal(a, b messages.UserEvent) bool {
 	if _, closed := a.Kind.(messages.ChannelClosed); closed && u.n.lossy {
 		return true // that it was handled may be lost, when the half of its cause that was acknowledged is gone
 	}
+	if x, ok := a.Kind.(messages.HTLCHandlingFailed); ok { // for insight: what no record holds is missing after a restart
+		y, too := b.Kind.(messages.HTLCHandlingFailed)
+		return too && x.Channel == y.Channel && x.HTLCID == y.HTLCID && x.Hash == y.Hash
+	}
 	x, ok := a.Kind.(messages.PaymentFailed)
 	y, too := b.Kind.(messages.PaymentFailed)
 	if ok && too && u.n.lossy {
