@@ -257,3 +257,19 @@ func (n *Node) Balance(ctx context.Context) (Balance, error) {
 	}
 	return b, nil
 }
+
+// TrustRestored takes a channel that was restored from a backup for current, at the risk of all the money in it: if anything happened in the channel
+// after the backup was made, a close by this node forfeits it. It returns when that is durable. Errors: ErrVerified, ErrBehind, ErrQuarantined.
+func (n *Node) TrustRestored(ctx context.Context, id ChannelID) error {
+	const op = "trust restored channel"
+	if err := n.known(ctx, op, id); err != nil {
+		return err
+	}
+	reply, err := askAgain[messages.CloseReply](ctx, n, messages.MonitorAddr(id), func(to messages.Addr) any {
+		return messages.TrustRestored{Channel: id, ReplyTo: to}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return n.channelError(op, id, err)
+}

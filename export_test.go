@@ -10,3 +10,9 @@ func (c *Config) WrapSigner(wrap func(chankeys.Signer) chankeys.Signer) { c.sign
 
 // SetGossip makes gossip faster or slower.
 func (c *Config) SetGossip(t graph.Times) { c.gossip = t }
+
+// CrashRestore has f called before each step of a restore that leaves something on disk, until the function that it returns is called.
+func CrashRestore(f func()) (stop func()) {
+	restoreStep = f
+	return func() { restoreStep = func() {} }
+}

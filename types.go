@@ -61,6 +61,7 @@ const (
 	PhaseForceClosed = messages.PhaseForceClosed
 	PhaseBehind      = messages.PhaseBehind
 	PhaseClosed      = messages.PhaseClosed
+	PhaseUnverified  = messages.PhaseUnverified
 )
 
 // Statuses of a payment.

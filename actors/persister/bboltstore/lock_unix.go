@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -50,6 +51,28 @@ func acquire(dir string, timeout time.Duration) (*os.File, error) {
 		}
 	}
 	return f, nil
+}
+
+// share keeps the directory from being taken by a process that writes, without writing itself. There may be nothing to lock.
+func share(dir string) (*os.File, error) {
+	path := filepath.Join(dir, PIDName)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, persister.Failed("lock", path, err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	pid := readPID(f)
+	_ = f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, inUse(dir, pid)
+	}
+	return nil, persister.Failed("lock", path, err)
 }
 
 func readPID(f *os.File) int {

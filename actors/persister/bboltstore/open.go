@@ -108,7 +108,7 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
-	if err := s.open(); err != nil {
+	if err := s.open(false); err != nil {
 		return nil, err
 	}
 	if err := s.identify(); err != nil {
@@ -218,8 +218,9 @@ func syncFile(path string) error {
 	return f.Close()
 }
 
-func (s *Store) open() error {
+func (s *Store) open(readOnly bool) error {
 	opts := s.boltOptions()
+	opts.ReadOnly = readOnly
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
 		s.file = f
