@@ -63,7 +63,7 @@ func (n *Node) Backup(ctx context.Context, w io.Writer, o BackupOptions) (Backup
 	if err != nil {
 		return BackupHeader{}, n.fail(op, err)
 	}
-	h, err := writeBackup(s, n.cfg.Dir, w, o, len(list.Channels)+len(list.Quarantined)+list.Loading)
+	h, err := writeBackup(s, n.cfg.Dir, w, o, len(list.Channels)+len(list.Quarantined)+list.Loading, true)
 	return h, n.fail(op, err)
 }
 
@@ -75,7 +75,7 @@ func BackupDir(dir string, w io.Writer, o BackupOptions) (h BackupHeader, err er
 	}
 	logs, err := readLogs(s)
 	if err == nil {
-		h, err = writeBackup(s, dir, w, o, len(logs.channels()))
+		h, err = writeBackup(s, dir, w, o, len(logs.channels()), false)
 	}
 	if err = errors.Join(err, s.Close()); err != nil {
 		err = &Error{Op: "backup", Err: err}
@@ -83,36 +83,13 @@ func BackupDir(dir string, w io.Writer, o BackupOptions) (h BackupHeader, err er
 	return h, err
 }
 
-func writeBackup(s *bboltstore.Store, dir string, to io.Writer, o BackupOptions, channels int) (h BackupHeader, err error) {
+func writeBackup(s *bboltstore.Store, dir string, to io.Writer, o BackupOptions, channels int, running bool) (h BackupHeader, err error) {
 	h = BackupHeader{Channels: channels, Created: time.Now().UTC().Truncate(time.Second), Software: o.Software}
 	if err := describe(s, &h); err != nil {
 		return h, err
 	}
-	// By way of a file: as long as a copy is being made, a commit that grows the file much waits, and whoever reads the backup may be slow.
-	f, err := os.CreateTemp(dir, ".backup-*")
+	w, err := copyStore(s, dir, to, &h, running)
 	if err != nil {
-		return h, err
-	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	var size int64
-	err = s.Copy(func(n int64, commits uint64, write func(io.Writer) error) error {
-		size, h.Commits = n, commits
-		if free := bboltstore.FreeBytes(dir); free >= 0 && free < size+backupSpare {
-			return fmt.Errorf("%w: %d MiB are left, and the copy takes %d", ErrDiskFull, free>>20, size>>20)
-		}
-		return write(f)
-	})
-	if err != nil {
-		return h, err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return h, err
-	}
-	w, err := backup.NewWriter(to, h)
-	if err != nil {
-		return h, err
-	}
-	if err := w.Add(bboltstore.FileName, size, func(to io.Writer) error { _, err := io.Copy(to, f); return err }); err != nil {
 		return h, err
 	}
 	// The other files come after the store: an index of the wallet in it is never larger than the one in the file.
@@ -126,6 +103,43 @@ func writeBackup(s *bboltstore.Store, dir string, to io.Writer, o BackupOptions,
 		}
 	}
 	return h, w.Close()
+}
+
+// copyStore begins the backup with the store. Of a running node it is copied to a file first: as long as a copy is being made, a commit that grows the
+// file much waits, and whoever reads the backup may be slow.
+func copyStore(s *bboltstore.Store, dir string, to io.Writer, h *BackupHeader, running bool) (w *backup.Writer, err error) {
+	begin := func(size int64, commits uint64, write func(io.Writer) error) error {
+		h.Commits = commits
+		if w, err = backup.NewWriter(to, *h); err != nil {
+			return err
+		}
+		return w.Add(bboltstore.FileName, size, write)
+	}
+	if !running {
+		err = s.Copy(begin)
+		return w, err
+	}
+	f, err := os.CreateTemp(dir, ".backup-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	var size int64
+	var commits uint64
+	err = s.Copy(func(n int64, c uint64, write func(io.Writer) error) error {
+		size, commits = n, c
+		if free := bboltstore.FreeBytes(dir); free >= 0 && free < size+backupSpare {
+			return fmt.Errorf("%w: %d MiB are left, and the copy takes %d", ErrDiskFull, free>>20, size>>20)
+		}
+		return write(f)
+	})
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		err = begin(size, commits, func(to io.Writer) error { _, err := io.Copy(to, f); return err })
+	}
+	return w, err
 }
 
 // describe fills in whose store it is.
