@@ -77,7 +77,7 @@ func newRun() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		o := daemon.Options{Config: c, Log: newLog(cmd.ErrOrStderr(), c), Version: moduleVersion(), Ready: func(r daemon.Running) {
+		o := daemon.Options{Config: c, Log: newLog(cmd.ErrOrStderr(), c), Version: moduleVersion(), Faults: daemon.FaultsOf(cmd.Context()), Ready: func(r daemon.Running) {
 			announce(cmd.OutOrStdout(), c, r)
 		}}
 		if term.IsTerminal(int(os.Stdin.Fd())) && width(cmd.ErrOrStderr()) > 0 {

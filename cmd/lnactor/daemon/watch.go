@@ -16,6 +16,7 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/cmd/lnactor/crash"
 	"github.com/lnactor/lnactor/cmd/lnactor/health"
 	"github.com/lnactor/lnactor/cmd/lnactor/metrics"
@@ -25,6 +26,19 @@ import (
 
 // ErrWedged says that the process was stopped while one of its actors did not get on: it was not stopped in order, which loses nothing.
 var ErrWedged = errors.New("an actor did not get on, so the node was not stopped in order; nothing durable is lost")
+
+type faultsKey struct{}
+
+// WithFaults has a process that is run under the context crash and hold actors. It is for tests of real processes.
+func WithFaults(ctx context.Context, f kit.Faults) context.Context {
+	return context.WithValue(ctx, faultsKey{}, f)
+}
+
+// FaultsOf is what WithFaults put there.
+func FaultsOf(ctx context.Context) kit.Faults {
+	f, _ := ctx.Value(faultsKey{}).(kit.Faults)
+	return f
+}
 
 const (
 	healthEvery = 10 * time.Second

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lnactor/lnactor"
@@ -250,4 +251,30 @@ func TestKinds(t *testing.T) {
 		}
 		last, seen[k.ID] = k.Severity, true
 	}
+}
+
+// A source that hangs keeps what it found, and hangs nobody.
+func TestSourceHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(Config{})
+		hang, asked := make(chan struct{}), 0
+		r.Add(func() []Found {
+			if asked++; asked == 2 {
+				<-hang
+				return nil
+			}
+			return []Found{{ID: DeadLetters, Subject: "x"}}
+		})
+		r.Add(func() []Found { return []Found{{ID: ConsumerLagging}} })
+		for i := range 4 {
+			if list := r.Conditions(t.Context()); len(list) != 2 {
+				t.Fatalf("asked for the %d. time: %v", i+1, list)
+			}
+		}
+		close(hang)
+		synctest.Wait()
+		if list := r.Conditions(t.Context()); len(list) != 1 || asked != 2 {
+			t.Errorf("asked %d times: %v", asked, list)
+		}
+	})
 }

@@ -19,8 +19,32 @@ type Condition struct {
 
 type key struct{ id, subject string }
 
-// Source is another part of the process that finds conditions. It must answer at once.
+// Source is another part of the process that finds conditions. One that does not answer in time, because a disk hangs, is taken to have found what it
+// found before.
 type Source func() []Found
+
+type source struct {
+	find    Source
+	last    []Found
+	pending chan []Found // nil: it is not being asked
+}
+
+// sourcePatience is how long sources are waited for, all together.
+const sourcePatience = time.Second
+
+func (s *source) ask(limit <-chan struct{}) []Found {
+	if s.pending == nil {
+		answer := make(chan []Found, 1)
+		s.pending = answer
+		go func() { answer <- s.find() }()
+	}
+	select {
+	case s.last = <-s.pending:
+		s.pending = nil
+	case <-limit:
+	}
+	return s.last
+}
 
 // Registry is the one place where it is known what is not as it should be. It is safe for concurrent use.
 type Registry struct {
@@ -30,7 +54,7 @@ type Registry struct {
 	now       func() time.Time
 
 	mu      sync.Mutex
-	sources []Source
+	sources []*source
 	known   map[key]*Condition
 	ordered []Condition
 }
@@ -62,7 +86,7 @@ func New(c Config) *Registry {
 func (r *Registry) Add(s Source) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sources = append(r.sources, s)
+	r.sources = append(r.sources, &source{find: s})
 }
 
 // MaxAge of what is told: whoever asks within it gets the same answer.
@@ -84,8 +108,10 @@ func (r *Registry) Conditions(ctx context.Context) []Condition {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	limit, cancel := context.WithTimeout(context.Background(), sourcePatience)
+	defer cancel()
 	for _, s := range r.sources {
-		found = append(found, s()...)
+		found = append(found, s.ask(limit.Done())...)
 	}
 	return slices.Clone(r.take(found))
 }
