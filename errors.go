@@ -13,6 +13,7 @@ import (
 	"github.com/lnactor/lnactor/actors/userevents"
 	"github.com/lnactor/lnactor/internal/invoice"
 	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/route"
 	"github.com/lnactor/lnactor/internal/wallet"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -34,6 +35,10 @@ var (
 	ErrNoChannel        = manager.ErrNoChannel
 	ErrBalance          = manager.ErrBalance
 	ErrAmount           = manager.ErrAmount
+	ErrNoRoute          = route.ErrNoPath
+	ErrSelfPayment      = route.ErrSelf // the payee is this node
+	ErrPaymentOver      = manager.ErrPaymentOver
+	ErrAbandoned        = manager.ErrAbandoned
 	ErrStarting         = manager.ErrStarting
 	ErrNotHeld          = manager.ErrNotHeld
 	ErrOpeningLost      = manager.ErrOpeningLost
@@ -48,6 +53,9 @@ var (
 	ErrNotConnected     = errors.New("not connected to the peer")
 	ErrChannelEnded     = monitor.ErrNoPolicy
 )
+
+// RouteLimitError says that there are routes, but none within the limits of a payment, and what the best of them would have cost.
+type RouteLimitError = route.LimitError
 
 // InsufficientFundsError says how much the wallet lacks for a channel.
 type InsufficientFundsError = wallet.InsufficientFundsError

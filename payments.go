@@ -2,7 +2,6 @@ package lnactor
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -40,61 +39,6 @@ func (n *Node) CreateInvoice(_ context.Context, p InvoiceParams) (Invoice, error
 		return Invoice{}, n.fail("create invoice", err)
 	}
 	return Invoice{Bolt11: inv.Bolt11, Hash: inv.Hash, ExpiresAt: inv.ExpiresAt}, nil
-}
-
-// PayOption changes a call of Pay.
-type PayOption func(*payOptions)
-
-type payOptions struct {
-	id         *PaymentID
-	amountMsat uint64
-}
-
-// WithPaymentID chooses the payment's id, its idempotency key: of all calls with one id, ever, at most one pays. Without it every call of Pay is a
-// payment of its own.
-func WithPaymentID(id PaymentID) PayOption { return func(o *payOptions) { o.id = &id } }
-
-// WithAmount sets the amount for an invoice that leaves it to the payer.
-func WithAmount(msat uint64) PayOption { return func(o *payOptions) { o.amountMsat = msat } }
-
-// Pay pays an invoice over a channel to its payee. When it returns without an error the payment is durable and under way; its outcome comes as
-// PaymentSent or PaymentFailed, and GetPayment tells where it stands. ErrPaymentIDUsed: this id was used before.
-func (n *Node) Pay(ctx context.Context, bolt11 string, opts ...PayOption) (PaymentID, error) {
-	var o payOptions
-	for _, opt := range opts {
-		opt(&o)
-	}
-	req, err := invoice.Decode(bolt11, n.cfg.Params, n.env.Clock.Now())
-	if err != nil {
-		return PaymentID{}, n.fail("pay", err)
-	}
-	msg := messages.Pay{
-		Hash: req.Hash, AmountMsat: req.AmountMsat, Secret: req.Secret, Metadata: req.Metadata,
-		MinFinalCLTVDelta: req.MinFinalCLTVDelta, Bolt11: req.Bolt11,
-	}
-	copy(msg.Payee[:], req.Destination.SerializeCompressed())
-	switch {
-	case msg.AmountMsat == 0:
-		msg.AmountMsat = o.amountMsat
-	case o.amountMsat != 0 && o.amountMsat != msg.AmountMsat:
-		return PaymentID{}, n.fail("pay", fmt.Errorf("%w: the invoice asks for %d msat", ErrAmount, msg.AmountMsat))
-	}
-	if msg.AmountMsat == 0 {
-		return PaymentID{}, n.fail("pay", fmt.Errorf("%w: the invoice leaves it to you, use WithAmount", ErrAmount))
-	}
-	if o.id != nil {
-		msg.PaymentID = *o.id
-	} else if _, err := rand.Read(msg.PaymentID[:]); err != nil {
-		return PaymentID{}, n.fail("pay", err)
-	}
-	reply, err := ask[messages.PayReply](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
-		msg.ReplyTo = to
-		return msg
-	})
-	if err == nil {
-		err = reply.Err
-	}
-	return msg.PaymentID, n.fail("pay", err)
 }
 
 // GetPayment tells where a payment stands. ErrNotFound: no payment has this id.

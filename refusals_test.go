@@ -66,7 +66,7 @@ func TestPayRefusals(t *testing.T) {
 		{"garbage", "lnbcrt1garbage", lnactor.ErrInvoiceMalformed, nil},
 		{"other network", "lnbc20u1garbage", lnactor.ErrWrongNetwork, nil},
 		{"too much", invoice(p.bob, 900_000_000), lnactor.ErrBalance, nil},
-		{"no channel", invoice(p.alice, 1000), lnactor.ErrNoChannel, nil},
+		{"to itself", invoice(p.alice, 1000), lnactor.ErrSelfPayment, nil},
 		{"no amount", invoice(p.bob, 0), lnactor.ErrAmount, nil},
 		{"other amount", invoice(p.bob, 1000), lnactor.ErrAmount, []lnactor.PayOption{lnactor.WithAmount(999)}},
 	} {

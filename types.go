@@ -39,6 +39,10 @@ type (
 	Payment = messages.PaymentInfo
 	// PaymentStatus is where a payment stands.
 	PaymentStatus = messages.PaymentStatus
+	// OutboundPart is an HTLC of a payment.
+	OutboundPart = messages.OutboundPart
+	// PartState is where a part of a payment stands.
+	PartState = messages.PartState
 	// Peer is a node that we are or want to be connected to.
 	Peer = messages.PeerInfo
 	// ChainSource is a view of the chain; see package regtest for the embedded one.
@@ -70,6 +74,13 @@ const (
 	PaymentIsSent  = messages.PaymentIsSent
 	PaymentFailure = messages.PaymentIsFailed
 	PaymentUnknown = messages.PaymentUnknown
+)
+
+// States of a part.
+const (
+	PartPending = messages.PartPending
+	PartClaimed = messages.PartClaimed
+	PartFailed  = messages.PartFailed
 )
 
 // Event is a user event. Kind is one of the types below.

@@ -33,6 +33,7 @@ type PaymentSent struct {
 	Hash       ln.Hash
 	Preimage   ln.Preimage // the proof of payment
 	AmountMsat uint64
+	FeeMsat    uint64 // paid to nodes on the way, on top; 0 too if the record of the payment was lost
 }
 
 // PaymentFailed: a payment of ours can never be claimed any more. Final. What a reorganisation deeper than 6 blocks may make of that is PaymentLost.

@@ -32,7 +32,8 @@ type GossipDown struct {
 	Session uint64
 }
 
-// GraphStarted goes from a new incarnation of the graph to Peers and Monitors, which pass it on: sessions and channels tell of themselves again.
+// GraphStarted goes from a new incarnation of the graph to Peers and Monitors, which pass it on: sessions and channels tell of themselves again. The
+// manager asks again for the routes that it waits for.
 type GraphStarted struct{ Incarnation uint64 }
 
 // OwnChannel tells the graph of a channel of this node, whenever something here changes. It comes from the channel, so it is at most ahead of what is
@@ -138,7 +139,8 @@ type RoutesFound struct {
 
 // RouteOutcome tells the graph what became of an attempt, for the next ones. Only a hint.
 type RouteOutcome struct {
-	Passed     []route.Hop // channels that carried the HTLC
-	Failed     *route.Hop  // the one that did not
-	FailedNode *ln.NodeID  // a node that fails by itself
+	Passed     []route.Hop            // channels that carried the HTLC
+	Failed     *route.Hop             // the one that did not
+	FailedNode *ln.NodeID             // a node that fails by itself
+	Update     *lnwire.ChannelUpdate1 // that a node on the way answered with, not verified; it is not passed on
 }

@@ -10,7 +10,8 @@ import (
 
 // API -> manager.
 
-// Pay starts a payment. The answer PayReply comes once the payment is durable (rule 14) or refused; its outcome comes as a user event.
+// Pay starts a payment. The answer PayReply comes once the payment and its first parts are durable (rule 14), or refused: then nothing was recorded
+// and the id is unused. Parts that fail are made anew over other routes until the deadline. The outcome comes as one user event.
 type Pay struct {
 	PaymentID         ln.PaymentID
 	Hash              ln.Hash
@@ -68,6 +69,42 @@ type PaymentInfo struct {
 	Preimage   ln.Preimage // when sent, or lost
 	Reason     string      // when failed
 	Lost       bool        // failed, and claimed by the payee all the same: see PaymentLost
+	FeeMsat    uint64      // of the parts that are under way or were claimed
+	MaxFeeMsat uint64      // while pending
+	Deadline   time.Time   // while pending: no part is made after it
+	Abandoned  bool
+	Parts      []OutboundPart // all that were made, by id
+}
+
+// OutboundPart is an HTLC of a payment, or one that was asked for.
+type OutboundPart struct {
+	ID         uint64
+	Channel    ln.ChannelID
+	AmountMsat uint64 // that arrives
+	FeeMsat    uint64
+	State      PartState
+	Reason     string      // when failed
+	Hops       []route.Hop // empty if the record of it was lost
+}
+
+// PartState is where a part stands.
+type PartState uint8
+
+// Part states.
+const (
+	PartPending PartState = iota + 1
+	PartClaimed
+	PartFailed
+)
+
+var partNames = [...]string{"", "pending", "claimed", "failed"}
+
+// String is the state in a word.
+func (s PartState) String() string {
+	if int(s) < len(partNames) {
+		return partNames[s]
+	}
+	return "invalid"
 }
 
 // PaymentStatus is where a payment stands.

@@ -81,7 +81,7 @@ func StartNode(env *kit.Env, p Parts) (*actor.PID, error) {
 	if p.StoreStats != nil {
 		opts = append(opts, persister.WithStats(p.StoreStats))
 	}
-	p.Channel.Gossip = p.Graph != nil
+	p.Channel.Gossip, p.Manager.Graph = p.Graph != nil, p.Graph != nil
 	announce := []messages.Addr{messages.FundsAddr}
 	if p.Graph != nil {
 		announce = append(announce, messages.GraphAddr)

@@ -99,6 +99,7 @@ func (c *core) start() {
 	started := messages.GraphStarted{Incarnation: c.inc}
 	c.tell(messages.PeersAddr, started)
 	c.tell(messages.MonitorsAddr, started)
+	c.tell(messages.ManagerAddr, started)
 	c.tell(messages.ChainWatchAddr, messages.ChainSubscribe{To: messages.GraphAddr})
 }
 
@@ -274,6 +275,19 @@ func (c *core) learn(m messages.RouteOutcome, now time.Time) {
 	if m.FailedNode != nil {
 		c.memory.NodeFailed(*m.FailedNode, now)
 	}
+	if m.Update != nil {
+		c.correct(m.Update, now)
+	}
+}
+
+// correct takes in a policy that came with a failure, for payments of this node. It is not passed on: whoever made it up for this payment alone
+// could see by that who pays.
+func (c *core) correct(u *lnwire.ChannelUpdate1, now time.Time) {
+	p, err := store.ParseUpdate(u, c.cfg.Chain)
+	if err != nil || c.g.WantUpdate(p, now) != nil || p.Verify(c.g.Channel(p.SCID).Nodes[p.Dir].ID) != nil {
+		return
+	}
+	_ = c.g.SetPolicy(p, now, false)
 }
 
 // snapshot is the cache file.

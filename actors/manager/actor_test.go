@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -114,7 +115,7 @@ func (n *node) settle(own []messages.OwnHTLC, events ...facts.Event) (fence uint
 }
 
 func payOf(name string) messages.Pay {
-	return messages.Pay{PaymentID: paymentID(name), Hash: hashOf(name), AmountMsat: 1000, Payee: peerID, ReplyTo: "api"}
+	return messages.Pay{PaymentID: paymentID(name), Hash: hashOf(name), AmountMsat: 1000, Payee: peerID, ReplyTo: "api", Deadline: time.Unix(1, 0)}
 }
 
 // A payment over a crash of the manager alone, and then of the whole process.

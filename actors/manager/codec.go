@@ -47,23 +47,12 @@ func fixed(what string, dst, src []byte) error {
 // text makes a string that protobuf takes: reasons may quote what a peer sent.
 func text(s string) string { return strings.ToValidUTF8(s, "?") }
 
-func paymentToPB(r PaymentRecord) *pb.PaymentRecord {
-	out := &pb.PaymentRecord{
-		Version: version, Id: r.ID[:], Hash: r.Hash[:], AmountMsat: r.AmountMsat, Payee: r.Payee[:], Bolt11: text(r.Bolt11),
-		Outcome: outcomeToPB(r.Outcome),
-	}
-	for _, p := range r.Parts {
-		out.Parts = append(out.Parts, &pb.PaymentPart{Id: p.ID, ChannelId: p.Channel[:]})
-	}
-	return out
-}
-
 func outcomeToPB(o *Outcome) *pb.PaymentResult {
 	switch {
 	case o == nil:
 		return nil
 	case o.Preimage != nil:
-		return &pb.PaymentResult{Preimage: o.Preimage[:]}
+		return &pb.PaymentResult{Preimage: o.Preimage[:], FeeMsat: o.FeeMsat}
 	default:
 		out := &pb.PaymentResult{Reason: text(o.Reason)}
 		if o.Lost != nil {
@@ -81,38 +70,12 @@ func outcomeFromPB(o *pb.PaymentResult) (*Outcome, error) {
 	switch {
 	case len(o.GetPreimage()) > 0:
 		err := fixed("preimage", p[:], o.GetPreimage())
-		return &Outcome{Preimage: &p}, err
+		return &Outcome{Preimage: &p, FeeMsat: o.GetFeeMsat()}, err
 	case len(o.GetLost()) > 0:
 		err := fixed("preimage of a lost payment", p[:], o.GetLost())
 		return &Outcome{Reason: o.GetReason(), Lost: &p}, err
 	}
 	return &Outcome{Reason: o.GetReason()}, nil
-}
-
-func paymentFromPB(m *pb.PaymentRecord) (PaymentRecord, error) {
-	if v := m.GetVersion(); v != version {
-		return PaymentRecord{}, fmt.Errorf("%w: payment has version %d, this release reads %d", ErrRecords, v, version)
-	}
-	r := PaymentRecord{AmountMsat: m.GetAmountMsat(), Bolt11: m.GetBolt11()}
-	if err := fixed("payment id", r.ID[:], m.GetId()); err != nil {
-		return r, err
-	}
-	if err := fixed("payment hash", r.Hash[:], m.GetHash()); err != nil {
-		return r, err
-	}
-	if err := fixed("payee", r.Payee[:], m.GetPayee()); err != nil {
-		return r, err
-	}
-	for _, p := range m.GetParts() {
-		part := PartRecord{ID: p.GetId()}
-		if err := fixed("channel id", part.Channel[:], p.GetChannelId()); err != nil {
-			return r, err
-		}
-		r.Parts = append(r.Parts, part)
-	}
-	var err error
-	r.Outcome, err = outcomeFromPB(m.GetOutcome())
-	return r, err
 }
 
 func encodePayment(r PaymentRecord) []byte { return marshal(paymentToPB(r)) }
@@ -175,6 +138,10 @@ func EncodeRecord(r Record) []byte {
 	switch r := r.(type) {
 	case PaymentStarted:
 		m.Kind = &pb.ManagerRecord_PaymentStarted{PaymentStarted: paymentToPB(r.Payment)}
+	case PartsStarted:
+		m.Kind = &pb.ManagerRecord_PartsStarted{PartsStarted: &pb.PartsStarted{Id: r.ID[:], Parts: partsToPB(r.Parts)}}
+	case PaymentAbandoned:
+		m.Kind = &pb.ManagerRecord_PaymentAbandoned{PaymentAbandoned: r.ID[:]}
 	case PaymentOutcome:
 		m.Kind = &pb.ManagerRecord_PaymentOutcome{PaymentOutcome: &pb.PaymentOutcome{Id: r.ID[:], Result: outcomeToPB(&r.Outcome)}}
 	case PaymentHandled:
@@ -200,6 +167,20 @@ func DecodeRecord(b []byte) (Record, error) {
 			return nil, err
 		}
 		return PaymentStarted{Payment: p}, nil
+	case *pb.ManagerRecord_PartsStarted:
+		var r PartsStarted
+		if err := fixed("payment id", r.ID[:], k.PartsStarted.GetId()); err != nil {
+			return nil, err
+		}
+		var err error
+		r.Parts, err = partsFromPB(k.PartsStarted.GetParts())
+		return r, err
+	case *pb.ManagerRecord_PaymentAbandoned:
+		var r PaymentAbandoned
+		if err := fixed("payment id", r.ID[:], k.PaymentAbandoned); err != nil {
+			return nil, err
+		}
+		return r, nil
 	case *pb.ManagerRecord_PaymentOutcome:
 		var r PaymentOutcome
 		if err := fixed("payment id", r.ID[:], k.PaymentOutcome.GetId()); err != nil {
@@ -284,6 +265,7 @@ func DecodeState(snapshot []byte, records [][]byte) (State, error) {
 
 // outcome is a row that a monitor wrote about a part of ours.
 type outcome struct {
+	at        htlcKey
 	hash      ln.Hash
 	totalMsat uint64
 	preimage  *ln.Preimage // nil: failed
@@ -299,7 +281,10 @@ func decodeOutcomes(rows []messages.Row, err error) ([]outcome, error) {
 		if err := unmarshal("outcome", row.Value, &m); err != nil {
 			return nil, err
 		}
-		o := outcome{totalMsat: m.GetTotalMsat()}
+		o := outcome{totalMsat: m.GetTotalMsat(), at: htlcKey{id: m.GetHtlcId()}}
+		if err := fixed("channel id", o.at.channel[:], m.GetChannelId()); err != nil {
+			return nil, err
+		}
 		if err := fixed("payment hash", o.hash[:], m.GetHash()); err != nil {
 			return nil, err
 		}

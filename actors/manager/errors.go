@@ -11,8 +11,8 @@ import (
 var (
 	ErrPaymentIDUsed = errors.New("this payment id was used before; look the payment up, or choose another id for another payment")
 	ErrBusy          = errors.New("too many payments are under way, or too many events wait to be handled; handle events, then try again")
-	ErrNoChannel     = errors.New("no usable channel to the payee; open one, or wait until it is ready")
-	ErrBalance       = errors.New("not enough outbound balance in the channels to the payee")
+	ErrNoChannel     = errors.New("no usable channel; open one, or wait until it is ready and its peer connected")
+	ErrBalance       = errors.New("not enough outbound balance in the channels")
 	ErrAmount        = errors.New("the amount must be positive and at most the channel's limits")
 	ErrInvoice       = errors.New("the invoice asks for something that no payment can have")
 	ErrStarting      = errors.New("the node is starting and does not know all its channels yet; try again")
@@ -21,6 +21,9 @@ var (
 	ErrPreimage      = errors.New("this payment can be claimed with its preimage only")
 	ErrOpenings      = errors.New("too many channels are being opened with this peer; wait for one to be finished")
 	ErrOpeningLost   = errors.New("the part of the node that opens channels crashed; whether this one was opened is not known: look at the channels before you try again")
+	ErrNoPayment     = errors.New("no payment has this id")
+	ErrPaymentOver   = errors.New("the payment has its outcome")
+	ErrAbandoned     = errors.New("the payment was abandoned before it began")
 	ErrRecords       = errors.New("a durable record cannot be read")
 )
 
@@ -32,7 +35,7 @@ type BalanceError struct {
 }
 
 func (e *BalanceError) Error() string {
-	return fmt.Sprintf("%v: %d msat needed, %d msat in the best channel to %s", ErrBalance, e.NeedMsat, e.HaveMsat, e.Payee)
+	return fmt.Sprintf("%v: %d msat needed, %d msat in the best one (payee %s)", ErrBalance, e.NeedMsat, e.HaveMsat, e.Payee)
 }
 
 // Unwrap returns ErrBalance.

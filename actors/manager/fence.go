@@ -161,6 +161,7 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	if m.settled {
 		m.touchChannel(msg.Channel)
 	}
+	m.touchOwn(msg.Own)
 	m.goOn(c)
 	m.maybeSettle()
 }
@@ -183,6 +184,9 @@ func (m *Manager) maybeSettle() {
 	m.later, m.requests = nil, nil
 	for _, f := range later {
 		f()
+	}
+	for _, p := range m.sortedPayments() {
+		m.lookAt(p)
 	}
 	for _, f := range requests {
 		f()
@@ -227,7 +231,7 @@ func (m *Manager) onSummary(s messages.ChannelSummary) {
 	m.countUnfunded(c.summary, -1)
 	m.countUnfunded(s, 1)
 	was := c.summary
-	c.summary = s
+	c.summary, c.asked = s, 0
 	m.place(c, s)
 	m.doubt(c, s.Unverified || s.Behind)
 	if was.Policy != s.Policy && was.Channel == s.Channel {

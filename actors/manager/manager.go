@@ -5,9 +5,11 @@ import (
 	"time"
 
 	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/graph"
 	"github.com/lnactor/lnactor/internal/invoice"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/internal/route"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -34,6 +36,10 @@ type Config struct {
 	Forwarding facts.Policy
 	// Intercept asks the actor at messages.InterceptorAddr about every HTLC that is to be forwarded.
 	Intercept bool
+	// Graph says that there is an actor at messages.GraphAddr that finds routes. Without it payments reach peers, and payees with route hints.
+	Graph bool
+	// MinPartMsat is the least that a payment is split into. 0: what package route has.
+	MinPartMsat uint64
 	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us fail with temporary_node_failure. 0 means 16384.
 	MaxUnhandled int
 }
@@ -89,8 +95,15 @@ type Manager struct {
 
 	payments map[ln.PaymentID]*payment          // not handled yet
 	attempts map[ln.ChannelID]map[partKey]*part // asked for, not known to be committed
-	starting map[ln.PaymentID]bool              // looked up, not started yet
+	starting map[ln.PaymentID]*payment          // looked up and searched for, not started yet
+	touched  []*payment                         // to be advanced at the end of the step
 	loads    int                                // payments that are being looked up for a monitor's report
+
+	self       ln.NodeID
+	searches   map[uint64]*payment // by the number of the question to the graph
+	lastSearch uint64
+	finder     *route.Finder // for what needs no graph
+	noGraph    *graph.Graph
 
 	inbound   map[ln.EventID]*inbound
 	byHTLC    map[htlcKey]ln.EventID
@@ -138,6 +151,7 @@ type channel struct {
 	dead        uint64 // incarnations of the monitor before this one are over
 	down        bool   // the channel said that it can take no HTLC now
 	summary     messages.ChannelSummary
+	asked       uint64       // msat in HTLCs that were asked for since the summary
 	later       []func()     // payments and forwards that wait for the report
 	places      [2]uint64    // in byScid
 	oldPolicy   facts.Policy // before the newest
@@ -170,13 +184,15 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{}, closed: map[ln.ChannelID]bool{},
 		archived: map[ln.ChannelID]bool{}, sweeps: map[ln.EventID][]facts.SpendableOutput{},
 		openings: map[ln.NodeID]map[ln.ChannelID]opening{}, unfunded: map[ln.NodeID]int{},
-		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]bool{},
+		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]*payment{},
+		searches: map[uint64]*payment{}, finder: &route.Finder{}, noGraph: graph.New(graph.Limits{}),
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, sets: map[ln.Hash]*set{}, setOf: map[htlcKey]*set{},
 		forwards: map[ln.ChannelID]map[uint64]*forward{}, asked: map[ln.ChannelID]map[htlcKey]*forward{},
 		byScid: map[uint64]ln.ChannelID{}, updates: map[ln.ChannelID]map[uint64][]byte{}, preimages: map[ln.Hash]ln.Preimage{},
 		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},
 		lookups: map[uint64]func([]messages.Row, error){},
 	}
+	copy(m.self[:], cfg.NodeKey.PubKey().SerializeCompressed())
 	for id := range state.Closed {
 		m.closed[id] = true
 	}
@@ -205,7 +221,7 @@ func (m *Manager) State() State {
 	s := newState()
 	for id, p := range m.payments {
 		if p.durable {
-			s.Payments[id] = p.rec
+			s.Payments[id] = p.snapshot()
 		}
 	}
 	for id := range m.closed {
@@ -258,6 +274,8 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.onHandled(msg.ID)
 	case messages.Wake:
 		m.timers.asked = time.Time{}
+	case messages.RoutesFound:
+		m.onRoutes(msg)
 	case messages.HTLCCommitted:
 		m.onHTLCCommitted(msg)
 	case messages.OwnUpdate:
@@ -268,6 +286,7 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 	}
 	m.runTimers()
 	m.progressSets()
+	m.advanceTouched()
 	return m.take()
 }
 
@@ -285,6 +304,8 @@ func (m *Manager) restarted(msg any) {
 		m.retell()
 	case messages.FundsStarted:
 		m.resweep()
+	case messages.GraphStarted:
+		m.graphStarted()
 	}
 }
 

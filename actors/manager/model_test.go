@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
@@ -35,6 +36,7 @@ func runModel(t *testing.T, seed uint64) {
 	t.Helper()
 	cfg := testConfig()
 	cfg.ManualClaim = seed%3 == 0
+	cfg.Graph, cfg.MinPartMsat = seed%5 < 4, 100
 	w := newWorld(seed, cfg)
 	defer func() {
 		switch v := recover().(type) {
@@ -64,7 +66,7 @@ func (w *world) act(rollbacks bool) {
 			w.pay(ids[w.rnd.IntN(len(ids))])
 		}
 	}
-	switch n := w.rnd.IntN(228); {
+	switch n := w.rnd.IntN(240); {
 	case n < 110:
 		w.run()
 	case n < 120: // a quiet time, so that payments get somewhere
@@ -129,6 +131,14 @@ func (w *world) act(rollbacks bool) {
 		w.impatient = 60
 	case n < 227:
 		c.receiveOnward()
+	case n < 232:
+		w.pass(time.Duration(w.rnd.IntN(8000)) * time.Millisecond)
+	case n < 237:
+		if !c.down && c.reported {
+			c.say(messages.ChannelChanged{Summary: c.summary()})
+		}
+	case n < 239:
+		w.send("api", messages.ManagerAddr, messages.AbandonPayment{PaymentID: id32[ln.PaymentID](fmt.Sprint("payment ", w.rnd.IntN(40))), ReplyTo: "api"})
 	default:
 		w.logf("events actor crashes")
 		w.user.waiting = nil
@@ -200,6 +210,7 @@ func (w *world) finish() {
 			}
 		}
 		w.decideHeld()
+		w.pass(time.Second)
 		if w.rnd.IntN(4) == 0 { // held payments that the user forgot expire
 			w.height += 3
 			w.send(messages.ChainWatchAddr, messages.ManagerAddr, messages.ChainTip{Height: w.height})
@@ -212,7 +223,7 @@ func (w *world) checkEnd() {
 	if left := w.unacked(); len(left) > 0 {
 		w.fatalf("unacked events at rest (L3): %v", left)
 	}
-	if !w.m.settled || len(w.m.payments)+len(w.m.starting)+len(w.m.attempts)+len(w.m.inbound)+len(w.m.forwards)+len(w.m.sets)+len(w.m.setOf)+len(w.m.users)+len(w.m.lookups) > 0 {
+	if !w.m.settled || len(w.m.payments)+len(w.m.starting)+len(w.m.attempts)+len(w.m.inbound)+len(w.m.forwards)+len(w.m.sets)+len(w.m.setOf)+len(w.m.users)+len(w.m.lookups)+len(w.m.searches)+len(w.m.touched) > 0 {
 		w.fatalf("the manager is not at rest (L1): settled %v, payments %d, starting %d, attempts %d, inbound %d, claiming %d, users %d, lookups %d", w.m.settled,
 			len(w.m.payments), len(w.m.starting), len(w.m.attempts), len(w.m.inbound), len(w.m.sets)+len(w.m.setOf), len(w.m.users), len(w.m.lookups))
 	}
@@ -223,7 +234,8 @@ func (w *world) checkEnd() {
 			w.fatalf("payment %s was committed to and has no outcome (L1)", id)
 		}
 		if w.late[id] {
-			if !w.rolledBack && (sent || !failed || !w.user.handled[lostID(id)]) {
+			// After an HTLC had failed, that is: the payment may have been going on with another one.
+			if !w.rolledBack && (sent == failed || failed != w.user.handled[lostID(id)]) {
 				w.fatalf("payment %s was claimed after it had failed: sent %v, failed %v, lost %v", id, sent, failed, w.user.handled[lostID(id)])
 			}
 		} else if sent != (w.outcome(id) != nil) {

@@ -140,7 +140,7 @@ func (m *Manager) late(id ln.EventID, ev facts.Claimed, p *payment) {
 	o := p.rec.Outcome
 	switch {
 	case o == nil:
-		m.sent(id, ev.Preimage, p) // other parts are live, so no failure of the payment was told
+		m.sent(p, ev.Preimage, id) // other parts are live, so no failure of the payment was told
 		return
 	case o.Preimage != nil || o.Lost != nil:
 		m.ackWith(p, id)

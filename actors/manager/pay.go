@@ -1,13 +1,13 @@
 package manager
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
-	"github.com/btcsuite/btcd/btcec/v2"
-
 	"github.com/lnactor/lnactor/internal/ln"
-	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/internal/route"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -17,11 +17,18 @@ const (
 	maxBolt11         = 8192
 )
 
+// What a call leaves open.
+const (
+	defaultParts = 16
+	defaultTime  = time.Minute
+	longestTime  = 24 * time.Hour
+)
+
 // onPay starts a payment, unless its id was ever used.
 func (m *Manager) onPay(msg messages.Pay) {
 	var err error
 	switch {
-	case m.payments[msg.PaymentID] != nil || m.starting[msg.PaymentID]:
+	case m.payments[msg.PaymentID] != nil || m.starting[msg.PaymentID] != nil:
 		err = ErrPaymentIDUsed
 	case len(m.payments)+len(m.starting) >= m.cfg.MaxPayments || len(m.users) >= m.cfg.MaxUnhandled:
 		err = ErrBusy
@@ -31,22 +38,52 @@ func (m *Manager) onPay(msg messages.Pay) {
 		err = fmt.Errorf("%w: %d blocks to the final expiry", ErrInvoice, msg.MinFinalCLTVDelta)
 	case len(msg.Bolt11) > maxBolt11 || !utf8.ValidString(msg.Bolt11):
 		err = fmt.Errorf("%w: it is too long or no text", ErrInvoice)
+	case msg.Keysend != nil && ln.Hash(sha256.Sum256(msg.Keysend[:])) != msg.Hash:
+		err = fmt.Errorf("%w: the preimage is not the hash's", ErrInvoice)
 	}
 	if err != nil {
 		m.answer(msg.ReplyTo, messages.PayReply{Err: err})
 		return
 	}
-	m.starting[msg.PaymentID] = true
+	p := &payment{
+		rec: PaymentRecord{
+			ID: msg.PaymentID, Hash: msg.Hash, AmountMsat: msg.AmountMsat, Payee: msg.Payee, Bolt11: msg.Bolt11, Terms: m.termsOf(&msg),
+		},
+		parts: map[uint64]*part{}, starting: true, reply: msg.ReplyTo,
+	}
+	m.starting[msg.PaymentID] = p
 	m.used(msg.PaymentID, func(used bool, err error) {
 		if err == nil && used {
 			err = ErrPaymentIDUsed
 		}
 		if err != nil {
-			m.notStarted(msg, err)
+			m.notStarted(p, err)
 			return
 		}
-		m.startPayment(msg)
+		m.startPayment(p)
 	})
+}
+
+// termsOf a call are those it asks for, bounded.
+func (m *Manager) termsOf(msg *messages.Pay) *Terms {
+	t := &Terms{
+		Secret: msg.Secret, Metadata: msg.Metadata, MinFinalCLTVDelta: msg.MinFinalCLTVDelta, Hints: msg.Hints, Keysend: msg.Keysend,
+		MaxFeeMsat: msg.MaxFeeMsat, MaxParts: 1, Deadline: msg.Deadline,
+	}
+	if msg.MPP {
+		t.MaxParts = msg.MaxParts
+		if t.MaxParts <= 0 {
+			t.MaxParts = defaultParts
+		}
+		t.MaxParts = min(t.MaxParts, maxAttempts)
+	}
+	if t.Deadline.IsZero() {
+		t.Deadline = m.now.Add(defaultTime)
+	}
+	if last := m.now.Add(longestTime); t.Deadline.After(last) {
+		t.Deadline = last
+	}
+	return t
 }
 
 // answer tells what memory knows behind all that was written before: a payment that is under way but not durable may still be lost with us, and
@@ -57,9 +94,13 @@ func (m *Manager) answer(to messages.Addr, msg any) {
 	}
 }
 
-func (m *Manager) notStarted(msg messages.Pay, err error) {
-	delete(m.starting, msg.PaymentID)
-	m.tell(msg.ReplyTo, messages.PayReply{Err: err})
+func (m *Manager) notStarted(p *payment, err error) {
+	if m.starting[p.rec.ID] != p {
+		return // abandoned
+	}
+	m.stopSearch(p)
+	delete(m.starting, p.rec.ID)
+	m.tell(p.reply, messages.PayReply{Err: err})
 }
 
 // used looks a payment id up among the tombstones, and among the outcomes that monitors keep should the tombstones be lost (S15, S18).
@@ -75,104 +116,17 @@ func (m *Manager) used(id ln.PaymentID, then func(bool, error)) {
 	})
 }
 
-func (m *Manager) startPayment(msg messages.Pay) {
-	if m.payments[msg.PaymentID] != nil {
-		m.notStarted(msg, ErrPaymentIDUsed) // a monitor that came back told of it meanwhile
-		return
-	}
-	c, wait, err := m.choose(msg)
-	if wait != nil && m.parked < maxParked {
-		wait.later = append(wait.later, m.park(func() { m.startPayment(msg) }))
-		return
-	}
-	if err != nil {
-		m.notStarted(msg, err)
-		return
-	}
-	add, err := m.add(msg)
-	if err != nil {
-		m.notStarted(msg, err)
-		return
-	}
-	delete(m.starting, msg.PaymentID)
-	add.Fence = c.fence
-	id := c.summary.Channel
-	p := &payment{
-		durable: true,
-		rec: PaymentRecord{
-			ID: msg.PaymentID, Hash: msg.Hash, AmountMsat: msg.AmountMsat, Payee: msg.Payee, Bolt11: msg.Bolt11,
-			Parts: []PartRecord{{ID: 0, Channel: id}},
-		},
-		parts: map[uint64]*part{},
-	}
-	m.payments[msg.PaymentID] = p
-	m.attempt(p, 0, id, c.fence)
-	// The payment is durable before its HTLC can be committed to and before the caller is told (rule 14).
-	then := []messages.Delivery{{To: messages.ChannelAddr(id), Msg: add}}
-	if msg.ReplyTo != "" {
-		then = append(then, messages.Delivery{To: msg.ReplyTo, Msg: messages.PayReply{}})
-	}
-	m.write(Append{Records: []Record{PaymentStarted{Payment: p.rec}}, Then: then})
-}
-
-// choose takes the channel to the payee that has the most to send. If none will do, but one has just restarted, that one is to be waited for.
-func (m *Manager) choose(msg messages.Pay) (best, wait *channel, err error) {
-	var have uint64
-	down := false
-	for _, id := range m.byPeer[msg.Payee] {
-		c := m.channels[id]
-		if !c.reported {
-			if wait == nil && !c.quarantined {
-				wait = c
-			}
-			continue
-		}
-		if c.down {
-			down = true
-			continue
-		}
-		s := c.summary
-		free := s.HolderMsat - min(s.HolderMsat, s.Reserves.HolderMsat)
-		if best == nil || free > have {
-			best, have = c, free
-		}
-	}
+// startPayment looks for the first routes.
+func (m *Manager) startPayment(p *payment) {
 	switch {
-	case best == nil && down:
-		return nil, wait, fmt.Errorf("%w: the peer %s is not connected", ErrNoChannel, msg.Payee)
-	case best == nil:
-		return nil, wait, fmt.Errorf("%w (payee %s)", ErrNoChannel, msg.Payee)
-	case have < msg.AmountMsat:
-		return nil, wait, &BalanceError{Payee: msg.Payee, NeedMsat: msg.AmountMsat, HaveMsat: have}
-	case msg.AmountMsat < best.summary.Reserves.HTLCMinimumMsat:
-		return nil, wait, fmt.Errorf("%w: the peer takes no less than %d msat", ErrAmount, best.summary.Reserves.HTLCMinimumMsat)
+	case m.starting[p.rec.ID] != p: // abandoned
+	case m.payments[p.rec.ID] != nil:
+		m.notStarted(p, ErrPaymentIDUsed) // a monitor that came back told of it meanwhile
+	case m.self == p.rec.Payee:
+		m.notStarted(p, route.ErrSelf)
+	default:
+		m.find(p, p.rec.AmountMsat)
 	}
-	return best, nil, nil
-}
-
-// add makes the HTLC of a payment's only part.
-func (m *Manager) add(msg messages.Pay) (messages.AddHTLC, error) {
-	payee, err := btcec.ParsePubKey(msg.Payee[:])
-	if err != nil {
-		return messages.AddHTLC{}, fmt.Errorf("payee: %w", err)
-	}
-	// The key derives from the payment, so it needs no record of its own; it is never used for another onion because the id is not.
-	secret := m.cfg.Derive(fmt.Sprintf("lnactor/session/%s/%d", msg.PaymentID, 0))
-	session, _ := btcec.PrivKeyFromBytes(secret[:])
-	expiry := m.height + msg.MinFinalCLTVDelta + expirySlack
-	packet, err := onion.Build(session, []onion.Hop{{
-		PubKey: payee, AmountMsat: msg.AmountMsat, CLTVExpiry: expiry,
-		PaymentSecret: msg.Secret, TotalMsat: msg.AmountMsat, Metadata: msg.Metadata,
-	}}, msg.Hash)
-	if err != nil {
-		return messages.AddHTLC{}, err
-	}
-	return messages.AddHTLC{
-		AmountMsat: msg.AmountMsat, Hash: msg.Hash, CLTVExpiry: expiry, Onion: packet[:],
-		Source: ln.Source{Payment: &ln.PaymentSource{
-			PaymentID: msg.PaymentID, SessionKey: secret, Path: []ln.NodeID{msg.Payee}, TotalMsat: msg.AmountMsat,
-		}},
-	}, nil
 }
 
 // onGetPayment looks under what is under way, then among the tombstones, then among the outcomes that monitors keep should those be lost.
@@ -229,6 +183,10 @@ func (m *Manager) onListPayments(msg messages.ListPayments) {
 
 func (m *Manager) info(p *payment) messages.PaymentInfo {
 	out := finished(p.rec)
+	out.FeeMsat = p.feeMsat()
+	if o := p.rec.Outcome; o != nil {
+		out.FeeMsat = o.FeeMsat
+	}
 	if p.loading {
 		out.Status = messages.PaymentUnknown
 	}
@@ -244,10 +202,17 @@ func (m *Manager) info(p *payment) messages.PaymentInfo {
 
 func finished(r PaymentRecord) messages.PaymentInfo {
 	out := messages.PaymentInfo{PaymentID: r.ID, Hash: r.Hash, AmountMsat: r.AmountMsat, Payee: r.Payee, Status: messages.PaymentPending}
+	out.Abandoned = r.Abandoned
+	if t := r.Terms; t != nil {
+		out.MaxFeeMsat, out.Deadline = t.MaxFeeMsat, t.Deadline
+	}
+	for _, p := range r.Parts {
+		out.Parts = append(out.Parts, messages.OutboundPart(p))
+	}
 	switch {
 	case r.Outcome == nil:
 	case r.Outcome.Preimage != nil:
-		out.Status, out.Preimage = messages.PaymentIsSent, *r.Outcome.Preimage
+		out.Status, out.Preimage, out.FeeMsat = messages.PaymentIsSent, *r.Outcome.Preimage, r.Outcome.FeeMsat
 	default:
 		out.Status, out.Reason = messages.PaymentIsFailed, r.Outcome.Reason
 		if r.Outcome.Lost != nil {

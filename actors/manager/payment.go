@@ -2,35 +2,51 @@ package manager
 
 import (
 	"bytes"
-	"cmp"
-	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
-
-	"github.com/btcsuite/btcd/btcec/v2"
 
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
-	"github.com/lnactor/lnactor/internal/onion"
+	"github.com/lnactor/lnactor/internal/route"
 	"github.com/lnactor/lnactor/messages"
 )
 
 // payment is an outbound payment whose outcome the user has not handled.
 type payment struct {
 	rec     PaymentRecord
-	durable bool // PaymentStarted was written
-	parts   map[uint64]*part
-	events  []ln.EventID // to acknowledge once the user handled the outcome
-	queued  bool         // the user event is queued
+	durable bool             // PaymentStarted was written
+	parts   map[uint64]*part // without an outcome
+	events  []ln.EventID     // to acknowledge once the user handled the outcome
+	queued  bool             // the user event is queued
+	seen    map[htlcKey]bool // HTLCs whose outcome a monitor told to this incarnation: nobody has handled it
 
-	// failed: parts whose failure a monitor told before anything else of them. It may have been told to the user by an earlier incarnation of ours,
-	// so a claim of such a part comes too late to change the outcome.
+	// failed: parts whose failure a monitor told before anything else of them, of a payment that our log does not have. It may have been told to the
+	// user by an incarnation that had it, so a claim of such a part comes too late to change the outcome.
 	failed map[uint64]bool
+	behind []func() // claims of such parts: behind what follows from the failure
 
 	// loading: an HTLC of it was told by a monitor, and whether it is known is being looked up. All that the monitors say waits for that.
 	loading bool
 	waiters []func(p *payment, over bool)
+
+	// New parts, see retry.go.
+	starting bool          // no part was made yet: nothing of the payment is durable
+	reply    messages.Addr // of Pay, while starting
+	next     uint64        // id of the next part
+	stray    bool          // a monitor knows of a part that the record lacks: the record is an old one, and no part is made by it
+	checked  bool          // the outcomes that monitors keep were looked up, so no other part has an outcome that was handled
+	checking bool
+	touched  bool // to be advanced at the end of the step
+	search   *search
+	paused   bool
+	pauses   int
+	hopeless string                // the payee said that no part will do
+	blocked  string                // why no route was found, the last time
+	last     string                // why the newest part failed
+	lastID   uint64                // of that part
+	limits   map[route.Edge]uint64 // what channels carry at most, as the parts have shown
+	refused  map[ln.ChannelID]bool // own channels that did not take a part, since the last pause
+	chances  map[uint64]bool       // channels whose policy was corrected once
 }
 
 // part is an attempt. It is live until an outcome is known.
@@ -38,9 +54,9 @@ type part struct {
 	payment *payment
 	id      uint64
 	channel ln.ChannelID
+	amount  uint64 // that arrives
 	fence   uint64 // that it was asked for under
 	missing bool   // the report behind a later fence lacks it
-	asked   bool   // its fate is being looked up
 }
 
 type partKey struct {
@@ -48,25 +64,69 @@ type partKey struct {
 	part    uint64
 }
 
+// snapshot is the record as the log has it: what became of parts is the monitors' to tell.
+func (p *payment) snapshot() PaymentRecord {
+	r := p.rec
+	r.Parts = slices.Clone(r.Parts)
+	for i := range r.Parts {
+		r.Parts[i].State, r.Parts[i].Reason = messages.PartPending, ""
+	}
+	return r
+}
+
+// record is what the log has of a part, nil if there is nothing. A payment has a few dozen at most.
+func (p *payment) record(id uint64) *PartRecord {
+	for i := range p.rec.Parts {
+		if p.rec.Parts[i].ID == id {
+			return &p.rec.Parts[i]
+		}
+	}
+	return nil
+}
+
+// known takes note that a monitor has a part.
+func (p *payment) known(id uint64) {
+	p.next = max(p.next, id+1)
+	p.stray = p.stray || p.record(id) == nil
+}
+
+// told takes note of an event about a part.
+func (p *payment) told(at htlcKey, part uint64) {
+	p.known(part)
+	if p.seen == nil {
+		p.seen = map[htlcKey]bool{}
+	}
+	p.seen[at] = true
+}
+
 // restore takes up a payment of the log. Its parts were asked for under no fence of this incarnation.
 func (m *Manager) restore(r PaymentRecord) {
+	r.Parts = slices.Clone(r.Parts)
 	p := &payment{rec: r, durable: true, parts: map[uint64]*part{}}
 	m.payments[r.ID] = p
-	if r.Outcome != nil {
-		return
-	}
-	for _, pr := range r.Parts {
-		m.attempt(p, pr.ID, pr.Channel, 0)
+	for i := range r.Parts {
+		pr := &r.Parts[i]
+		p.next = max(p.next, pr.ID+1)
+		pr.State, pr.Reason = messages.PartPending, ""
+		if pr.AmountMsat == 0 {
+			pr.AmountMsat = r.AmountMsat // of a release that made single parts
+		}
+		for j := range pr.Hops[:min(len(pr.Hops), 1)] {
+			pr.Hops[j].From = m.self
+		}
+		if r.Outcome == nil {
+			m.attempt(p, *pr, 0)
+		}
 	}
 }
 
-func (m *Manager) attempt(p *payment, id uint64, channel ln.ChannelID, fence uint64) {
-	a := &part{payment: p, id: id, channel: channel, fence: fence}
-	p.parts[id] = a
-	if m.attempts[channel] == nil {
-		m.attempts[channel] = map[partKey]*part{}
+func (m *Manager) attempt(p *payment, r PartRecord, fence uint64) {
+	a := &part{payment: p, id: r.ID, channel: r.Channel, amount: r.AmountMsat, fence: fence}
+	p.parts[r.ID] = a
+	if m.attempts[r.Channel] == nil {
+		m.attempts[r.Channel] = map[partKey]*part{}
 	}
-	m.attempts[channel][partKey{p.rec.ID, id}] = a
+	m.attempts[r.Channel][partKey{p.rec.ID, r.ID}] = a
 }
 
 // committed: the part is in a monitor, its outcome will come as an event.
@@ -81,15 +141,19 @@ func (m *Manager) onOwn(channel ln.ChannelID, h messages.OwnHTLC) {
 	src := *h.Source.Payment
 	m.committed(channel, partKey{src.PaymentID, src.PartID})
 	m.withPayment(src, h.Hash, func(p *payment, over bool) {
+		if over {
+			return
+		}
+		p.known(src.PartID)
 		switch {
-		case over:
 		case h.Preimage != nil && !p.queued:
 			// Claimed, and the event is acknowledged: the user handled PaymentSent. Records that say less were lost (S18).
-			p.rec.Outcome = &Outcome{Preimage: h.Preimage}
+			p.rec.Outcome = &Outcome{Preimage: h.Preimage, FeeMsat: p.feeMsat()}
 			m.finish(p)
 		case h.Preimage == nil && p.parts[src.PartID] == nil && p.rec.Outcome == nil:
-			p.parts[src.PartID] = &part{payment: p, id: src.PartID, channel: channel}
+			p.parts[src.PartID] = &part{payment: p, id: src.PartID, channel: channel, amount: h.AmountMsat}
 		}
+		m.lookAt(p)
 	})
 }
 
@@ -141,11 +205,13 @@ func (m *Manager) load(p *payment) {
 		for _, then := range waiters {
 			then(p, m.payments[id] != p) // also once one of them has finished it
 		}
+		m.lookAt(p)
 		m.maybeSettle()
 	})
 }
 
-// onClaimed: a part of ours was claimed. One claimed part means that the payment is sent, unless its failure was told before.
+// onClaimed: a part of ours was claimed. One claimed part means that the payment is sent, unless it was told as failed: then our log says so, if it was
+// not lost.
 func (m *Manager) onClaimed(id ln.EventID, ev facts.Claimed) {
 	src := *ev.Source.Payment
 	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
@@ -153,21 +219,19 @@ func (m *Manager) onClaimed(id ln.EventID, ev facts.Claimed) {
 		o := p.rec.Outcome
 		switch {
 		case p.failed[src.PartID], o != nil && o.Preimage == nil:
-			m.whenSettled(func() { m.late(id, ev, p) })
+			m.whenSettled(func() {
+				p.behind = append(p.behind, func() { m.late(id, ev, p) })
+				m.lookAt(p)
+			})
 		case over:
 			m.ackBehind(id) // handled before: the record says so
 		default:
+			p.told(htlcKey{id.Channel, ev.HTLCID}, src.PartID)
 			delete(p.parts, src.PartID)
-			m.sent(id, ev.Preimage, p)
+			m.passed(p, src.PartID)
+			m.sent(p, ev.Preimage, id)
 		}
 	})
-}
-
-// sent: a part was claimed, so the payment is.
-func (m *Manager) sent(id ln.EventID, preimage ln.Preimage, p *payment) {
-	p.events = append(p.events, id)
-	p.rec.Outcome = &Outcome{Preimage: &preimage}
-	m.queueOutcome(p)
 }
 
 // onFailed: a part of ours can never be claimed any more.
@@ -179,176 +243,16 @@ func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 			m.ackBehind(id)
 			return
 		}
+		p.told(htlcKey{id.Channel, ev.HTLCID}, src.PartID)
 		delete(p.parts, src.PartID)
 		p.events = append(p.events, id)
-		if p.rec.Outcome == nil {
+		if p.rec.Outcome == nil && !p.durable {
 			if p.failed == nil {
 				p.failed = map[uint64]bool{}
 			}
 			p.failed[src.PartID] = true
 		}
-		// Other parts may be in monitors that have not reported: a payment has failed when no part is live, claimed or unknown.
-		m.whenSettled(func() {
-			if p.rec.Outcome == nil && len(p.parts) == 0 {
-				p.rec.Outcome = &Outcome{Reason: text(reasonOf(src, ev))}
-			}
-			m.queueOutcome(p)
-		})
+		m.learnFrom(p, src, ev)
+		m.lookAt(p)
 	})
-}
-
-// reasonOf reads why a part failed.
-func reasonOf(src ln.PaymentSource, ev facts.Failed) string {
-	switch r := ev.Resolution; {
-	case ev.Local == facts.OnChainTimeout:
-		return "the channel was closed and the payment timed out on chain"
-	case r.Malformed != nil:
-		return fmt.Sprintf("the first hop could not read the onion (BOLT 4 code %#x)", r.Malformed.Code)
-	default:
-		path := make([]*btcec.PublicKey, 0, len(src.Path))
-		for _, n := range src.Path {
-			k, err := btcec.ParsePubKey(n[:])
-			if err != nil {
-				return "it failed for a reason that cannot be read"
-			}
-			path = append(path, k)
-		}
-		session, _ := btcec.PrivKeyFromBytes(src.SessionKey[:])
-		f, err := onion.DecryptFailure(session, path, r.Reason)
-		if err != nil {
-			return "it failed for a reason that cannot be read"
-		}
-		return fmt.Sprintf("hop %d answered %s", f.Hop+1, f.Code)
-	}
-}
-
-// onNotCommitted: the channel refused an attempt under its current fence, so no monitor ever holds it.
-func (m *Manager) onNotCommitted(msg messages.NotCommitted) {
-	src := msg.Source.Payment
-	if src == nil {
-		m.forwardNotCommitted(msg)
-		return
-	}
-	a := m.attempts[msg.Channel][partKey{src.PaymentID, src.PartID}]
-	if a == nil || a.fence != msg.Fence {
-		return // decided by a report already
-	}
-	m.giveUp(a, fmt.Sprintf("not sent: %v", msg.Why))
-}
-
-// neverCommitted: no monitor holds the attempt and none ever will. It may have ended and been forgotten by older records of ours: the outcomes
-// that monitors keep tell (S15, S18).
-func (m *Manager) neverCommitted(a *part) {
-	if a.asked {
-		return
-	}
-	a.asked = true
-	id := a.payment.rec.ID
-	m.lookup(messages.GetRows{Bucket: messages.BucketOutcomes, Key: id[:], Prefix: true}, func(rows []messages.Row, err error) {
-		if m.payments[id] != a.payment || a.payment.queued || a.payment.parts[a.id] != a {
-			return // decided meanwhile
-		}
-		known, err := decodeOutcomes(rows, err)
-		switch {
-		case err != nil:
-			a.asked = false
-			m.log.Error("outcomes unreadable; the payment waits", slog.String("payment_id", id.String()), slog.Any("error", err))
-			m.stuck = append(m.stuck, func() { m.neverCommitted(a) })
-		case len(known) > 0:
-			m.committed(a.channel, partKey{id, a.id})
-			a.payment.rec.Outcome = foldOutcomes(known)
-			m.finish(a.payment) // acknowledged, so the user handled it
-		default:
-			m.giveUp(a, "the node restarted before the payment was committed to; nothing was sent")
-		}
-	})
-}
-
-// giveUp ends an attempt that was never committed. When it was the last one the payment has failed: durable before the user is told (rule 15).
-func (m *Manager) giveUp(a *part, reason string) {
-	p := a.payment
-	m.committed(a.channel, partKey{p.rec.ID, a.id})
-	delete(p.parts, a.id)
-	if len(p.parts) > 0 || p.rec.Outcome != nil {
-		return
-	}
-	p.rec.Outcome = &Outcome{Reason: text(reason)}
-	w := Append{Records: []Record{PaymentOutcome{ID: p.rec.ID, Outcome: *p.rec.Outcome}}}
-	if ev := m.enqueueOutcome(p); ev != nil {
-		w.Then = []messages.Delivery{m.delivery(ev)}
-	}
-	m.write(w)
-}
-
-// queueOutcome tells the user of an outcome that is durable already, in a monitor's event or in our log.
-func (m *Manager) queueOutcome(p *payment) {
-	if p.rec.Outcome == nil || p.queued {
-		return
-	}
-	if ev := m.enqueueOutcome(p); ev != nil {
-		d := m.delivery(ev)
-		m.tell(d.To, d.Msg)
-	}
-}
-
-func sentID(id ln.PaymentID) string   { return "payment-sent/" + id.String() }
-func failedID(id ln.PaymentID) string { return "payment-failed/" + id.String() }
-
-// enqueueOutcome makes the user event of a payment's outcome. Handling it finishes the payment.
-func (m *Manager) enqueueOutcome(p *payment) *userEvent {
-	p.queued = true
-	done := func() { m.finish(p) }
-	if o := p.rec.Outcome; o.Preimage != nil {
-		return m.enqueue(sentID(p.rec.ID), messages.PaymentSent{
-			PaymentID: p.rec.ID, Hash: p.rec.Hash, Preimage: *o.Preimage, AmountMsat: p.rec.AmountMsat,
-		}, done)
-	}
-	return m.enqueue(failedID(p.rec.ID), messages.PaymentFailed{
-		PaymentID: p.rec.ID, Hash: p.rec.Hash, AmountMsat: p.rec.AmountMsat, Reason: p.rec.Outcome.Reason,
-	}, done)
-}
-
-// finish records that the outcome was handled, as a tombstone for ever, and then acknowledges the monitor events behind it (rule 24).
-func (m *Manager) finish(p *payment) {
-	for _, a := range p.parts {
-		m.committed(a.channel, partKey{p.rec.ID, a.id})
-	}
-	delete(m.payments, p.rec.ID)
-	a := Append{
-		Rows: []messages.Row{p.row()},
-		Then: m.acks(p.events),
-	}
-	if p.durable {
-		a.Records = []Record{PaymentHandled{ID: p.rec.ID}}
-	}
-	m.write(a)
-}
-
-// row is the tombstone.
-func (p *payment) row() messages.Row {
-	return messages.Row{Bucket: messages.BucketPayments, Key: bytes.Clone(p.rec.ID[:]), Value: encodePayment(p.rec)}
-}
-
-func (m *Manager) sortedPayments() []*payment {
-	out := make([]*payment, 0, len(m.payments))
-	for _, id := range sortedKeys(m.payments) {
-		out = append(out, m.payments[id])
-	}
-	return out
-}
-
-func sortedParts(parts map[partKey]*part) []*part {
-	return slices.SortedFunc(maps.Values(parts), func(a, b *part) int {
-		return cmp.Or(bytes.Compare(a.payment.rec.ID[:], b.payment.rec.ID[:]), cmp.Compare(a.id, b.id))
-	})
-}
-
-func sortIDs[T ~[32]byte](ids []T) {
-	slices.SortFunc(ids, func(a, b T) int { x, y := [32]byte(a), [32]byte(b); return bytes.Compare(x[:], y[:]) })
-}
-
-func sortedKeys[T ~[32]byte, V any](m map[T]V) []T {
-	out := slices.Collect(maps.Keys(m))
-	sortIDs(out)
-	return out
 }

@@ -1,7 +1,11 @@
 package manager
 
 import (
+	"slices"
+	"time"
+
 	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/route"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -21,7 +25,16 @@ type Record interface{ record() }
 // PaymentStarted is durable before its HTLC is committed to and before the API's answer (rule 14).
 type PaymentStarted struct{ Payment PaymentRecord }
 
-// PaymentOutcome is durable before the user event about it (rule 15). Outcomes that a monitor event holds need none.
+// PartsStarted are attempts behind the first ones, durable before their HTLCs are committed to (rule 14).
+type PartsStarted struct {
+	ID    ln.PaymentID
+	Parts []PartRecord
+}
+
+// PaymentAbandoned ends the retries.
+type PaymentAbandoned struct{ ID ln.PaymentID }
+
+// PaymentOutcome is durable before the user event about it (rule 15). A claim that is the only attempt's needs none: the monitor's event holds it.
 type PaymentOutcome struct {
 	ID      ln.PaymentID
 	Outcome Outcome
@@ -36,11 +49,13 @@ type ClosedHandled struct{ Channel ln.ChannelID }
 // ResolvedHandled ends what ClosedHandled began: the user handled ChannelResolved, the channel is archived.
 type ResolvedHandled struct{ Channel ln.ChannelID }
 
-func (PaymentStarted) record()  {}
-func (PaymentOutcome) record()  {}
-func (PaymentHandled) record()  {}
-func (ClosedHandled) record()   {}
-func (ResolvedHandled) record() {}
+func (PaymentStarted) record()   {}
+func (PartsStarted) record()     {}
+func (PaymentAbandoned) record() {}
+func (PaymentOutcome) record()   {}
+func (PaymentHandled) record()   {}
+func (ClosedHandled) record()    {}
+func (ResolvedHandled) record()  {}
 
 // PaymentRecord is an outbound payment. Under way it is in the log; handled, it is a row, for ever: a tombstone that refuses its id.
 type PaymentRecord struct {
@@ -51,17 +66,37 @@ type PaymentRecord struct {
 	Bolt11     string
 	Parts      []PartRecord
 	Outcome    *Outcome // nil while open
+	Terms      *Terms   // nil in rows
+	Abandoned  bool
 }
 
-// PartRecord is an attempt: an HTLC that was asked for.
+// Terms are what new parts are made by.
+type Terms struct {
+	Secret            [32]byte
+	Metadata          []byte
+	MinFinalCLTVDelta uint32
+	Hints             [][]route.Hint
+	Keysend           *ln.Preimage
+	MaxFeeMsat        uint64
+	MaxParts          int
+	Deadline          time.Time
+}
+
+// PartRecord is an attempt: an HTLC that was asked for. State and Reason count in rows only: of a payment under way the monitors tell.
 type PartRecord struct {
-	ID      uint64
-	Channel ln.ChannelID
+	ID         uint64
+	Channel    ln.ChannelID
+	AmountMsat uint64 // that arrives
+	FeeMsat    uint64
+	State      messages.PartState
+	Reason     string
+	Hops       []route.Hop
 }
 
 // Outcome ends a payment.
 type Outcome struct {
 	Preimage *ln.Preimage // sent
+	FeeMsat  uint64       // sent
 	Reason   string       // failed
 	Lost     *ln.Preimage // failed, claimed all the same, and PaymentLost was handled
 }
@@ -87,6 +122,16 @@ func (s *State) fold(r Record) {
 	switch r := r.(type) {
 	case PaymentStarted:
 		s.Payments[r.Payment.ID] = r.Payment
+	case PartsStarted:
+		if p, ok := s.Payments[r.ID]; ok {
+			p.Parts = append(slices.Clone(p.Parts), r.Parts...)
+			s.Payments[r.ID] = p
+		}
+	case PaymentAbandoned:
+		if p, ok := s.Payments[r.ID]; ok {
+			p.Abandoned = true
+			s.Payments[r.ID] = p
+		}
 	case PaymentOutcome:
 		if p, ok := s.Payments[r.ID]; ok {
 			o := r.Outcome

@@ -14,6 +14,8 @@ func (m *Manager) request(msg any) {
 	switch msg := msg.(type) {
 	case messages.Pay:
 		f = func() { m.onPay(msg) }
+	case messages.AbandonPayment:
+		f = func() { m.onAbandon(msg) }
 	case messages.GetPayment:
 		f = func() { m.onGetPayment(msg) }
 	case messages.ListPayments:
@@ -60,7 +62,7 @@ func (m *Manager) park(f func()) func() {
 // isRequest tells what comes from outside and never comes again by itself.
 func isRequest(msg any) bool {
 	switch msg.(type) {
-	case messages.Pay, messages.GetPayment, messages.ListPayments, messages.ClaimHeld, messages.RequestOpen, messages.InboundOpen,
+	case messages.Pay, messages.AbandonPayment, messages.GetPayment, messages.ListPayments, messages.ClaimHeld, messages.RequestOpen, messages.InboundOpen,
 		messages.ListChannels, messages.ListClosed, messages.AwaitReady:
 		return true
 	}
@@ -73,6 +75,8 @@ func refusal(msg any, err error) []messages.Delivery {
 	switch msg := msg.(type) {
 	case messages.Pay:
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.PayReply{Err: err}}
+	case messages.AbandonPayment:
+		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.AbandonReply{Err: err}}
 	case messages.GetPayment:
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.PaymentReply{Err: err}}
 	case messages.ListPayments:

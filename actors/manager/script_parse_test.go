@@ -17,9 +17,9 @@ import (
 
 // report reads what a monitor says, one line each:
 //
-//	own HTLC PAYMENT [preimage]
-//	event SEQ claimed HTLC PAYMENT
-//	event SEQ failed HTLC PAYMENT [unreadable|malformed|timeout]
+//	own HTLC PAYMENT [preimage] [part=]
+//	event SEQ claimed HTLC PAYMENT [part=]
+//	event SEQ failed HTLC PAYMENT [unreadable|malformed|timeout|CODE] [part=] [hop=]
 //	event SEQ accepted HTLC INVOICE [wrong-secret|forward|malformed|short|keysend|bad-keysend] [amount=] [expiry=] [total=] [record=TYPE]
 //	event SEQ closed [holder|revoked|mutual|unknown]
 //	event SEQ force-closed|pending|ready|spendable
@@ -52,7 +52,8 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 		has := func(word string) bool { return strings.Contains(line, word) }
 		switch args[0] {
 		case "own":
-			h := messages.OwnHTLC{HTLCID: num(args[1]), Hash: hashOf(args[2]), AmountMsat: 1000, Source: sourceOf(args[2], opts)}
+			add := s.addOf(args[2], opts)
+			h := messages.OwnHTLC{HTLCID: num(args[1]), Hash: hashOf(args[2]), AmountMsat: add.AmountMsat, Source: add.Source}
 			if has("preimage") {
 				p := preimageOf(args[2])
 				h.Preimage = &p
@@ -101,9 +102,11 @@ func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts
 	}
 	switch args[0] {
 	case "claimed":
-		return facts.Claimed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: sourceOf(args[2], opts), AmountMsat: 1000, Preimage: preimageOf(args[2])}
+		add := s.addOf(args[2], opts)
+		return facts.Claimed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: add.Source, AmountMsat: add.AmountMsat, Preimage: preimageOf(args[2])}
 	case "failed":
-		k := facts.Failed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: sourceOf(args[2], opts), AmountMsat: 1000}
+		add := s.addOf(args[2], opts)
+		k := facts.Failed{HTLCID: num(args[1]), Hash: hashOf(args[2]), Source: add.Source, AmountMsat: add.AmountMsat}
 		switch option {
 		case "timeout":
 			k.Local = facts.OnChainTimeout
@@ -116,8 +119,7 @@ func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts
 		case "downstream":
 			k.Resolution.Reason = s.downstream(args[2], opts)
 		default:
-			p := must(onion.Process(onion.KeyOf(peerKey), [onion.PacketSize]byte(s.onionOf(args[2])), hashOf(args[2])))
-			k.Resolution.Reason = must(onion.EncryptFailure(p.Secret, lnwire.NewFailIncorrectDetails(1000, startHeight)))
+			k.Resolution.Reason = s.failure(add, option, int(optional(opts, "hop", 0)))
 		}
 		return k
 	case "accepted":
@@ -144,18 +146,6 @@ func spendOf(args []string) facts.SpendKind {
 		}[args[1]]
 	}
 	return facts.SpendCounterparty
-}
-
-// onionOf is the onion of a payment, also one that this script never made.
-func (s *script) onionOf(n string) []byte {
-	if o := s.onions[n]; o != nil {
-		return o
-	}
-	key := source(n).Payment.SessionKey
-	packet := must(onion.Build(privKeyOf(key), []onion.Hop{{
-		PubKey: peerKey.PubKey(), AmountMsat: 1000, CLTVExpiry: 1, PaymentSecret: [32]byte{1}, TotalMsat: 1000,
-	}}, hashOf(n)))
-	return packet[:]
 }
 
 func (s *script) accepted(args []string, option string, opts map[string]string) facts.EventKind {
@@ -223,7 +213,11 @@ func (s *script) describe(msg any) []string {
 		if m.Source.Forward != nil {
 			return s.describeAdd(m)
 		}
-		return []string{fmt.Sprintf("AddHTLC %s fence=%d amount=%d expiry=%d", m.Source.Payment.PaymentID, m.Fence&0xffffffff, m.AmountMsat, m.CLTVExpiry)}
+		return []string{s.describePart(m)}
+	case messages.FindRoutes:
+		return []string{s.describeSearch(m)}
+	case messages.RouteOutcome:
+		return []string{s.describeOutcome(m)}
 	case messages.AckMonitorEvent:
 		return []string{fmt.Sprintf("Ack %v", m.Seqs)}
 	case messages.DecideHTLC:
@@ -276,6 +270,9 @@ func (s *script) describe(msg any) []string {
 func describeEvent(k messages.UserEventKind) string {
 	switch k := k.(type) {
 	case messages.PaymentSent:
+		if k.FeeMsat > 0 {
+			return fmt.Sprintf("%s fee=%d", k.Preimage, k.FeeMsat)
+		}
 		return k.Preimage.String()
 	case messages.PaymentFailed:
 		return "(" + k.Reason + ")"

@@ -23,7 +23,7 @@ import (
 // prints what left the manager, in order. Rewrite the expectations with -rewrite.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		s := &script{disk: newDisk(), cfg: testConfig(), now: epoch, height: startHeight, onions: map[string][]byte{}, claims: map[htlcKey]facts.Resolution{}}
+		s := &script{disk: newDisk(), cfg: testConfig(), now: epoch, height: startHeight, sent: map[string]messages.AddHTLC{}, claims: map[htlcKey]facts.Resolution{}}
 		s.names()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
@@ -45,9 +45,9 @@ type script struct {
 	mailbox []any // of the persister, while paused
 	out     strings.Builder
 	replace *strings.Replacer
-	onions  map[string][]byte // of our payments, by payment
-	payers  []string          // session keys of payments to us, or through us
-	target  string            // channel that the report is of
+	sent    map[string]messages.AddHTLC // parts of our payments, as p1/0
+	payers  []string                    // session keys of payments to us, or through us
+	target  string                      // channel that the report is of
 	claims  map[htlcKey]facts.Resolution
 }
 
@@ -70,7 +70,7 @@ func (s *script) names() {
 		pairs = append(pairs, invoiceOf(n).Hash.String(), n)
 	}
 	pairs = append(pairs, hashOf("k1").String(), "k1")
-	pairs = append(pairs, peerID.String(), "peer")
+	pairs = append(pairs, peerID.String(), "peer", farID.String(), "far", midID.String(), "mid")
 	s.replace = strings.NewReplacer(pairs...)
 }
 
@@ -78,9 +78,11 @@ func channelID(n string) ln.ChannelID { return id32[ln.ChannelID]("channel " + n
 func paymentID(n string) ln.PaymentID { return id32[ln.PaymentID]("payment " + n) }
 func preimageOf(n string) ln.Preimage { return id32[ln.Preimage]("preimage " + n) }
 func hashOf(n string) ln.Hash         { p := preimageOf(n); return sha256.Sum256(p[:]) }
+
+// source is that of a part that no script asked for.
 func source(n string) ln.Source {
 	return ln.Source{Payment: &ln.PaymentSource{
-		PaymentID: paymentID(n), SessionKey: deriver{}.Derive(fmt.Sprintf("lnactor/session/%s/%d", paymentID(n), 0)), Path: []ln.NodeID{peerID}, TotalMsat: 1000,
+		PaymentID: paymentID(n), SessionKey: deriver{}.Derive(fmt.Sprintf("lnactor/session/%s/%d/%d", paymentID(n), 0, epoch.UnixNano())), Path: []ln.NodeID{peerID}, TotalMsat: 1000,
 	}}
 }
 
@@ -132,6 +134,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 	case "start":
 		s.cfg.ManualClaim = d.HasArg("manual")
 		s.cfg.AcceptKeysend = d.HasArg("keysend")
+		s.cfg.Graph = d.HasArg("graph")
+		s.cfg.MinPartMsat = 100
 		s.cfg.MaxPayments = int(number(d, "max-payments", 0))
 		s.cfg.MaxUnhandled = int(number(d, "max-unhandled", 0))
 		s.cfg.MaxOpenings = int(number(d, "max-openings", 0))
@@ -155,7 +159,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 		s.height = uint32(number(d, "height", uint64(s.height)))
 		s.step(messages.ChainTip{Height: s.height})
 	case "time":
-		s.now = s.now.Add(time.Duration(number(d, "minutes", 0))*time.Minute + time.Duration(number(d, "seconds", 0))*time.Second)
+		s.now = s.now.Add(time.Duration(number(d, "minutes", 0))*time.Minute + time.Duration(number(d, "seconds", 0))*time.Second + time.Duration(number(d, "ms", 0))*time.Millisecond)
 		s.step(messages.Wake{At: s.now})
 	case "list":
 		s.list(d)
@@ -226,10 +230,7 @@ func (s *script) request(d *datadriven.TestData) error {
 	id, n := channelID(first(d, 0)), first(d, 0)
 	switch d.Cmd {
 	case "pay":
-		s.step(messages.Pay{
-			PaymentID: paymentID(n), Hash: hashOf(n), AmountMsat: number(d, "amount", 1000), Payee: peerID,
-			MinFinalCLTVDelta: uint32(number(d, "delta", 18)), ReplyTo: "api",
-		})
+		s.step(s.pay(d))
 	case "get":
 		s.step(messages.GetPayment{PaymentID: paymentID(n), ReplyTo: "api"})
 	case "payments":
@@ -241,7 +242,7 @@ func (s *script) request(d *datadriven.TestData) error {
 	case "not-committed":
 		n = first(d, 1)
 		s.step(messages.NotCommitted{
-			Channel: id, Fence: s.inc<<32 + number(d, "fence", s.m.channels[id].fence&0xffffffff), Source: source(n), Why: errors.New("peer away"),
+			Channel: id, Fence: s.inc<<32 + number(d, "fence", s.m.channels[id].fence&0xffffffff), Source: s.part(n, number(d, "part", 0)).Source, Why: errors.New("peer away"),
 		})
 	case "decided":
 		msg := messages.InboundDecided{Channel: id, HTLCID: number(d, "htlc", 0), Gone: d.HasArg("gone")}
@@ -265,7 +266,7 @@ func (s *script) request(d *datadriven.TestData) error {
 	case "opening-ended":
 		s.step(messages.OpeningEnded{Peer: peerID, TemporaryID: id32[ln.ChannelID](n)})
 	default:
-		return fmt.Errorf("no command %s", d.Cmd)
+		return s.routing(d)
 	}
 	return nil
 }
@@ -370,7 +371,7 @@ func (s *script) deliver(prefix string, d messages.Delivery) {
 		s.claims[htlcKey{c.Channel, c.HTLCID}] = c.Resolution
 	}
 	if a, ok := d.Msg.(messages.AddHTLC); ok && a.Source.Payment != nil {
-		s.onions[paymentName(a.Source.Payment.PaymentID)] = a.Onion
+		s.sent[fmt.Sprintf("%s/%d", paymentName(a.Source.Payment.PaymentID), a.Source.Payment.PartID)] = a
 	}
 }
 

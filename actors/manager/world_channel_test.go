@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/lightningnetwork/lnd/lnwire"
-
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/onion"
@@ -28,6 +26,7 @@ type simChannel struct {
 	in      map[uint64]*simIn
 	nextIn  uint64
 	chain   simChain
+	rows    []messages.Row // of the next event
 
 	// Of the monitor's incarnation.
 	inc      uint64
@@ -44,8 +43,9 @@ type simChannel struct {
 type simOwn struct {
 	add      messages.AddHTLC
 	preimage *ln.Preimage
-	failed   []byte // the reason, once the peer failed it
-	secret   onion.SharedSecret
+	failed   []byte               // the reason, once the peer failed it
+	secrets  []onion.SharedSecret // of the hops
+	carries  uint64               // to the payee
 }
 
 type simIn struct {
@@ -78,13 +78,26 @@ func (c *simChannel) say(msg any) {
 func (c *simChannel) event(k facts.EventKind) {
 	c.last++
 	c.events[c.last] = k
+	a := messages.Append{Rows: c.rows}
+	c.w.rows, c.rows = append(c.w.rows, c.rows...), nil
 	if c.reported {
-		c.say(messages.EmitEvents{Channel: c.id, Incarnation: c.inc, Fence: c.fence, Events: []facts.Event{{Seq: c.last, Kind: k}}})
+		a.Then = []messages.Delivery{{To: messages.ManagerAddr, Msg: messages.EmitEvents{
+			Channel: c.id, Incarnation: c.inc, Fence: c.fence, Events: []facts.Event{{Seq: c.last, Kind: k}},
+		}}}
+	}
+	if len(a.Rows)+len(a.Then) > 0 {
+		c.w.send(messages.MonitorAddr(c.id), messages.PersisterAddr, a)
 	}
 }
 
+// row is written with the next event: who reads it was told of the event before.
+func (c *simChannel) row(r messages.Row) { c.rows = append(c.rows, r) }
+
 func (c *simChannel) summary() messages.ChannelSummary {
 	s := messages.ChannelSummary{Channel: c.id, Peer: peerID, Phase: messages.PhaseOpen, HolderMsat: 1 << 40, ShortChannelID: c.w.scidOf(c)}
+	if c.w.poor {
+		s.HolderMsat = 700
+	}
 	if c.chain.closed {
 		s.Phase = messages.PhaseClosed
 		s.Spent = &facts.FundingSpent{Height: c.chain.height}
@@ -203,12 +216,14 @@ func (c *simChannel) commit() {
 			continue
 		}
 		id := a.Source.Payment.PaymentID
-		if c.w.committed[id]++; c.w.committed[id] > 1 {
-			c.w.fatalf("payment %s has two HTLCs (S15)", id)
+		payloads, secrets := peel(a)
+		h := &simOwn{add: a, secrets: secrets, carries: payloads[len(payloads)-1].AmountMsat}
+		c.w.committed[id]++
+		if c.w.carried[id] += h.carries; c.w.carried[id] > payAmount {
+			c.w.fatalf("payment %s has HTLCs of %d msat (S15)", id, c.w.carried[id])
 		}
-		c.w.logf("%s commits to %s", c.id, id)
-		p := must(onion.Process(onion.KeyOf(peerKey), [onion.PacketSize]byte(a.Onion), a.Hash))
-		c.own[c.nextOwn] = &simOwn{add: a, secret: p.Secret}
+		c.w.logf("%s commits to %s part %d", c.id, id, a.Source.Payment.PartID)
+		c.own[c.nextOwn] = h
 		c.nextOwn++
 	}
 	c.queue = nil
@@ -245,17 +260,18 @@ func (c *simChannel) settle() {
 		delete(c.own, id) // its removal is irrevocable
 	case h.failed != nil:
 		delete(c.own, id)
-		c.w.disk.put(outcomeRow(c.id, id, src.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, nil))
+		c.w.carried[src.Payment.PaymentID] -= h.carries
+		c.row(outcomeRow(c.id, id, src.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, nil))
 		c.event(facts.Failed{HTLCID: id, Hash: h.add.Hash, Source: src, AmountMsat: h.add.AmountMsat, Resolution: facts.Resolution{Reason: h.failed}})
 	case c.w.rnd.IntN(2) == 0:
 		p := c.w.preimageOf(src.Payment.PaymentID)
 		h.preimage = &p
-		c.w.disk.put(outcomeRow(c.id, id, src.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, &p))
+		c.row(outcomeRow(c.id, id, src.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, &p))
 		c.event(facts.Claimed{HTLCID: id, Hash: h.add.Hash, Source: src, AmountMsat: h.add.AmountMsat, Preimage: p})
 	case c.chain.closed:
 		c.timeOut(id)
 	default:
-		h.failed = must(onion.EncryptFailure(h.secret, lnwire.NewFailIncorrectDetails(1, 1)))
+		h.failed = c.w.failure(h)
 	}
 }
 
@@ -293,15 +309,6 @@ func (c *simChannel) remove() {
 		}
 		return
 	}
-}
-
-func (w *world) pay(id ln.PaymentID) {
-	preimage := w.preimageOf(id)
-	pay := messages.Pay{
-		PaymentID: id, Hash: sha256.Sum256(preimage[:]), AmountMsat: 1000, Payee: peerID, Secret: id32[[32]byte]("secret"),
-		MinFinalCLTVDelta: 18, ReplyTo: "api",
-	}
-	w.send("api", messages.ManagerAddr, pay)
 }
 
 func (w *world) unacked() (out []string) {

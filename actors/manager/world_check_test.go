@@ -19,8 +19,25 @@ func (w *world) checkAdd(m messages.AddHTLC) {
 		return
 	}
 	id := m.Source.Payment.PaymentID
-	if _, ok := w.disk.state().Payments[id]; !ok {
+	p, ok := w.disk.state().Payments[id]
+	if !ok || !slices.ContainsFunc(p.Parts, func(r PartRecord) bool { return r.ID == m.Source.Payment.PartID }) {
 		w.fatalf("htlc of payment %s asked for before its record is durable (rule 14)", id)
+	}
+}
+
+// checkMade: no part is made when the payment's outcome was told (S5, S15), whatever was lost since.
+func (w *world) checkMade(a Append) {
+	for _, d := range a.Then {
+		add, ok := d.Msg.(messages.AddHTLC)
+		if !ok {
+			continue
+		}
+		id := add.Source.Payment.PaymentID
+		_, sent := w.user.seen[sentID(id)]
+		_, failed := w.user.seen[failedID(id)]
+		if sent || failed && !w.rolledBack {
+			w.fatalf("payment %s: a part is made after its outcome was told (S5, S15)", id)
+		}
 	}
 }
 
@@ -120,7 +137,7 @@ func (w *world) checkTold(ev messages.UserEvent) {
 			w.fatalf("sent with a wrong preimage")
 		}
 	case messages.PaymentFailed:
-		if _, sent := w.user.seen[sentID(k.PaymentID)]; sent {
+		if _, sent := w.user.seen[sentID(k.PaymentID)]; sent && !(w.rolledBack && w.late[k.PaymentID]) {
 			w.fatalf("payment %s is failed and sent (S5)", k.PaymentID)
 		}
 		if w.liveSomewhere(k.PaymentID) {

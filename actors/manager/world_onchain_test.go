@@ -102,6 +102,7 @@ func (c *simChannel) sweep() {
 func (c *simChannel) timeOut(id uint64) {
 	h := c.own[id]
 	delete(c.own, id)
+	c.w.carried[h.add.Source.Payment.PaymentID] -= h.carries
 	c.chain.timedOut[id] = *h
 	c.outcome(id, h, nil)
 	c.event(facts.Failed{HTLCID: id, Hash: h.add.Hash, Source: h.add.Source, AmountMsat: h.add.AmountMsat, Local: facts.OnChainTimeout})
@@ -137,7 +138,7 @@ func (c *simChannel) reorganise() {
 }
 
 func (c *simChannel) outcome(id uint64, h *simOwn, p *ln.Preimage) {
-	c.w.disk.put(outcomeRow(c.id, id, h.add.Source.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, p))
+	c.row(outcomeRow(c.id, id, h.add.Source.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, p))
 }
 
 // archive gives the log up when nothing is left (rule 23).

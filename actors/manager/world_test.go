@@ -17,6 +17,7 @@ import (
 type world struct {
 	rnd  *rand.Rand
 	disk *disk
+	rows []messages.Row // that monitors wrote, or are about to
 	cfg  Config
 
 	inc      uint64
@@ -24,7 +25,9 @@ type world struct {
 	loaded   uint64   // incarnation whose Load is under way
 	requests []any    // that wait for it
 	now      time.Time
+	wake     time.Time // what the manager asked for, zero: nothing
 	height   uint32
+	poor     bool // no channel can carry a whole payment
 
 	queues map[[2]messages.Addr][]any // by sender and receiver
 	order  [][2]messages.Addr
@@ -43,9 +46,10 @@ type world struct {
 	committed      map[ln.PaymentID]int
 	forwards       map[htlcKey]*simForward // inbound HTLCs for others
 	wasQuarantined bool
-	calm           bool                  // channels are seldom closed
-	claimed        map[ln.Hash]int       // inbound HTLCs
-	late           map[ln.PaymentID]bool // claimed after they had failed on chain
+	calm           bool                    // channels are seldom closed
+	carried        map[ln.PaymentID]uint64 // by HTLCs that are live or claimed
+	claimed        map[ln.Hash]int         // inbound HTLCs
+	late           map[ln.PaymentID]bool   // claimed after they had failed on chain
 	trace          []string
 }
 
@@ -59,9 +63,9 @@ type userSim struct {
 
 func newWorld(seed uint64, cfg Config) *world {
 	w := &world{
-		rnd: rand.New(rand.NewPCG(seed, 7)), disk: newDisk(), cfg: cfg, now: epoch, height: startHeight,
+		rnd: rand.New(rand.NewPCG(seed, 7)), disk: newDisk(), cfg: cfg, poor: cfg.Graph && seed%5 < 2, now: epoch, height: startHeight,
 		queues: map[[2]messages.Addr][]any{}, byAddr: map[messages.Addr]*simChannel{},
-		committed: map[ln.PaymentID]int{}, forwards: map[htlcKey]*simForward{}, claimed: map[ln.Hash]int{}, late: map[ln.PaymentID]bool{},
+		committed: map[ln.PaymentID]int{}, carried: map[ln.PaymentID]uint64{}, forwards: map[htlcKey]*simForward{}, claimed: map[ln.Hash]int{}, late: map[ln.PaymentID]bool{},
 		fundsSim: fundsSim{sweeps: map[ln.EventID]bool{}},
 		user:     userSim{seen: map[string]messages.UserEvent{}, handled: map[string]bool{}, claims: map[ln.Hash]bool{}},
 	}
@@ -110,6 +114,10 @@ func (w *world) next() uint64 { w.inc++; return w.inc }
 
 // startProcess: all memory was lost.
 func (w *world) startProcess() {
+	for _, r := range w.rows { // what monitors hold is durable, and so is what they wrote with it
+		w.disk.put(r)
+	}
+	w.rows = nil
 	w.queues, w.order = map[[2]messages.Addr][]any{}, nil
 	w.startManager()
 	w.fundsSim.sweeps = map[ln.EventID]bool{}
@@ -121,7 +129,7 @@ func (w *world) startProcess() {
 }
 
 func (w *world) startManager() {
-	w.m, w.loaded, w.requests = nil, w.next(), nil
+	w.m, w.loaded, w.requests, w.wake = nil, w.next(), nil, time.Time{}
 	w.send(messages.ManagerAddr, messages.PersisterAddr, messages.Load{Incarnation: w.loaded})
 }
 
@@ -175,7 +183,9 @@ func (w *world) deliver(from, to messages.Addr, msg any) {
 		w.funds(msg)
 	case to == messages.EventsAddr:
 		w.userEvents(msg.(messages.UserEvents))
-	case to == "api", to == messages.GraphAddr:
+	case to == messages.GraphAddr:
+		w.graph(msg)
+	case to == "api":
 	default:
 		w.byAddr[to].handle(msg)
 	}
@@ -199,6 +209,12 @@ func (w *world) persist(from messages.Addr, msg any) {
 		w.disk.commit(m)
 		w.then(m.a.Then)
 	case messages.Append:
+		for _, r := range m.Rows {
+			w.disk.put(r)
+		}
+		if len(m.Then) == 0 {
+			return
+		}
 		if a, ok := m.Then[0].Msg.(messages.ChannelArchived); ok {
 			w.byAddr[messages.MonitorAddr(a.Channel)].chain.unlisted = true // Monitors learns it in the same breath
 		}
@@ -251,7 +267,11 @@ func (w *world) manager(msg any) {
 }
 
 func (w *world) effects(e Effects) {
+	if !e.Wake.IsZero() {
+		w.wake = e.Wake
+	}
 	for i, a := range e.Appends {
+		w.checkMade(a)
 		out := appendOf{core: w.m, inc: w.loaded, a: a}
 		if i == len(e.Appends)-1 && w.rnd.IntN(6) == 0 {
 			s := w.m.State()

@@ -31,6 +31,10 @@ type Request struct {
 
 	// LessMsat is the money that live parts of the same payment have taken from channels that are not Local, by channel and direction.
 	LessMsat map[Edge]uint64
+
+	// MostMsat is the most that a channel carries in one direction, as attempts of the same payment have shown; 0: it is not to be used. Local ones
+	// are meant too.
+	MostMsat map[Edge]uint64
 }
 
 // Local is a channel of this node as a first hop.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lnactor/lnactor/internal/graph"
+	"github.com/lnactor/lnactor/internal/ln"
 )
 
 // goal is what a search makes small.
@@ -103,7 +104,7 @@ func (s *search) finish(l *label) {
 		if c.MaxMsat != 0 {
 			most = min(most, c.MaxMsat)
 		}
-		if l.amount > most || l.amount < c.MinMsat {
+		if l.amount > most || l.amount < c.MinMsat || s.tooMuch(c.SCID, s.q.Self, l.amount) {
 			continue
 		}
 		p, ok := s.mem.penalty(Edge{c.SCID, s.q.Self}, l.amount, s.attempt(), s.now)
@@ -126,6 +127,16 @@ func (s *search) prefer(a, b *end) bool {
 		return a.hops < b.hops
 	}
 	return s.q.Local[a.local].SCID < s.q.Local[b.local].SCID
+}
+
+// tooMuch tells that the payment has seen the channel carry less.
+func (s *search) tooMuch(scid uint64, from ln.NodeID, amount uint64) bool {
+	if len(s.q.MostMsat) == 0 {
+		return false
+	}
+	e := Edge{scid, from}
+	most, known := s.q.MostMsat[e]
+	return known && amount+s.used[e] > most
 }
 
 func (s *search) attempt() uint64 { return attemptMsat + s.q.AmountMsat/attemptPart }
@@ -168,6 +179,9 @@ func (s *search) relax(l *label, from int, scid uint64, base, prop, delta uint32
 	}
 	old := &s.labels[from]
 	if old.gen == s.gen && old.done {
+		return
+	}
+	if s.tooMuch(scid, s.v.id(from), l.amount) {
 		return
 	}
 	fee, ok := graph.Fee(base, prop, l.amount)

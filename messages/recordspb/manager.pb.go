@@ -33,6 +33,8 @@ type ManagerRecord struct {
 	//	*ManagerRecord_PaymentHandled
 	//	*ManagerRecord_ClosedHandled
 	//	*ManagerRecord_ResolvedHandled
+	//	*ManagerRecord_PartsStarted
+	//	*ManagerRecord_PaymentAbandoned
 	Kind          isManagerRecord_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -127,6 +129,24 @@ func (x *ManagerRecord) GetResolvedHandled() []byte {
 	return nil
 }
 
+func (x *ManagerRecord) GetPartsStarted() *PartsStarted {
+	if x != nil {
+		if x, ok := x.Kind.(*ManagerRecord_PartsStarted); ok {
+			return x.PartsStarted
+		}
+	}
+	return nil
+}
+
+func (x *ManagerRecord) GetPaymentAbandoned() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*ManagerRecord_PaymentAbandoned); ok {
+			return x.PaymentAbandoned
+		}
+	}
+	return nil
+}
+
 type isManagerRecord_Kind interface {
 	isManagerRecord_Kind()
 }
@@ -151,6 +171,14 @@ type ManagerRecord_ResolvedHandled struct {
 	ResolvedHandled []byte `protobuf:"bytes,6,opt,name=resolved_handled,json=resolvedHandled,proto3,oneof"` // channel id; ends what closed_handled began
 }
 
+type ManagerRecord_PartsStarted struct {
+	PartsStarted *PartsStarted `protobuf:"bytes,7,opt,name=parts_started,json=partsStarted,proto3,oneof"`
+}
+
+type ManagerRecord_PaymentAbandoned struct {
+	PaymentAbandoned []byte `protobuf:"bytes,8,opt,name=payment_abandoned,json=paymentAbandoned,proto3,oneof"` // payment id
+}
+
 func (*ManagerRecord_PaymentStarted) isManagerRecord_Kind() {}
 
 func (*ManagerRecord_PaymentOutcome) isManagerRecord_Kind() {}
@@ -160,6 +188,10 @@ func (*ManagerRecord_PaymentHandled) isManagerRecord_Kind() {}
 func (*ManagerRecord_ClosedHandled) isManagerRecord_Kind() {}
 
 func (*ManagerRecord_ResolvedHandled) isManagerRecord_Kind() {}
+
+func (*ManagerRecord_PartsStarted) isManagerRecord_Kind() {}
+
+func (*ManagerRecord_PaymentAbandoned) isManagerRecord_Kind() {}
 
 // ManagerSnapshot stands for the manager's log so far. Reconstructible.
 type ManagerSnapshot struct {
@@ -233,7 +265,9 @@ type PaymentRecord struct {
 	Payee         []byte                 `protobuf:"bytes,5,opt,name=payee,proto3" json:"payee,omitempty"`
 	Bolt11        string                 `protobuf:"bytes,6,opt,name=bolt11,proto3" json:"bolt11,omitempty"`
 	Parts         []*PaymentPart         `protobuf:"bytes,7,rep,name=parts,proto3" json:"parts,omitempty"`
-	Outcome       *PaymentResult         `protobuf:"bytes,8,opt,name=outcome,proto3" json:"outcome,omitempty"` // unset while open
+	Outcome       *PaymentResult         `protobuf:"bytes,8,opt,name=outcome,proto3" json:"outcome,omitempty"`       // unset while open
+	Terms         *PaymentTerms          `protobuf:"bytes,9,opt,name=terms,proto3" json:"terms,omitempty"`           // unset in a row
+	Abandoned     bool                   `protobuf:"varint,10,opt,name=abandoned,proto3" json:"abandoned,omitempty"` // no new parts are made
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -324,18 +358,321 @@ func (x *PaymentRecord) GetOutcome() *PaymentResult {
 	return nil
 }
 
+func (x *PaymentRecord) GetTerms() *PaymentTerms {
+	if x != nil {
+		return x.Terms
+	}
+	return nil
+}
+
+func (x *PaymentRecord) GetAbandoned() bool {
+	if x != nil {
+		return x.Abandoned
+	}
+	return false
+}
+
+// PaymentTerms are what new parts are made by.
+type PaymentTerms struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Secret            []byte                 `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	Metadata          []byte                 `protobuf:"bytes,2,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	MinFinalCltvDelta uint32                 `protobuf:"varint,3,opt,name=min_final_cltv_delta,json=minFinalCltvDelta,proto3" json:"min_final_cltv_delta,omitempty"`
+	Hints             []*RouteHint           `protobuf:"bytes,4,rep,name=hints,proto3" json:"hints,omitempty"`
+	Keysend           []byte                 `protobuf:"bytes,5,opt,name=keysend,proto3" json:"keysend,omitempty"`                             // preimage, empty if there is an invoice
+	MaxFeeMsat        uint64                 `protobuf:"varint,6,opt,name=max_fee_msat,json=maxFeeMsat,proto3" json:"max_fee_msat,omitempty"`  // of all parts together
+	MaxParts          uint32                 `protobuf:"varint,7,opt,name=max_parts,json=maxParts,proto3" json:"max_parts,omitempty"`          // at a time
+	Deadline          int64                  `protobuf:"varint,8,opt,name=deadline,proto3" json:"deadline,omitempty"`                          // no part is made after it, nanoseconds since 1970
+	HasMetadata       bool                   `protobuf:"varint,9,opt,name=has_metadata,json=hasMetadata,proto3" json:"has_metadata,omitempty"` // the metadata may be there and empty
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *PaymentTerms) Reset() {
+	*x = PaymentTerms{}
+	mi := &file_recordspb_manager_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentTerms) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentTerms) ProtoMessage() {}
+
+func (x *PaymentTerms) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_manager_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentTerms.ProtoReflect.Descriptor instead.
+func (*PaymentTerms) Descriptor() ([]byte, []int) {
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PaymentTerms) GetSecret() []byte {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *PaymentTerms) GetMetadata() []byte {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *PaymentTerms) GetMinFinalCltvDelta() uint32 {
+	if x != nil {
+		return x.MinFinalCltvDelta
+	}
+	return 0
+}
+
+func (x *PaymentTerms) GetHints() []*RouteHint {
+	if x != nil {
+		return x.Hints
+	}
+	return nil
+}
+
+func (x *PaymentTerms) GetKeysend() []byte {
+	if x != nil {
+		return x.Keysend
+	}
+	return nil
+}
+
+func (x *PaymentTerms) GetMaxFeeMsat() uint64 {
+	if x != nil {
+		return x.MaxFeeMsat
+	}
+	return 0
+}
+
+func (x *PaymentTerms) GetMaxParts() uint32 {
+	if x != nil {
+		return x.MaxParts
+	}
+	return 0
+}
+
+func (x *PaymentTerms) GetDeadline() int64 {
+	if x != nil {
+		return x.Deadline
+	}
+	return 0
+}
+
+func (x *PaymentTerms) GetHasMetadata() bool {
+	if x != nil {
+		return x.HasMetadata
+	}
+	return false
+}
+
+// RouteHint is a private way to the payee.
+type RouteHint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hops          []*HintHop             `protobuf:"bytes,1,rep,name=hops,proto3" json:"hops,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteHint) Reset() {
+	*x = RouteHint{}
+	mi := &file_recordspb_manager_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteHint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteHint) ProtoMessage() {}
+
+func (x *RouteHint) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_manager_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteHint.ProtoReflect.Descriptor instead.
+func (*RouteHint) Descriptor() ([]byte, []int) {
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RouteHint) GetHops() []*HintHop {
+	if x != nil {
+		return x.Hops
+	}
+	return nil
+}
+
+// HintHop is a channel of node, to the next one's node or to the payee.
+type HintHop struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Node           []byte                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Scid           uint64                 `protobuf:"varint,2,opt,name=scid,proto3" json:"scid,omitempty"`
+	BaseMsat       uint32                 `protobuf:"varint,3,opt,name=base_msat,json=baseMsat,proto3" json:"base_msat,omitempty"`
+	PropMillionths uint32                 `protobuf:"varint,4,opt,name=prop_millionths,json=propMillionths,proto3" json:"prop_millionths,omitempty"`
+	CltvDelta      uint32                 `protobuf:"varint,5,opt,name=cltv_delta,json=cltvDelta,proto3" json:"cltv_delta,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *HintHop) Reset() {
+	*x = HintHop{}
+	mi := &file_recordspb_manager_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HintHop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HintHop) ProtoMessage() {}
+
+func (x *HintHop) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_manager_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HintHop.ProtoReflect.Descriptor instead.
+func (*HintHop) Descriptor() ([]byte, []int) {
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *HintHop) GetNode() []byte {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *HintHop) GetScid() uint64 {
+	if x != nil {
+		return x.Scid
+	}
+	return 0
+}
+
+func (x *HintHop) GetBaseMsat() uint32 {
+	if x != nil {
+		return x.BaseMsat
+	}
+	return 0
+}
+
+func (x *HintHop) GetPropMillionths() uint32 {
+	if x != nil {
+		return x.PropMillionths
+	}
+	return 0
+}
+
+func (x *HintHop) GetCltvDelta() uint32 {
+	if x != nil {
+		return x.CltvDelta
+	}
+	return 0
+}
+
+// PartsStarted are attempts that came after the first ones.
+type PartsStarted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // of the payment
+	Parts         []*PaymentPart         `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartsStarted) Reset() {
+	*x = PartsStarted{}
+	mi := &file_recordspb_manager_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartsStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartsStarted) ProtoMessage() {}
+
+func (x *PartsStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_manager_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartsStarted.ProtoReflect.Descriptor instead.
+func (*PartsStarted) Descriptor() ([]byte, []int) {
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PartsStarted) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *PartsStarted) GetParts() []*PaymentPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
 // PaymentPart is an attempt.
 type PaymentPart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	ChannelId     []byte                 `protobuf:"bytes,2,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	AmountMsat    uint64                 `protobuf:"varint,3,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"` // that arrives
+	FeeMsat       uint64                 `protobuf:"varint,4,opt,name=fee_msat,json=feeMsat,proto3" json:"fee_msat,omitempty"`
+	Hops          []*RouteHop            `protobuf:"bytes,5,rep,name=hops,proto3" json:"hops,omitempty"`
+	State         uint32                 `protobuf:"varint,6,opt,name=state,proto3" json:"state,omitempty"`  // in a row: 1 open, 2 claimed, 3 failed
+	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"` // when failed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentPart) Reset() {
 	*x = PaymentPart{}
-	mi := &file_recordspb_manager_proto_msgTypes[3]
+	mi := &file_recordspb_manager_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -347,7 +684,7 @@ func (x *PaymentPart) String() string {
 func (*PaymentPart) ProtoMessage() {}
 
 func (x *PaymentPart) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_manager_proto_msgTypes[3]
+	mi := &file_recordspb_manager_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -360,7 +697,7 @@ func (x *PaymentPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentPart.ProtoReflect.Descriptor instead.
 func (*PaymentPart) Descriptor() ([]byte, []int) {
-	return file_recordspb_manager_proto_rawDescGZIP(), []int{3}
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PaymentPart) GetId() uint64 {
@@ -377,6 +714,110 @@ func (x *PaymentPart) GetChannelId() []byte {
 	return nil
 }
 
+func (x *PaymentPart) GetAmountMsat() uint64 {
+	if x != nil {
+		return x.AmountMsat
+	}
+	return 0
+}
+
+func (x *PaymentPart) GetFeeMsat() uint64 {
+	if x != nil {
+		return x.FeeMsat
+	}
+	return 0
+}
+
+func (x *PaymentPart) GetHops() []*RouteHop {
+	if x != nil {
+		return x.Hops
+	}
+	return nil
+}
+
+func (x *PaymentPart) GetState() uint32 {
+	if x != nil {
+		return x.State
+	}
+	return 0
+}
+
+func (x *PaymentPart) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RouteHop is one HTLC of a route; the first is of this node.
+type RouteHop struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scid          uint64                 `protobuf:"varint,1,opt,name=scid,proto3" json:"scid,omitempty"`
+	To            []byte                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	AmountMsat    uint64                 `protobuf:"varint,3,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
+	Expiry        uint32                 `protobuf:"varint,4,opt,name=expiry,proto3" json:"expiry,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteHop) Reset() {
+	*x = RouteHop{}
+	mi := &file_recordspb_manager_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteHop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteHop) ProtoMessage() {}
+
+func (x *RouteHop) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_manager_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteHop.ProtoReflect.Descriptor instead.
+func (*RouteHop) Descriptor() ([]byte, []int) {
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RouteHop) GetScid() uint64 {
+	if x != nil {
+		return x.Scid
+	}
+	return 0
+}
+
+func (x *RouteHop) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *RouteHop) GetAmountMsat() uint64 {
+	if x != nil {
+		return x.AmountMsat
+	}
+	return 0
+}
+
+func (x *RouteHop) GetExpiry() uint32 {
+	if x != nil {
+		return x.Expiry
+	}
+	return 0
+}
+
 // PaymentOutcome is the outcome of a payment that no monitor event holds.
 type PaymentOutcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -388,7 +829,7 @@ type PaymentOutcome struct {
 
 func (x *PaymentOutcome) Reset() {
 	*x = PaymentOutcome{}
-	mi := &file_recordspb_manager_proto_msgTypes[4]
+	mi := &file_recordspb_manager_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -400,7 +841,7 @@ func (x *PaymentOutcome) String() string {
 func (*PaymentOutcome) ProtoMessage() {}
 
 func (x *PaymentOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_manager_proto_msgTypes[4]
+	mi := &file_recordspb_manager_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -413,7 +854,7 @@ func (x *PaymentOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentOutcome.ProtoReflect.Descriptor instead.
 func (*PaymentOutcome) Descriptor() ([]byte, []int) {
-	return file_recordspb_manager_proto_rawDescGZIP(), []int{4}
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PaymentOutcome) GetId() []byte {
@@ -435,14 +876,15 @@ type PaymentResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Preimage      []byte                 `protobuf:"bytes,1,opt,name=preimage,proto3" json:"preimage,omitempty"` // empty: failed
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	Lost          []byte                 `protobuf:"bytes,3,opt,name=lost,proto3" json:"lost,omitempty"` // preimage of a claim that came after the failure was told
+	Lost          []byte                 `protobuf:"bytes,3,opt,name=lost,proto3" json:"lost,omitempty"`                       // preimage of a claim that came after the failure was told
+	FeeMsat       uint64                 `protobuf:"varint,4,opt,name=fee_msat,json=feeMsat,proto3" json:"fee_msat,omitempty"` // when sent
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentResult) Reset() {
 	*x = PaymentResult{}
-	mi := &file_recordspb_manager_proto_msgTypes[5]
+	mi := &file_recordspb_manager_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +896,7 @@ func (x *PaymentResult) String() string {
 func (*PaymentResult) ProtoMessage() {}
 
 func (x *PaymentResult) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_manager_proto_msgTypes[5]
+	mi := &file_recordspb_manager_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +909,7 @@ func (x *PaymentResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentResult.ProtoReflect.Descriptor instead.
 func (*PaymentResult) Descriptor() ([]byte, []int) {
-	return file_recordspb_manager_proto_rawDescGZIP(), []int{5}
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PaymentResult) GetPreimage() []byte {
@@ -491,6 +933,13 @@ func (x *PaymentResult) GetLost() []byte {
 	return nil
 }
 
+func (x *PaymentResult) GetFeeMsat() uint64 {
+	if x != nil {
+		return x.FeeMsat
+	}
+	return 0
+}
+
 // InvoiceRow is the row of bucket "invoices": the payment hash is paid by these HTLCs,
 // or with held, they would pay it and the user was asked. Reconstructible from the
 // monitors while the HTLCs live, but for held.
@@ -510,7 +959,7 @@ type InvoiceRow struct {
 
 func (x *InvoiceRow) Reset() {
 	*x = InvoiceRow{}
-	mi := &file_recordspb_manager_proto_msgTypes[6]
+	mi := &file_recordspb_manager_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +971,7 @@ func (x *InvoiceRow) String() string {
 func (*InvoiceRow) ProtoMessage() {}
 
 func (x *InvoiceRow) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_manager_proto_msgTypes[6]
+	mi := &file_recordspb_manager_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +984,7 @@ func (x *InvoiceRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoiceRow.ProtoReflect.Descriptor instead.
 func (*InvoiceRow) Descriptor() ([]byte, []int) {
-	return file_recordspb_manager_proto_rawDescGZIP(), []int{6}
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *InvoiceRow) GetVersion() uint32 {
@@ -605,7 +1054,7 @@ type InvoicePart struct {
 
 func (x *InvoicePart) Reset() {
 	*x = InvoicePart{}
-	mi := &file_recordspb_manager_proto_msgTypes[7]
+	mi := &file_recordspb_manager_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +1066,7 @@ func (x *InvoicePart) String() string {
 func (*InvoicePart) ProtoMessage() {}
 
 func (x *InvoicePart) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_manager_proto_msgTypes[7]
+	mi := &file_recordspb_manager_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +1079,7 @@ func (x *InvoicePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoicePart.ProtoReflect.Descriptor instead.
 func (*InvoicePart) Descriptor() ([]byte, []int) {
-	return file_recordspb_manager_proto_rawDescGZIP(), []int{7}
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InvoicePart) GetChannelId() []byte {
@@ -664,7 +1113,7 @@ type CustomRecord struct {
 
 func (x *CustomRecord) Reset() {
 	*x = CustomRecord{}
-	mi := &file_recordspb_manager_proto_msgTypes[8]
+	mi := &file_recordspb_manager_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +1125,7 @@ func (x *CustomRecord) String() string {
 func (*CustomRecord) ProtoMessage() {}
 
 func (x *CustomRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_manager_proto_msgTypes[8]
+	mi := &file_recordspb_manager_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +1138,7 @@ func (x *CustomRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomRecord.ProtoReflect.Descriptor instead.
 func (*CustomRecord) Descriptor() ([]byte, []int) {
-	return file_recordspb_manager_proto_rawDescGZIP(), []int{8}
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CustomRecord) GetType() uint64 {
@@ -710,19 +1159,21 @@ var File_recordspb_manager_proto protoreflect.FileDescriptor
 
 const file_recordspb_manager_proto_rawDesc = "" +
 	"\n" +
-	"\x17recordspb/manager.proto\x12\x12lnactor.records.v1\"\xcf\x02\n" +
+	"\x17recordspb/manager.proto\x12\x12lnactor.records.v1\"\xc7\x03\n" +
 	"\rManagerRecord\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12L\n" +
 	"\x0fpayment_started\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentRecordH\x00R\x0epaymentStarted\x12M\n" +
 	"\x0fpayment_outcome\x18\x03 \x01(\v2\".lnactor.records.v1.PaymentOutcomeH\x00R\x0epaymentOutcome\x12)\n" +
 	"\x0fpayment_handled\x18\x04 \x01(\fH\x00R\x0epaymentHandled\x12'\n" +
 	"\x0eclosed_handled\x18\x05 \x01(\fH\x00R\rclosedHandled\x12+\n" +
-	"\x10resolved_handled\x18\x06 \x01(\fH\x00R\x0fresolvedHandledB\x06\n" +
+	"\x10resolved_handled\x18\x06 \x01(\fH\x00R\x0fresolvedHandled\x12G\n" +
+	"\rparts_started\x18\a \x01(\v2 .lnactor.records.v1.PartsStartedH\x00R\fpartsStarted\x12-\n" +
+	"\x11payment_abandoned\x18\b \x01(\fH\x00R\x10paymentAbandonedB\x06\n" +
 	"\x04kind\"\x82\x01\n" +
 	"\x0fManagerSnapshot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12=\n" +
 	"\bpayments\x18\x02 \x03(\v2!.lnactor.records.v1.PaymentRecordR\bpayments\x12\x16\n" +
-	"\x06closed\x18\x03 \x03(\fR\x06closed\"\x90\x02\n" +
+	"\x06closed\x18\x03 \x03(\fR\x06closed\"\xe6\x02\n" +
 	"\rPaymentRecord\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x12\n" +
@@ -732,18 +1183,57 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"\x05payee\x18\x05 \x01(\fR\x05payee\x12\x16\n" +
 	"\x06bolt11\x18\x06 \x01(\tR\x06bolt11\x125\n" +
 	"\x05parts\x18\a \x03(\v2\x1f.lnactor.records.v1.PaymentPartR\x05parts\x12;\n" +
-	"\aoutcome\x18\b \x01(\v2!.lnactor.records.v1.PaymentResultR\aoutcome\"<\n" +
+	"\aoutcome\x18\b \x01(\v2!.lnactor.records.v1.PaymentResultR\aoutcome\x126\n" +
+	"\x05terms\x18\t \x01(\v2 .lnactor.records.v1.PaymentTermsR\x05terms\x12\x1c\n" +
+	"\tabandoned\x18\n" +
+	" \x01(\bR\tabandoned\"\xc0\x02\n" +
+	"\fPaymentTerms\x12\x16\n" +
+	"\x06secret\x18\x01 \x01(\fR\x06secret\x12\x1a\n" +
+	"\bmetadata\x18\x02 \x01(\fR\bmetadata\x12/\n" +
+	"\x14min_final_cltv_delta\x18\x03 \x01(\rR\x11minFinalCltvDelta\x123\n" +
+	"\x05hints\x18\x04 \x03(\v2\x1d.lnactor.records.v1.RouteHintR\x05hints\x12\x18\n" +
+	"\akeysend\x18\x05 \x01(\fR\akeysend\x12 \n" +
+	"\fmax_fee_msat\x18\x06 \x01(\x04R\n" +
+	"maxFeeMsat\x12\x1b\n" +
+	"\tmax_parts\x18\a \x01(\rR\bmaxParts\x12\x1a\n" +
+	"\bdeadline\x18\b \x01(\x03R\bdeadline\x12!\n" +
+	"\fhas_metadata\x18\t \x01(\bR\vhasMetadata\"<\n" +
+	"\tRouteHint\x12/\n" +
+	"\x04hops\x18\x01 \x03(\v2\x1b.lnactor.records.v1.HintHopR\x04hops\"\x96\x01\n" +
+	"\aHintHop\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\fR\x04node\x12\x12\n" +
+	"\x04scid\x18\x02 \x01(\x04R\x04scid\x12\x1b\n" +
+	"\tbase_msat\x18\x03 \x01(\rR\bbaseMsat\x12'\n" +
+	"\x0fprop_millionths\x18\x04 \x01(\rR\x0epropMillionths\x12\x1d\n" +
+	"\n" +
+	"cltv_delta\x18\x05 \x01(\rR\tcltvDelta\"U\n" +
+	"\fPartsStarted\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x125\n" +
+	"\x05parts\x18\x02 \x03(\v2\x1f.lnactor.records.v1.PaymentPartR\x05parts\"\xd8\x01\n" +
 	"\vPaymentPart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1d\n" +
 	"\n" +
-	"channel_id\x18\x02 \x01(\fR\tchannelId\"[\n" +
+	"channel_id\x18\x02 \x01(\fR\tchannelId\x12\x1f\n" +
+	"\vamount_msat\x18\x03 \x01(\x04R\n" +
+	"amountMsat\x12\x19\n" +
+	"\bfee_msat\x18\x04 \x01(\x04R\afeeMsat\x120\n" +
+	"\x04hops\x18\x05 \x03(\v2\x1c.lnactor.records.v1.RouteHopR\x04hops\x12\x14\n" +
+	"\x05state\x18\x06 \x01(\rR\x05state\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"g\n" +
+	"\bRouteHop\x12\x12\n" +
+	"\x04scid\x18\x01 \x01(\x04R\x04scid\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\fR\x02to\x12\x1f\n" +
+	"\vamount_msat\x18\x03 \x01(\x04R\n" +
+	"amountMsat\x12\x16\n" +
+	"\x06expiry\x18\x04 \x01(\rR\x06expiry\"[\n" +
 	"\x0ePaymentOutcome\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x129\n" +
-	"\x06result\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentResultR\x06result\"W\n" +
+	"\x06result\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentResultR\x06result\"r\n" +
 	"\rPaymentResult\x12\x1a\n" +
 	"\bpreimage\x18\x01 \x01(\fR\bpreimage\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04lost\x18\x03 \x01(\fR\x04lost\"\xa2\x02\n" +
+	"\x04lost\x18\x03 \x01(\fR\x04lost\x12\x19\n" +
+	"\bfee_msat\x18\x04 \x01(\x04R\afeeMsat\"\xa2\x02\n" +
 	"\n" +
 	"InvoiceRow\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
@@ -778,32 +1268,43 @@ func file_recordspb_manager_proto_rawDescGZIP() []byte {
 	return file_recordspb_manager_proto_rawDescData
 }
 
-var file_recordspb_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_recordspb_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_recordspb_manager_proto_goTypes = []any{
 	(*ManagerRecord)(nil),   // 0: lnactor.records.v1.ManagerRecord
 	(*ManagerSnapshot)(nil), // 1: lnactor.records.v1.ManagerSnapshot
 	(*PaymentRecord)(nil),   // 2: lnactor.records.v1.PaymentRecord
-	(*PaymentPart)(nil),     // 3: lnactor.records.v1.PaymentPart
-	(*PaymentOutcome)(nil),  // 4: lnactor.records.v1.PaymentOutcome
-	(*PaymentResult)(nil),   // 5: lnactor.records.v1.PaymentResult
-	(*InvoiceRow)(nil),      // 6: lnactor.records.v1.InvoiceRow
-	(*InvoicePart)(nil),     // 7: lnactor.records.v1.InvoicePart
-	(*CustomRecord)(nil),    // 8: lnactor.records.v1.CustomRecord
+	(*PaymentTerms)(nil),    // 3: lnactor.records.v1.PaymentTerms
+	(*RouteHint)(nil),       // 4: lnactor.records.v1.RouteHint
+	(*HintHop)(nil),         // 5: lnactor.records.v1.HintHop
+	(*PartsStarted)(nil),    // 6: lnactor.records.v1.PartsStarted
+	(*PaymentPart)(nil),     // 7: lnactor.records.v1.PaymentPart
+	(*RouteHop)(nil),        // 8: lnactor.records.v1.RouteHop
+	(*PaymentOutcome)(nil),  // 9: lnactor.records.v1.PaymentOutcome
+	(*PaymentResult)(nil),   // 10: lnactor.records.v1.PaymentResult
+	(*InvoiceRow)(nil),      // 11: lnactor.records.v1.InvoiceRow
+	(*InvoicePart)(nil),     // 12: lnactor.records.v1.InvoicePart
+	(*CustomRecord)(nil),    // 13: lnactor.records.v1.CustomRecord
 }
 var file_recordspb_manager_proto_depIdxs = []int32{
-	2, // 0: lnactor.records.v1.ManagerRecord.payment_started:type_name -> lnactor.records.v1.PaymentRecord
-	4, // 1: lnactor.records.v1.ManagerRecord.payment_outcome:type_name -> lnactor.records.v1.PaymentOutcome
-	2, // 2: lnactor.records.v1.ManagerSnapshot.payments:type_name -> lnactor.records.v1.PaymentRecord
-	3, // 3: lnactor.records.v1.PaymentRecord.parts:type_name -> lnactor.records.v1.PaymentPart
-	5, // 4: lnactor.records.v1.PaymentRecord.outcome:type_name -> lnactor.records.v1.PaymentResult
-	5, // 5: lnactor.records.v1.PaymentOutcome.result:type_name -> lnactor.records.v1.PaymentResult
-	7, // 6: lnactor.records.v1.InvoiceRow.parts:type_name -> lnactor.records.v1.InvoicePart
-	8, // 7: lnactor.records.v1.InvoiceRow.records:type_name -> lnactor.records.v1.CustomRecord
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	2,  // 0: lnactor.records.v1.ManagerRecord.payment_started:type_name -> lnactor.records.v1.PaymentRecord
+	9,  // 1: lnactor.records.v1.ManagerRecord.payment_outcome:type_name -> lnactor.records.v1.PaymentOutcome
+	6,  // 2: lnactor.records.v1.ManagerRecord.parts_started:type_name -> lnactor.records.v1.PartsStarted
+	2,  // 3: lnactor.records.v1.ManagerSnapshot.payments:type_name -> lnactor.records.v1.PaymentRecord
+	7,  // 4: lnactor.records.v1.PaymentRecord.parts:type_name -> lnactor.records.v1.PaymentPart
+	10, // 5: lnactor.records.v1.PaymentRecord.outcome:type_name -> lnactor.records.v1.PaymentResult
+	3,  // 6: lnactor.records.v1.PaymentRecord.terms:type_name -> lnactor.records.v1.PaymentTerms
+	4,  // 7: lnactor.records.v1.PaymentTerms.hints:type_name -> lnactor.records.v1.RouteHint
+	5,  // 8: lnactor.records.v1.RouteHint.hops:type_name -> lnactor.records.v1.HintHop
+	7,  // 9: lnactor.records.v1.PartsStarted.parts:type_name -> lnactor.records.v1.PaymentPart
+	8,  // 10: lnactor.records.v1.PaymentPart.hops:type_name -> lnactor.records.v1.RouteHop
+	10, // 11: lnactor.records.v1.PaymentOutcome.result:type_name -> lnactor.records.v1.PaymentResult
+	12, // 12: lnactor.records.v1.InvoiceRow.parts:type_name -> lnactor.records.v1.InvoicePart
+	13, // 13: lnactor.records.v1.InvoiceRow.records:type_name -> lnactor.records.v1.CustomRecord
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_recordspb_manager_proto_init() }
@@ -817,6 +1318,8 @@ func file_recordspb_manager_proto_init() {
 		(*ManagerRecord_PaymentHandled)(nil),
 		(*ManagerRecord_ClosedHandled)(nil),
 		(*ManagerRecord_ResolvedHandled)(nil),
+		(*ManagerRecord_PartsStarted)(nil),
+		(*ManagerRecord_PaymentAbandoned)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -824,7 +1327,7 @@ func file_recordspb_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_recordspb_manager_proto_rawDesc), len(file_recordspb_manager_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
