@@ -65,6 +65,14 @@ type Config struct {
 	// and no channels are opened without an estimate elsewhere.
 	FeePerKw uint32
 
+	// KeepCommitmentFees: only SetChannelFee changes the fee rate of the commitment transactions that this node pays. Else they follow the fee
+	// estimates in large steps, as far as there are any: a configured rate is none.
+	KeepCommitmentFees bool
+
+	// MaxCommitmentFeePerKw is the highest rate that commitments follow the estimates to. 0: 2,500, which is 10 sat/vB; more is paid through their
+	// anchors when they are broadcast.
+	MaxCommitmentFeePerKw uint32
+
 	// System lets the node live in a host's actor system. Nil: one of its own.
 	System *actor.ActorSystem
 

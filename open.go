@@ -244,7 +244,7 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 			Forwarding: n.cfg.Forwarding,
 		},
 		Channel: channel.Config{
-			Policy: n.cfg.Forwarding, Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() },
+			Policy: n.cfg.Forwarding, FollowFees: !n.cfg.KeepCommitmentFees, Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() },
 		},
 		Opening: open,
 		Graph:   n.graphConfig(key),

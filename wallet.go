@@ -19,6 +19,7 @@ import (
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/chain"
+	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/funds"
 	"github.com/lnactor/lnactor/internal/atomicfile"
@@ -274,7 +275,13 @@ func (n *Node) writeWalletCache(raw []byte) error {
 
 // fundsConfig is what the wallet's actor needs beside the wallet and the chain.
 func (n *Node) fundsConfig() funds.Config {
-	cfg := funds.Config{Board: &n.board, Fallback: n.cfg.FeePerKw}
+	cfg := funds.Config{Board: &n.board, Fallback: n.cfg.FeePerKw, MaxCommitmentFee: n.cfg.MaxCommitmentFeePerKw}
+	if !n.cfg.KeepCommitmentFees {
+		cfg.Estimates = func() bool {
+			h := n.fees.Health()
+			return h.State == fees.OK && (h.Origin == fees.FromChain || h.Origin == fees.FromURL)
+		}
+	}
 	if n.cfg.Dir != "" {
 		cfg.Save = n.writeWalletCache
 	}

@@ -45,6 +45,13 @@ type CloseReply struct{ Err error }
 // UpdateFee asks the funder's channel to change the commitment fee rate.
 type UpdateFee struct{ FeePerKw uint32 }
 
+// CommitmentFee tells channels the fee rate that the commitments which this node pays should have. From the wallet's actor, which hears the estimates:
+// through Monitors to all channels whenever the rate has changed by much, and in answer to AskCommitmentFee.
+type CommitmentFee struct{ FeePerKw uint32 }
+
+// AskCommitmentFee asks for the rate, from a channel that starts. There is no answer as long as there is no estimate; with the first one all are told.
+type AskCommitmentFee struct{ Channel ln.ChannelID }
+
 // Manager -> opening.
 
 // OpenChannel starts the negotiation of a channel that we fund. KeyIndex is durable (rule 1).

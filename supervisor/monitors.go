@@ -82,7 +82,7 @@ func (m *monitors) receive(s *Supervisor, ctx actor.Context) {
 		for _, id := range m.sorted() {
 			m.env.Tell(messages.ChannelAddr(id), msg)
 		}
-	case messages.GraphStarted:
+	case messages.GraphStarted, messages.CommitmentFee:
 		for _, id := range m.sorted() {
 			m.env.Tell(messages.ChannelAddr(id), msg)
 		}

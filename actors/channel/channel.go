@@ -33,6 +33,7 @@ type Channel struct {
 	session session
 	queue   []messages.AddHTLC // in no commitment yet, not said to the peer
 	fee     uint32             // wanted by UpdateFee, 0 if none
+	market  uint32             // what estimates say that the fee should be, 0 if nothing
 	armed   bool               // a Sign is under way
 	closing closing
 	usable  bool    // as the manager was told
@@ -65,6 +66,7 @@ func (c *Channel) Step(in any) ([]messages.Delivery, error) {
 	if usable != c.usable {
 		c.usable = usable
 		c.tellLink()
+		c.followFee()
 	}
 	c.tellGraph()
 	return c.flush(), nil
@@ -101,6 +103,9 @@ func (c *Channel) step(in any) error {
 		return c.decided(m)
 	case messages.UpdateFee:
 		c.wantFee(m.FeePerKw)
+	case messages.CommitmentFee:
+		c.market = m.FeePerKw
+		c.followFee()
 	case messages.CloseChannel:
 		return c.closeChannel(m)
 	case messages.MonitorFact:
@@ -135,6 +140,9 @@ func (c *Channel) stepLoading(in any) error {
 		c.attach()
 		if c.fenced {
 			c.tellFenced()
+		}
+		if c.cfg.FollowFees && c.facts.Tx.HolderIsFunder && !c.facts.Ended() {
+			c.tell(messages.FundsAddr, messages.AskCommitmentFee{Channel: c.id})
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ type Config struct {
 	Policy           facts.Policy // the node's, for channels that have none of their own: its limits are kept here
 	MinFeePerKw      uint32       // of an update_fee (default 253, what every node relays)
 	MaxFeePerKw      uint32       // of an update_fee (default 250,000)
+	FollowFees       bool         // as funder, go by messages.CommitmentFee
 	MaxClosingFactor uint32       // the most we pay as funder for a close, as a multiple of the fee that we aim at (default 3)
 
 	Gossip bool // there is an actor at messages.GraphAddr, which is told of the channel

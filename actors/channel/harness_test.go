@@ -49,6 +49,7 @@ type node struct {
 	ch          *Channel
 	incarnation uint64
 	fence       uint64
+	market      uint32 // what estimates say, 0 for nothing
 
 	toChannel []any
 	toMonitor []any
@@ -95,6 +96,7 @@ type terms struct {
 	unready      bool // channel_ready was not exchanged
 	unconfirmed  bool
 	disconnected bool
+	follow       bool // fees follow the estimates
 }
 
 func defaultTerms() terms {
@@ -116,6 +118,7 @@ func newWorld(t testing.TB, change ...func(*terms)) *world {
 	}
 	w := &world{t: t, log: func(string, ...any) {}}
 	w.a, w.b = w.newNode("alice"), w.newNode("bob")
+	w.a.cfg.FollowFees, w.b.cfg.FollowFees = tm.follow, tm.follow
 	w.a.peer, w.b.peer = w.b, w.a
 
 	op := wire.OutPoint{Hash: sha256.Sum256([]byte("funding")), Index: 1}
@@ -258,6 +261,10 @@ func (n *node) deliver(out []messages.Delivery) {
 			n.refused = append(n.refused, d.Msg.(messages.NotCommitted))
 		case messages.ChainWatchAddr:
 			n.broadcast = append(n.broadcast, d.Msg.(messages.Broadcast).Tx)
+		case messages.FundsAddr:
+			if n.market != 0 {
+				n.toChannel = append(n.toChannel, messages.CommitmentFee{FeePerKw: n.market})
+			}
 		case "test":
 			n.replies = append(n.replies, d.Msg.(messages.CloseReply))
 		default:

@@ -32,15 +32,6 @@ func (c *Channel) addHTLC(m messages.AddHTLC) {
 	}
 }
 
-// wantFee notes the fee rate for the next commitment; the newest wish counts.
-func (c *Channel) wantFee(feePerKw uint32) {
-	if !c.facts.Tx.HolderIsFunder || feePerKw < c.cfg.MinFeePerKw || feePerKw > c.cfg.MaxFeePerKw {
-		return
-	}
-	c.fee = feePerKw
-	c.arm()
-}
-
 // decided: the decision about an inbound HTLC is durable (rules 12, 13), so it can be proposed to the peer.
 func (c *Channel) decided(m messages.HTLCDecided) error {
 	h := c.facts.Inbound[m.HTLCID]

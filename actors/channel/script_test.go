@@ -18,6 +18,7 @@ import (
 //	new [push=<msat>] [fee=<sat/kw>] [unready] [unconfirmed]   two nodes with a channel: alice is the funder
 //	add <node> <number> <msat>                                 the manager offers an HTLC
 //	decide <node> <id> fulfill|fail|malformed                  the manager's decision about an inbound HTLC is durable
+//	market <sat/kw>                                            estimates move, which both follow with "new follow"
 //	fee <sat/kw>    close <node> [fee=<sat/kw>]    ready <node>
 //	step <node>                                                all that a node can do by itself; says what it puts on the wire
 //	carry <node> [<n>]                                         messages of a node arrive, all or the first n; the peer does nothing yet
@@ -54,7 +55,7 @@ func newStory(t *testing.T, d *datadriven.TestData) *story {
 			tm.feePerKw = uint32(fee)
 		}
 		tm.unready, tm.unconfirmed = d.HasArg("unready"), d.HasArg("unconfirmed")
-		tm.disconnected = d.HasArg("disconnected")
+		tm.disconnected, tm.follow = d.HasArg("disconnected"), d.HasArg("follow")
 	})
 	s.w.log = func(format string, args ...any) { s.lines = append(s.lines, fmt.Sprintf(format, args...)) }
 	for _, n := range []*node{s.w.a, s.w.b} {
@@ -98,6 +99,11 @@ func (s *story) do(d *datadriven.TestData) string {
 		who().decide(num(1), arg(2))
 	case "fee":
 		w.a.toChannel = append(w.a.toChannel, updateFee(int(num(0))))
+	case "market":
+		for _, n := range []*node{w.a, w.b} {
+			n.market = uint32(num(0))
+			n.toChannel = append(n.toChannel, messages.CommitmentFee{FeePerKw: n.market})
+		}
 	case "ready":
 		n := who()
 		n.fact(facts.FundingConfirmed{Height: 100, TxIndex: 1})

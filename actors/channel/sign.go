@@ -107,19 +107,6 @@ func (c *Channel) newOffers() *offers {
 	return o
 }
 
-// takeFee takes the fee rate that is wanted, if we can pay for it; else it is forgotten, and asked for again with the next estimate.
-func (c *Channel) takeFee(o *offers) uint32 {
-	fee := c.fee
-	c.fee = 0
-	if fee == 0 || fee == o.counterparty.feePerKw || c.facts.HolderShutdown != nil || c.facts.CounterpartyShutdown != nil {
-		return 0
-	}
-	if !o.raise(fee) {
-		return 0
-	}
-	return fee
-}
-
 // takeAdds gives ids to the adds that fit and answers the others.
 func (c *Channel) takeAdds(o *offers) []facts.HTLC {
 	if len(c.queue) == 0 {

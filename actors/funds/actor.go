@@ -113,6 +113,8 @@ func (s *shell) Receive(ctx actor.Context) {
 		s.core.ready()
 	case messages.ChannelList:
 		s.core.channels(m)
+	case messages.AskCommitmentFee:
+		s.core.askedCommitmentFee(m)
 	case askAgain:
 		s.asksAgain = false
 		s.core.askManager()
@@ -301,6 +303,10 @@ type Config struct {
 	Classify func(err error) Refusal // what a broadcast's error means; nil: nothing final
 	Save     func(raw []byte) error  // makes a wallet's Snapshot durable; nil: nothing is
 	Board    *Board                  // nil: one of its own
+
+	// Estimates tells whether what Fees says is an estimate of now, by which commitment transactions may go; nil: channels are told of no rates.
+	Estimates        func() bool
+	MaxCommitmentFee uint32 // at most; 2,500 if zero
 
 	// AwaitMonitors: claims get no coins before the manager says that all monitors have reported, and with that, the claims that hold some.
 	AwaitMonitors bool

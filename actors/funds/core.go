@@ -28,6 +28,8 @@ type core struct {
 	sweeps   sweeper
 	sending  map[chainhash.Hash]sending
 	warned   warned
+
+	commitmentFee uint32 // that channels were told; 0: none
 }
 
 func newCore(cfg Config, log *slog.Logger) *core {
@@ -104,6 +106,7 @@ func (c *core) atTip(height uint32) {
 func (c *core) feesLearned(answers []estimate) {
 	first := !c.feesKnown()
 	c.fees.learn(answers)
+	c.tellCommitmentFee()
 	c.serveWaiting()
 	c.sweeps.dirty = c.sweeps.dirty || first
 }

@@ -103,6 +103,7 @@ type world struct {
 	edit   func(*Config)
 	cfg    Config
 	silent atomic.Bool // the manager does not answer
+	record actor.Producer
 	env    *kit.Env
 	wallet *wallet.HD
 	node   int
@@ -156,7 +157,7 @@ func (w *world) start() {
 		w.t.Fatal(err)
 	}
 	env := w.env
-	record := func() actor.Actor {
+	w.record = func() actor.Actor {
 		return actor.ReceiveFunc(func(ctx actor.Context) {
 			switch m := ctx.Message().(type) {
 			case actor.SystemMessage, actor.AutoReceiveMessage, *actor.Started:
@@ -187,9 +188,9 @@ func (w *world) start() {
 		at    messages.Addr
 		props *actor.Props
 	}{
-		{messages.ManagerAddr, env.Props(record)},
-		{messages.MonitorsAddr, env.Props(record)},
-		{"monitor", env.Props(record)},
+		{messages.ManagerAddr, env.Props(w.record)},
+		{messages.MonitorsAddr, env.Props(w.record)},
+		{"monitor", env.Props(w.record)},
 		{messages.ChainWatchAddr, chainwatch.New(env, w.src, chainwatch.WithAnnounce(messages.FundsAddr))},
 		{messages.FundsAddr, env.Props(Producer(env, funds))},
 	} {
