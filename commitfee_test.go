@@ -2,6 +2,8 @@ package lnactor_test
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -46,21 +48,21 @@ func TestCommitmentFeesFollowEstimates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := chain.Mine(3); err != nil {
-		t.Fatal(err)
-	}
 	eventually(t, ctx, "the fee of the estimate", func() (bool, any) {
-		ok := true
-		for _, n := range nodes {
+		if _, err := chain.Mine(1); err != nil { // rates are asked for with every block
+			t.Fatal(err)
+		}
+		fees := map[string]uint32{}
+		for i, n := range nodes {
 			list, err := n.Channels(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
-			ok = ok && len(list) == 2
 			for _, c := range list {
-				ok = ok && c.FeePerKw == map[lnactor.ChannelID]uint32{follows: 1000, keeps: 500}[c.Channel]
+				fees[fmt.Sprint(i, c.Channel == follows, c.Channel == keeps)] = c.FeePerKw
 			}
 		}
-		return ok, ""
+		want := map[string]uint32{"0 true false": 1000, "0 false true": 500, "1 true false": 1000, "1 false true": 500}
+		return maps.Equal(fees, want), fees
 	})
 }
