@@ -30,8 +30,9 @@ func TestMain(m *testing.M) {
 			context.AfterFunc(ctx, stop) // a second signal ends the process, as in main
 			os.Exit(cli.Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
 		},
-		"exits": exits,
-		"hold":  hold,
+		"exits":  exits,
+		"hold":   hold,
+		"faulty": faulty,
 	})
 }
 
@@ -52,6 +53,12 @@ func TestScripts(t *testing.T) {
 			"field":  field,
 			"mode":   mode,
 			"event":  event,
+
+			"endpoint": endpoint,
+			"lines":    lines,
+			"eventid":  eventid,
+			"dead":     dead,
+			"spoil":    spoil,
 		},
 	})
 }

@@ -127,10 +127,21 @@ func (w *watch) stop(limit time.Duration) time.Duration {
 
 func (w *watch) isWedged() bool { return w.dog != nil && w.dog.Wedged() }
 
-// close is said when all else is closed.
+// close is said when all else is closed, or was given up. Whatever hangs, it returns soon.
 func (w *watch) close() {
-	w.running.Wait()
-	w.crashes.Close()
+	if w.pages != nil {
+		w.pages.server.Close()
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		w.crashes.Close()
+		w.running.Wait()
+	}()
+	select {
+	case <-closed:
+	case <-time.After(time.Second):
+	}
 }
 
 // tell says something to the service manager, if there is one.

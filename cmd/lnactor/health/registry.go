@@ -162,12 +162,12 @@ func (r *Registry) Watch(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		r.Conditions(ctx)
-		select {
+		select { // first of all: at once after the start not everything is up
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		r.Conditions(ctx)
 	}
 }
 
