@@ -37,6 +37,7 @@ type Channel struct {
 	armed   bool               // a Sign is under way
 	closing closing
 	usable  bool    // as the manager was told
+	carries bool    // HTLCs can be exchanged now
 	told    *gossip // as the graph was told, nil: nothing yet
 	ahead   ahead
 
@@ -66,6 +67,9 @@ func (c *Channel) Step(in any) ([]messages.Delivery, error) {
 	if usable != c.usable {
 		c.usable = usable
 		c.tellLink()
+	}
+	if carries := usable && c.facts.Open(); carries != c.carries {
+		c.carries = carries
 		c.followFee()
 	}
 	c.tellGraph()
