@@ -2,6 +2,7 @@ package sim
 
 import (
 	"crypto/sha256"
+	"maps"
 
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
@@ -29,6 +30,18 @@ func newTraffic() traffic {
 		parts: map[ln.PaymentID]*parts{}, forwards: map[htlcOf]*forward{}, claimed: map[htlcOf]facts.Claimed{}, failed: map[htlcOf]facts.Failed{},
 		accepted: map[htlcOf]facts.HTLCAccepted{}, known: map[ln.Hash]bool{}, fences: map[ln.ChannelID]uint64{},
 	}
+}
+
+// clone is for another world that goes on from here. What is in the maps is never changed, but for parts.
+func (t traffic) clone() traffic {
+	c := traffic{
+		parts: map[ln.PaymentID]*parts{}, forwards: maps.Clone(t.forwards), claimed: maps.Clone(t.claimed), failed: maps.Clone(t.failed),
+		accepted: maps.Clone(t.accepted), known: maps.Clone(t.known), fences: map[ln.ChannelID]uint64{},
+	}
+	for id, p := range t.parts {
+		c.parts[id] = &parts{maps.Clone(p.at), maps.Clone(p.amount)}
+	}
+	return c
 }
 
 // forward is an outbound HTLC that was made for an inbound one.

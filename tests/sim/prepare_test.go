@@ -30,10 +30,19 @@ type prepared struct {
 	links    [][2]int  // of nodes that connect: the first dials
 	gossip   bool      // graphs are kept by gossip
 	graphs   [][]byte  // their caches
+	traffic  []traffic // of the nodes
 	at       time.Time // when worlds that are cloned from it begin
 }
 
 func (p *prepared) size() int { return len(p.stores) }
+
+// trafficOf is what is known of a node's HTLCs.
+func (p *prepared) trafficOf(i int) traffic {
+	if p.traffic == nil {
+		return newTraffic()
+	}
+	return p.traffic[i].clone()
+}
 
 // graph is a node's cache of the channel graph.
 func (p *prepared) graph(i int) []byte {
@@ -123,8 +132,12 @@ func (w *world) freeze(id ln.ChannelID) *prepared {
 		}
 		p.txs = append(p.txs, block.Transactions[1:]...)
 	}
+	for _, x := range w.payments {
+		p.payments = append(p.payments, *x)
+	}
 	for _, n := range w.nodes {
 		p.stores = append(p.stores, n.store.Crash(rand.New(rand.NewPCG(1, 1))))
+		p.traffic = append(p.traffic, n.traffic.clone())
 		p.indexes, p.seen, p.graphs = append(p.indexes, n.indexes), append(p.seen, maps.Clone(n.user.seen)), append(p.graphs, n.graph)
 	}
 	return p

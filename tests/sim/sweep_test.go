@@ -62,10 +62,16 @@ func (w *world) checkOutcome(good bool) {
 	}
 }
 
-// sweep runs f for k = 0, 1, 2, ... until it says that k was not reached any more. Several run at once.
+// sweep is sweepOf on the prepared channel.
 func sweep(t *testing.T, stride int, f func(k int) (hit bool, problem string)) {
 	t.Helper()
-	opened()
+	sweepOf(t, opened, stride, f)
+}
+
+// sweepOf runs f for k = 0, 1, 2, ... until it says that k was not reached any more. Several run at once.
+func sweepOf(t *testing.T, from func() *prepared, stride int, f func(k int) (hit bool, problem string)) {
+	t.Helper()
+	from()
 	var next, ran atomic.Int64
 	var over atomic.Bool
 	var wg sync.WaitGroup

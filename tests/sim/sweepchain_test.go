@@ -57,11 +57,7 @@ var loaded = sync.OnceValue(func() *prepared {
 	if r := w.report(); r != "" {
 		panic(r)
 	}
-	p := w.freeze(opened().channel)
-	for _, x := range w.payments {
-		p.payments = append(p.payments, *x)
-	}
-	return p
+	return w.freeze(opened().channel)
 })
 
 // adopt takes over the payments that a prepared world has under way.

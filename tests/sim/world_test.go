@@ -65,7 +65,7 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 		n := &node{
 			identity: who, w: w, index: i, revoked: map[ln.ChannelID]uint64{}, store: from.stores[i].Clone(), indexes: from.indexes[i],
 			claims: map[chainhash.Hash]bool{}, spendable: map[wire.OutPoint]bool{}, spenders: map[chainhash.Hash]bool{}, closed: map[ln.ChannelID]bool{},
-			traffic: newTraffic(), lastHeld: map[ln.ChannelID]uint64{}, graph: from.graph(i),
+			traffic: from.trafficOf(i), lastHeld: map[ln.ChannelID]uint64{}, graph: from.graph(i),
 		}
 		n.old = from.stores[i]
 		n.user = newUser(n, from.seen[i])
