@@ -70,7 +70,7 @@ func (w *world) newPaymentTo(from, to int, amountMsat uint64, kind int) *payment
 		} else if kind == payTwice {
 			p.msg = other.msg
 			p.msg.PaymentID = paymentID(number)
-			p.good = other.good
+			p.good, p.to = other.good, other.to
 			return p
 		}
 	}

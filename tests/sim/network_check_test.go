@@ -53,7 +53,7 @@ func (w *world) checkForwards() {
 			switch {
 			case n.gone:
 			case claimed != known:
-				w.wrong("L1: %s: forward %v to %v: claimed %v, PaymentForwarded told %v", n.name, in, f.out, claimed, known)
+				w.wrong("L1: %s: forward %v to %v: claimed %v, PaymentForwarded told %v: %s", n.name, in, f.out, claimed, known, w.trail(f.hash))
 			case !claimed && !failed:
 				w.wrong("L3: %s: forward %v to %v has no outcome", n.name, in, f.out)
 			case claimed:

@@ -153,7 +153,7 @@ func (s relay) check(w *world) {
 			w.wrong("L1: a payment that can't be was sent")
 		}
 	case messages.PaymentFailed:
-		if s.sent && committed {
+		if s.sent && committed && len(w.nodes[1].forwards) > 0 {
 			w.wrong("L1: a good payment failed: %+v", k)
 		}
 	default:
@@ -174,7 +174,7 @@ func TestSweepForwardAppends(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%s", s.name, who.name, f.name), func(t *testing.T) {
 					stride, first := 2, i%2
 					if s.chain {
-						stride, first = 20, 4*i // others in each
+						stride, first = 6, i // others in each
 					}
 					if *fullFlag {
 						stride, first = 1, 0
