@@ -52,6 +52,7 @@ func (w *world) checkForwards() {
 			k, known := told[in]
 			switch {
 			case n.gone:
+			case !claimed && known && n.known[f.hash] && k.OutAmountMsat == 0: // the preimage is known from another HTLC of the hash (S7)
 			case claimed != known:
 				w.wrong("L1: %s: forward %v to %v: claimed %v, PaymentForwarded told %v: %s", n.name, in, f.out, claimed, known, w.trail(f.hash))
 			case !claimed && !failed:
@@ -130,10 +131,9 @@ func (n *node) gain() (msat int64) {
 		}
 	}
 	for in, f := range n.forwards {
-		if _, ok := n.claimed[f.out]; !ok {
-			continue
+		if _, ok := n.claimed[f.out]; ok {
+			msat -= int64(f.amountMsat)
 		}
-		msat -= int64(f.amountMsat)
 		if k, ok := n.user.seen[forwardedID(in.channel, in.id)].Kind.(messages.PaymentForwarded); ok && !k.ClaimLost {
 			msat += int64(n.accepted[in].AmountMsat)
 		}
