@@ -66,7 +66,7 @@ const (
 // Kinds is the table. The order is that of answers, within a severity.
 var Kinds = []Kind{
 	{ID: StoreFailed, Severity: Critical, Dead: true, Unready: true, Title: "The store could not write; the node stops.", Remedy: "make room on the disk or replace it, then start the node again: the disk decides what is durable"},
-	{ID: ActorWedged, Severity: Critical, Dead: true, Unready: true, Title: "An actor has not got on for a minute. Its crash report has the stacks.", Remedy: "restart the process, which loses nothing, and report the file in crashes/"},
+	{ID: ActorWedged, Severity: Critical, Dead: true, Unready: true, Title: "An actor does not get on: it hangs, or does not keep up. The crash report has the stacks.", Remedy: "restart the process, which loses nothing, and report the file in crashes/"},
 	{ID: ManagerSilent, Severity: Critical, Unready: true, Title: "The manager does not say how the channels are; what is told of them is old.", Remedy: "look at 'lnactor actors'; if it lasts, restart the process"},
 	{ID: ChannelQuarantined, Severity: Critical, Title: "A channel's part of the node failed again and again and stays down; payments that it may hold wait. It is watched on chain.", Remedy: "keep a copy of the data directory, read the log from the first failure on, and start the node again with a release that fixes it"},
 	{ID: ChannelBehind, Severity: Critical, Title: "The peer has proven that our state of a channel is old; nothing of it is broadcast.", Remedy: "ask the peer to close the channel; what is ours is swept then"},
