@@ -59,6 +59,7 @@ func must[T any](v T, err error) T {
 // testInvoice is an invoice of ours, and what pays it.
 type testInvoice struct {
 	name string
+	mpp  bool
 	invoice.Invoice
 	amount uint64
 }
@@ -66,7 +67,7 @@ type testInvoice struct {
 func newInvoice(name string, amount uint64) testInvoice { return newInvoiceOf(name, amount, false) }
 
 func newInvoiceOf(name string, amount uint64, mpp bool) testInvoice {
-	return testInvoice{name: name, amount: amount, Invoice: must(invoice.New(invoices, invoice.Params{
+	return testInvoice{name: name, mpp: mpp, amount: amount, Invoice: must(invoice.New(invoices, invoice.Params{
 		AmountMsat: amount, MPP: mpp, Hold: strings.Contains(name, "hold"), Hash: givenHash(name), Now: epoch, Expiry: time.Hour, IV: [16]byte(sha256.New().Sum([]byte(name + strings.Repeat("-", 16)))[:16]),
 		Signer: invoice.SignerOf(nodeKey), Chain: &chaincfg.RegressionNetParams,
 	}))}

@@ -50,6 +50,7 @@ type simOwn struct {
 
 type simIn struct {
 	htlc       facts.HTLCAccepted
+	total      uint64 // that the payer says
 	resolution *facts.Resolution
 	gone       bool
 	paid       bool // gone with its preimage
@@ -184,6 +185,7 @@ func (c *simChannel) decide(m messages.DecideHTLC) {
 		}
 		if !h.onward {
 			c.w.checkInvoiceRow(c, h)
+			c.w.checkClaim(c, h, m.Resolution)
 		}
 	}
 	if h.onward && !h.gone {
@@ -193,7 +195,7 @@ func (c *simChannel) decide(m messages.DecideHTLC) {
 		r := m.Resolution
 		h.resolution = &r
 		if r.Fulfilled() && !h.onward {
-			c.w.claimed[h.htlc.Hash]++
+			c.w.claim(c, h)
 		}
 	}
 	stands := h.resolution
@@ -274,23 +276,6 @@ func (c *simChannel) settle() {
 		h.failed = c.w.failure(h)
 	}
 }
-
-// receive: an inbound HTLC is irrevocably committed.
-func (c *simChannel) receive() {
-	w := c.w
-	i := w.invoices[w.rnd.IntN(len(w.invoices))]
-	expiry := w.height + 60
-	key := fmt.Sprintf("%s/%d", i.name, expiry)
-	if onions[key] == nil {
-		onions[key] = i.pays(i.amount, i.amount, expiry, key)
-	}
-	h := facts.HTLCAccepted{HTLCID: c.nextIn, AmountMsat: i.amount, Hash: i.Hash, CLTVExpiry: expiry, Onion: onions[key]}
-	c.nextIn++
-	c.in[h.HTLCID] = &simIn{htlc: h}
-	c.event(h)
-}
-
-var onions = map[string][]byte{}
 
 // remove: a decided inbound HTLC leaves irrevocably; on chain also one that is not decided, and not always as it was decided.
 func (c *simChannel) remove() {

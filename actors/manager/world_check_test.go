@@ -81,9 +81,10 @@ func (w *world) checkAck(c *simChannel, seq uint64) {
 		if h.resolution.Fulfilled() && (!h.gone || !h.paid && !w.user.handled[fmt.Sprintf("claim-lost/%s/%d", c.id, k.HTLCID)]) {
 			w.fatalf("acceptance of a claimed htlc acknowledged before its end was known, or before its loss was handled (S2)")
 		}
-		if h.resolution.Fulfilled() && !w.user.handled[fmt.Sprintf("payment-claimed/%s/%d", c.id, k.HTLCID)] {
+		if h.resolution.Fulfilled() && !w.user.handled[listID(h.resolution.Parts)] {
 			w.fatalf("acceptance acknowledged before PaymentClaimed was handled (S2)")
 		}
+		w.checkSetDurable(h)
 		return
 	case facts.CommitmentTxConfirmed, facts.HolderForceClosed:
 		if !w.user.handled["channel-closed/"+c.id.String()] || !w.disk.state().Closed[c.id] {
@@ -144,6 +145,8 @@ func (w *world) checkTold(ev messages.UserEvent) {
 			w.fatalf("payment %s failed while it may be claimed (S3, S6)", k.PaymentID)
 		}
 		w.checkFailureDurable(k.PaymentID)
+	case messages.PaymentClaimed:
+		w.checkClaimed(ev.ID, k)
 	case messages.PaymentLost:
 		if !w.late[k.PaymentID] {
 			w.fatalf("payment %s was not claimed late", k.PaymentID)

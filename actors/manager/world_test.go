@@ -46,10 +46,11 @@ type world struct {
 	committed      map[ln.PaymentID]int
 	forwards       map[htlcKey]*simForward // inbound HTLCs for others
 	wasQuarantined bool
-	calm           bool                    // channels are seldom closed
-	carried        map[ln.PaymentID]uint64 // by HTLCs that are live or claimed
-	claimed        map[ln.Hash]int         // inbound HTLCs
-	late           map[ln.PaymentID]bool   // claimed after they had failed on chain
+	calm           bool                                // channels are seldom closed
+	claimed        map[ln.Hash]map[string][]facts.Part // sets, by the ids of their events
+	carried        map[ln.PaymentID]uint64             // by HTLCs that are live or claimed
+	listed         map[htlcKey]bool                    // their parts
+	late           map[ln.PaymentID]bool               // claimed after they had failed on chain
 	trace          []string
 }
 
@@ -65,7 +66,7 @@ func newWorld(seed uint64, cfg Config) *world {
 	w := &world{
 		rnd: rand.New(rand.NewPCG(seed, 7)), disk: newDisk(), cfg: cfg, poor: cfg.Graph && seed%5 < 2, now: epoch, height: startHeight,
 		queues: map[[2]messages.Addr][]any{}, byAddr: map[messages.Addr]*simChannel{},
-		committed: map[ln.PaymentID]int{}, carried: map[ln.PaymentID]uint64{}, forwards: map[htlcKey]*simForward{}, claimed: map[ln.Hash]int{}, late: map[ln.PaymentID]bool{},
+		committed: map[ln.PaymentID]int{}, carried: map[ln.PaymentID]uint64{}, forwards: map[htlcKey]*simForward{}, claimed: map[ln.Hash]map[string][]facts.Part{}, listed: map[htlcKey]bool{}, late: map[ln.PaymentID]bool{},
 		fundsSim: fundsSim{sweeps: map[ln.EventID]bool{}},
 		user:     userSim{seen: map[string]messages.UserEvent{}, handled: map[string]bool{}, claims: map[ln.Hash]bool{}},
 	}
@@ -78,17 +79,15 @@ func newWorld(seed uint64, cfg Config) *world {
 		w.byAddr[messages.MonitorAddr(c.id)], w.byAddr[messages.ChannelAddr(c.id)] = c, c
 		c.event(facts.ChannelReady{})
 	}
-	for i := range 4 {
-		w.invoices = append(w.invoices, sharedInvoices[i])
-	}
+	w.invoices = sharedInvoices
 	w.calm = seed%4 > 0
 	w.startProcess()
 	return w
 }
 
 var sharedInvoices = func() (out []testInvoice) {
-	for i := range 4 {
-		out = append(out, newInvoice(fmt.Sprintf("model %d", i), 1000))
+	for i, kind := range []string{"whole", "whole", "mpp", "mpp", "mpp hold", "mpp given"} {
+		out = append(out, newInvoiceOf(fmt.Sprintf("model %d %s", i, kind), 1000, i > 1))
 	}
 	return out
 }()
@@ -308,7 +307,7 @@ func (w *world) handleOne() {
 	w.user.waiting = w.user.waiting[1:]
 	w.user.handled[ev.ID] = true
 	if c, ok := ev.Kind.(messages.PaymentClaimable); ok {
-		w.user.claims[c.Hash] = true
+		w.user.claims[c.Hash] = c.PreimageUnknown
 	}
 	w.send(messages.EventsAddr, messages.ManagerAddr, messages.UserEventHandled{ID: ev.ID})
 }
