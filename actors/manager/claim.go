@@ -305,7 +305,7 @@ func (m *Manager) failSet(s *set, with func(*inbound) lnwire.FailureMessage) {
 // failing acknowledges the parts of a failed set one by one: a failure needs no more than to be durable.
 func (m *Manager) failing(s *set) {
 	s.parts = slices.DeleteFunc(s.parts, func(h *inbound) bool {
-		if h.decided && h.set == s {
+		if h.decided && h.set == s && m.inbound[h.event] == h {
 			m.done(h)
 		}
 		return h.decided

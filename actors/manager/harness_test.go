@@ -75,7 +75,7 @@ func newInvoiceOf(name string, amount uint64, mpp bool) testInvoice {
 
 // givenHash is for invoices whose preimage the node does not know; preimageOf does.
 func givenHash(name string) *ln.Hash {
-	if !strings.Contains(name, "given") {
+	if !strings.Contains(name, "theirs") {
 		return nil
 	}
 	h := hashOf(name)

@@ -88,7 +88,7 @@ func source(n string) ln.Source {
 
 var scriptInvoices = map[string]testInvoice{
 	"inv-a": newInvoice("inv-a", 1000), "inv-b": newInvoice("inv-b", 2000), "inv-mpp": newInvoiceOf("inv-mpp", 2000, true), "inv-any": newInvoiceOf("inv-any", 0, true),
-	"inv-hold": newInvoiceOf("inv-hold", 1000, true), "inv-given": newInvoiceOf("inv-given", 1000, true),
+	"inv-hold": newInvoiceOf("inv-hold", 1000, true), "inv-theirs": newInvoiceOf("inv-theirs", 1000, true),
 }
 
 func sortedNames(m map[string]testInvoice) []string { return slices.Sorted(maps.Keys(m)) }

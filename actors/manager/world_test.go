@@ -86,7 +86,7 @@ func newWorld(seed uint64, cfg Config) *world {
 }
 
 var sharedInvoices = func() (out []testInvoice) {
-	for i, kind := range []string{"whole", "whole", "mpp", "mpp", "mpp hold", "mpp given"} {
+	for i, kind := range []string{"whole", "whole", "mpp", "mpp", "mpp hold", "mpp theirs"} {
 		out = append(out, newInvoiceOf(fmt.Sprintf("model %d %s", i, kind), 1000, i > 1))
 	}
 	return out
