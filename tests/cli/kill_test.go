@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -19,7 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lnactor/lnactor/cmd/lnactor/journal"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed/journal"
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
 	api "github.com/lnactor/lnactor/messages/api/v1/apiv1connect"
 )
@@ -85,7 +84,7 @@ func poll(t *testing.T, limit time.Duration, what string, done func(context.Cont
 }
 
 // TestKill kills either of two nodes at random moments in a burst of payments. After the restart every payment that was begun ends by itself in
-// one outcome, what is sent is what is received, and each journal tells every outcome exactly once.
+// one outcome, what is sent is what is received, each feed tells every outcome exactly once, and a consumer of each feed has handled all of it, in order.
 func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes again and again")
@@ -115,6 +114,13 @@ func TestKill(t *testing.T) {
 		}
 	})
 	openChannel(t, alice, bob)
+	var consumers [2]reader
+	reading, done := context.WithCancel(t.Context())
+	var readers sync.WaitGroup
+	t.Cleanup(func() { done(); readers.Wait() })
+	for i, p := range sides {
+		readers.Go(func() { consumers[i].read(reading, p) })
+	}
 
 	rng := rand.New(rand.NewPCG(*killSeed, 0))
 	const burst = 30
@@ -165,7 +171,11 @@ func TestKill(t *testing.T) {
 		b, err := bob.api.GetBalances(ctx, &apiv1.GetBalancesRequest{})
 		return err == nil && b.GetChannelsMsat() == total && b.GetInboundMsat() == 0
 	})
-	checkJournals(t, alice, bob, outcomes, sent)
+	checkFeeds(t, alice, bob, outcomes, sent)
+	for i, p := range sides {
+		consumers[i].check(t, p)
+	}
+	done()
 
 	for _, p := range []*process{bob, alice} {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -252,45 +262,44 @@ func settled(ctx context.Context, alice *process) bool {
 	})
 }
 
-// told reads how often a journal tells a kind of event of each payment.
+// told reads how often a feed tells a kind of event of each payment.
 func told(t *testing.T, p *process, key string, kinds ...string) map[string][]string {
 	t.Helper()
-	f, err := os.Open(filepath.Join(p.dir, journal.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	out, seen := map[string][]string{}, map[string]bool{}
-	for in := bufio.NewScanner(f); in.Scan(); {
-		var e journal.Entry
-		if err := json.Unmarshal(in.Bytes(), &e); err != nil {
-			t.Fatalf("%s: %q: %v", p.name, in.Text(), err)
+	report, err := journal.Scan(filepath.Join(p.dir, feed.Dir), func(e journal.Entry) error {
+		var data map[string]any
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			return err
 		}
 		if seen[e.ID] {
 			t.Errorf("%s: event %s is there twice", p.name, e.ID)
 		}
 		seen[e.ID] = true
 		if slices.Contains(kinds, e.Kind) {
-			id := fmt.Sprint(e.Data[key])
+			id := fmt.Sprint(data[key])
 			out[id] = append(out[id], e.Kind)
 		}
+		return nil
+	})
+	if err != nil || len(report.Missing) > 0 {
+		t.Fatalf("%s: %+v %v", p.name, report, err)
 	}
 	return out
 }
 
-func checkJournals(t *testing.T, alice, bob *process, outcomes map[string]string, sent int) {
+func checkFeeds(t *testing.T, alice, bob *process, outcomes map[string]string, sent int) {
 	t.Helper()
-	poll(t, time.Minute, "the journals", func(context.Context) bool {
+	poll(t, time.Minute, "the feeds", func(context.Context) bool {
 		return len(told(t, alice, "payment_id", "PaymentSent", "PaymentFailed")) == len(outcomes) && len(told(t, bob, "payment_hash", "PaymentClaimed")) == sent
 	})
 	for id, kinds := range told(t, alice, "payment_id", "PaymentSent", "PaymentFailed") {
 		if len(kinds) != 1 || kinds[0] != outcomes[id] {
-			t.Errorf("payment %s ended as %s, the journal tells %v", id, outcomes[id], kinds)
+			t.Errorf("payment %s ended as %s, the feed tells %v", id, outcomes[id], kinds)
 		}
 	}
 	for hash, kinds := range told(t, bob, "payment_hash", "PaymentClaimed") {
 		if len(kinds) != 1 {
-			t.Errorf("the journal tells %d times of %s", len(kinds), hash)
+			t.Errorf("the feed tells %d times of %s", len(kinds), hash)
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/lnactor/lnactor/cmd/lnactor/journal"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed/journal"
 )
 
 // freePort is a TCP port that nobody listens at.
@@ -51,22 +52,26 @@ func field(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no line of %s holds %q", args[1], args[2])
 }
 
-// event DIR TEXT [mine] waits until a line of a node's journal holds the text; with a third argument it mines a block of the node's chain now and then.
+// event DIR TEXT [mine] waits until an event of a node's feed holds the text; with a third argument it mines a block of the node's chain now and then.
 func event(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: event DIR TEXT [mine]")
 	}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		raw, err := os.ReadFile(ts.MkAbs(filepath.Join(args[0], journal.FileName)))
+		found := false
+		_, err := journal.Scan(ts.MkAbs(filepath.Join(args[0], feed.Dir)), func(e journal.Entry) error {
+			found = found || strings.Contains(e.Kind+" "+string(e.Data), args[1])
+			return nil
+		})
 		ts.Check(err)
-		if strings.Contains(string(raw), args[1]) {
+		if found {
 			return
 		}
 		if len(args) > 2 {
 			ts.Check(ts.Exec("lnactor", "regtest", "mine", "-d", args[0], "1"))
 		}
 	}
-	ts.Fatalf("no event with %q in the journal of %s", args[1], args[0])
+	ts.Fatalf("no event with %q in the feed of %s", args[1], args[0])
 }
 
 // mode OCTAL FILE... fails unless the files have that mode.

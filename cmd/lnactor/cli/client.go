@@ -85,8 +85,8 @@ func (f *clientFlags) dial(cmd *cobra.Command) (*node, error) {
 	}
 	n := &node{flags: f, cmd: cmd}
 	transport := &http.Transport{}
+	client := &http.Client{Transport: transport}
 	base := "http://lnactor"
-	var opts []connect.ClientOption
 	if address := or(f.server, os.Getenv("LNACTOR_SERVER")); address != "" && f.socket == "" {
 		pem, err := os.ReadFile(or(f.cert, os.Getenv("LNACTOR_SERVER_CERT"), filepath.Join(c.Dir, server.CertFile)))
 		if err != nil {
@@ -102,21 +102,27 @@ func (f *clientFlags) dial(cmd *cobra.Command) (*node, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots}
 		base, n.where = "https://"+address, address
-		opts = append(opts, connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
-			return func(ctx context.Context, r connect.AnyRequest) (connect.AnyResponse, error) {
-				r.Header().Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-				return next(ctx, r)
-			}
-		})))
+		client.Transport = &bearer{transport, strings.TrimSpace(string(token))}
 	} else {
 		n.where = or(f.socket, os.Getenv("LNACTOR_SOCKET"), c.Socket())
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", n.where)
 		}
 	}
-	client := &http.Client{Transport: transport}
-	n.NodeClient, n.regtest = api.NewNodeClient(client, base, opts...), api.NewRegtestClient(client, base, opts...)
+	n.NodeClient, n.regtest = api.NewNodeClient(client, base), api.NewRegtestClient(client, base)
 	return n, nil
+}
+
+// bearer shows a token with each request.
+type bearer struct {
+	next  http.RoundTripper
+	token string
+}
+
+func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
 }
 
 // apiError is what the node answered, or that it did not.

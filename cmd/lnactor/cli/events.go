@@ -1,106 +1,114 @@
 package cli
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/lnactor/lnactor/cmd/lnactor/journal"
+	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed/journal"
+	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
 )
 
 func newEvents() *cobra.Command {
 	var f clientFlags
-	var follow bool
+	var last uint64
 	cmd := &cobra.Command{
-		Use: "events", Short: "Print the journal of events",
-		Long: `Prints what happened to payments and channels: the file events.jsonl in the data
-directory, which the node writes before it acknowledges an event. Each event is there
-once, in order. The node need not run.`,
-		Example: "  lnactor events\n  lnactor events --follow --json | jq -r 'select(.kind==\"PaymentClaimed\").data.payment_hash'", Args: noArgs,
+		Use: "events", Short: "Read the feed of events", Args: noArgs,
+		Long: `Prints what happened to payments and channels: all events that the feed in the data
+directory keeps, oldest first. The node need not run.
+
+Programs read the feed as consumers, by the commands below: each has a name and a
+durable place in the feed, and gets every event at least once. docs/events.md explains
+them, the kinds of events and webhooks.`,
+		Example: "  lnactor events --last 20\n  lnactor events --json | jq -r 'select(.kind==\"PaymentClaimed\").data.payment_hash'\n  lnactor events tail --consumer shop --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.dir = cmd.Flags().Lookup("dir").Value.String()
 			c, err := f.load()
 			if err != nil {
 				return err
 			}
-			path := filepath.Join(c.Dir, journal.FileName)
-			in, err := os.Open(path)
-			if errors.Is(err, fs.ErrNotExist) {
-				return &apiError{err: err, text: "there is no journal " + path, hint: "say with --dir where the node's data is; its first start makes the journal"}
-			}
-			if err != nil {
-				return err
-			}
-			defer in.Close()
-			return printEvents(cmd.Context(), cmd.OutOrStdout(), in, f.json, follow)
+			return printFeed(cmd.OutOrStdout(), filepath.Join(c.Dir, feed.Dir), f.json, last)
 		},
 	}
 	cmd.Flags().StringP("dir", "d", "", "data directory (default: LNACTOR_DIR, else ~/.lnactor)")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more")
-	cmd.Flags().BoolVar(&f.json, "json", false, "print the lines as they are")
+	cmd.Flags().Uint64Var(&last, "last", 0, "only the last so many")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print each event as a line of JSON")
+	cmd.AddCommand(eventCommands()...)
 	return cmd
 }
 
-// printEvents prints whole lines only: the last may be in the making.
-func printEvents(ctx context.Context, w io.Writer, file io.Reader, raw, follow bool) error {
-	in := bufio.NewReader(file)
-	var line []byte
-	for {
-		part, err := in.ReadBytes('\n')
-		line = append(line, part...)
-		switch {
-		case err == nil:
-			if raw {
-				_, err = w.Write(line)
-			} else {
-				err = printEvent(w, line)
-			}
-			if err != nil {
-				return err
-			}
-			line = line[:0]
-		case !errors.Is(err, io.EOF):
-			return err
-		case !follow:
-			return nil
-		default:
-			select {
-			case <-ctx.Done():
-				return errStopped
-			case <-time.After(lookAgain):
-			}
-		}
-	}
-}
-
-func printEvent(w io.Writer, line []byte) error {
-	var e journal.Entry
-	if err := json.Unmarshal(line, &e); err != nil {
-		return fmt.Errorf("the journal has a line that is no event: %w", err)
-	}
-	_, err := fmt.Fprintf(w, "%s  %s", e.Time.Format(time.RFC3339), printable(e.Kind))
-	for _, k := range slices.Sorted(maps.Keys(e.Data)) {
-		value := fmt.Sprint(e.Data[k])
-		if n, ok := e.Data[k].(float64); ok {
-			value = fmt.Sprintf("%.0f", n)
-		}
-		if err == nil {
-			_, err = fmt.Fprintf(w, " %s=%s", printable(k), printable(value))
+// printFeed prints the journal in a directory. What can't be read of it is told at the end.
+func printFeed(w io.Writer, dir string, asJSON bool, last uint64) error {
+	var report journal.Report
+	var err error
+	from := uint64(0)
+	if last > 0 {
+		if report, err = journal.Scan(dir, nil); err == nil && report.Next > last {
+			from = report.Next - last
 		}
 	}
 	if err == nil {
-		_, err = fmt.Fprintln(w)
+		report, err = journal.Scan(dir, func(e journal.Entry) error {
+			if e.Seq < from {
+				return nil
+			}
+			return printEvent(w, &e, asJSON)
+		})
 	}
+	switch {
+	case errors.Is(err, lnactor.ErrNotFound):
+		return &apiError{err: err, text: "there is no feed of events at " + dir, hint: "say with --dir where the node's data is; its first start makes the feed"}
+	case err != nil:
+		return err
+	case len(report.Missing) > 0:
+		errs := make([]error, len(report.Missing))
+		for i, m := range report.Missing {
+			errs[i] = m
+		}
+		return fmt.Errorf("%w: %w", lnactor.ErrCorrupt, errors.Join(errs...))
+	}
+	return nil
+}
+
+// printEvent prints one event: as a line of JSON, or for people.
+func printEvent(w io.Writer, e *feed.Entry, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(e)
+	}
+	var data map[string]any
+	if err := json.Unmarshal(e.Data, &data); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s  %s  %s", e.Time.Format(time.RFC3339), printable(e.ID), printable(e.Kind))
+	for _, k := range slices.Sorted(maps.Keys(data)) {
+		value := fmt.Sprint(data[k])
+		switch v := data[k].(type) {
+		case float64:
+			value = fmt.Sprintf("%.0f", v)
+		case []any, map[string]any:
+			raw, err := json.Marshal(v)
+			if err != nil {
+				return err
+			}
+			value = string(raw)
+		}
+		text += " " + printable(k) + "=" + printable(value)
+	}
+	_, err := fmt.Fprintln(w, text)
 	return err
+}
+
+// entry is an event of the API as the feed has it.
+func entry(e *apiv1.Event) (*feed.Entry, error) {
+	data, err := json.Marshal(e.GetData().AsMap())
+	return &feed.Entry{Seq: e.GetSeq(), ID: e.GetId(), Time: e.GetTime().AsTime(), Kind: e.GetKind(), Data: data}, err
 }

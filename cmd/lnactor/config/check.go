@@ -6,6 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 )
 
 // Check says what does not fit together. A configuration that passes can still fail at the start, when files and addresses are tried.
@@ -50,8 +52,22 @@ func (c *Config) Check() error {
 			bad("neutrino.peers", "%q is not host:port", peer)
 		}
 	}
+	if c.Number("events.max-events") < leastEvents {
+		bad("events.max-events", "%d are the least", leastEvents)
+	}
+	if c.Number("events.webhook-attempts") == 0 {
+		bad("events.webhook-attempts", "1 is the least")
+	}
+	for _, text := range c.List("events.webhooks") {
+		if w, err := feed.ParseWebhook(text); err != nil {
+			bad("events.webhooks", "%.40q: %v", w.Name, err)
+		}
+	}
 	return errors.Join(errs...)
 }
+
+// leastEvents is what a burst of payments can bring while a consumer looks the other way.
+const leastEvents = 100
 
 func address(v string) error {
 	_, port, err := net.SplitHostPort(v)

@@ -161,6 +161,12 @@ func TestCheck(t *testing.T) {
 		{"listen=here", "not host:port"},
 		{"api-listen=1.2.3.4:port", "not host:port"},
 		{"neutrino-peers=a:1,http://b", "not host:port"},
+		{"events-webhooks=a=https://example.com/x?y=z,b=http://127.0.0.1:1", ""},
+		{"events-webhooks=https://example.com/hush", "NAME=URL"},
+		{"events-webhooks=A=https://example.com", "characters"},
+		{"events-webhooks=a=http://example.com/hush", "begins with https"},
+		{"events-max-events=99", "the least"},
+		{"events-webhook-attempts=0", "the least"},
 	} {
 		in := config.Input{Flags: map[string]string{"dir": t.TempDir()}}
 		for _, kv := range strings.Fields(test.flags) {

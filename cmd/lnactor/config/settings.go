@@ -69,6 +69,12 @@ var Settings = []Setting{
 
 	{Key: "monitoring.listen", Default: "", Short: "address of /metrics, /healthz and /readyz, such as 127.0.0.1:9835", Help: "An address for /metrics (Prometheus), /healthz and /readyz, over HTTP without a password: keep\nit on loopback or behind a firewall, such as \"127.0.0.1:9835\". Empty: none."},
 
+	{Key: "events.max-events", Default: "1000000", kind: number, Short: "most events that the feed keeps", Help: "The feed of events keeps so many events, and none for longer than max-age. A consumer that\nlags further behind is expired: it is told so, and nothing is skipped silently."},
+	{Key: "events.max-age", Default: "720h", kind: duration, Short: "how long the feed keeps an event", Help: ""},
+	{Key: "events.webhooks", Default: "", kind: list, Short: "where events are sent to: NAME=URL, ...", Help: "NAME=URL of endpoints that events are sent to (docs/events.md). https, or http to this machine."},
+	{Key: "events.webhook-secret-file", Default: "", Short: "file with the secret that webhooks are signed with", Help: "A file, mode 0600, with the secret that these are signed with (whsec_...). Empty: each has its\nown, made at the first start, in the file events/secret-NAME of the data directory."},
+	{Key: "events.webhook-attempts", Default: "60", kind: number, Short: "attempts before an event is a dead letter", Help: "How often an event is sent before it is put on the list of dead letters. 60 take some 12 hours."},
+
 	{Key: "log.level", Default: "info", choices: []string{"debug", "info", "warn", "error"}, Short: "debug, info, warn or error", Help: "debug, info, warn or error."},
 	{Key: "log.format", Default: "auto", choices: []string{"auto", "text", "json"}, Short: "auto, text or json", Help: "text, json, or auto: text on a terminal, else JSON."},
 }

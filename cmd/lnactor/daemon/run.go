@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/lnactor/lnactor"
@@ -14,7 +13,7 @@ import (
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/cmd/lnactor/chainserver"
 	"github.com/lnactor/lnactor/cmd/lnactor/config"
-	"github.com/lnactor/lnactor/cmd/lnactor/journal"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 	"github.com/lnactor/lnactor/cmd/lnactor/server"
 )
 
@@ -44,6 +43,7 @@ type process struct {
 	Options
 	watch   *watch
 	node    *lnactor.Node
+	feed    *feed.Feed
 	closers []func(context.Context) error
 }
 
@@ -131,36 +131,6 @@ func (p *process) start(ctx context.Context, stop func()) error {
 	return nil
 }
 
-// follow writes the node's events to the journal until the node stops. Each is on disk before it is acknowledged.
-func (p *process) follow(stop func()) error {
-	j, err := journal.Open(filepath.Join(p.Config.Dir, journal.FileName))
-	if err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() {
-		var err error
-		for ev, e := range p.node.Events(context.Background()) {
-			if e != nil {
-				break // the node has stopped
-			}
-			var entry journal.Entry
-			if entry, err = j.Add(ev, time.Now()); err != nil {
-				p.Log.Error("the journal of events can't be written; the node stops", "error", err)
-				stop()
-				break // not acknowledged
-			}
-			p.watch.events.Count(entry.Kind)
-			p.Log.Info("event", "event_id", entry.ID, "kind", entry.Kind)
-		}
-		ended <- errors.Join(err, j.Close())
-	}()
-	// Closed before the node in order, but it ends by the node's end.
-	node := p.closers[len(p.closers)-1]
-	p.closers[len(p.closers)-1] = func(ctx context.Context) error { return errors.Join(node(ctx), <-ended) }
-	return nil
-}
-
 func (p *process) serveChain(embedded *regtest.Chain, running *Running) error {
 	address := p.Config.Text("serve-chain")
 	if address == "" {
@@ -177,7 +147,7 @@ func (p *process) serveChain(embedded *regtest.Chain, running *Running) error {
 
 func (p *process) serveAPI(embedded *regtest.Chain, stop func(), running *Running) error {
 	c := p.Config
-	cfg := server.Config{Node: server.Of(p.node), Params: Params(c.Text("network")), Source: c.Chain(), Version: p.Version, Stop: stop, Log: p.Log, Ops: p.watch.ops(p.node)}
+	cfg := server.Config{Node: server.Of(p.node), Feed: p.feed, Params: Params(c.Text("network")), Source: c.Chain(), Version: p.Version, Stop: stop, Log: p.Log, Ops: p.watch.ops(p.node)}
 	if embedded != nil {
 		cfg.Chain = embedded
 	}

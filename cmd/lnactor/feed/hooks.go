@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/lnactor/lnactor"
 )
@@ -127,4 +128,17 @@ func (f *Feed) secret(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", f.SecretFile(name), err)
 	}
 	return key, nil
+}
+
+// ParseWebhook reads NAME=URL, as the configuration has it.
+func ParseWebhook(text string) (Webhook, error) {
+	name, url, ok := strings.Cut(text, "=")
+	w := Webhook{Name: strings.TrimSpace(name), URL: strings.TrimSpace(url)}
+	switch {
+	case !ok:
+		return w, errors.New("a webhook is NAME=URL")
+	case !names.MatchString(w.Name):
+		return w, ErrName
+	}
+	return w, checkURL(w.URL)
 }
