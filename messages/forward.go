@@ -117,3 +117,16 @@ type OwnUpdate struct {
 
 // GetOwnUpdates asks the graph to tell OwnUpdate again for each channel of this node.
 type GetOwnUpdates struct{ ReplyTo Addr }
+
+// MayArchive asks the manager whether a monitor may give its log up: an HTLC or an event of another monitor may still name its channel as inbound (rule
+// 23). The answer is ArchiveGranted, or none: then it is asked again with the next block.
+type MayArchive struct {
+	Channel     ln.ChannelID
+	Incarnation uint64 // of the monitor
+}
+
+// ArchiveGranted answers MayArchive. It stays true: nothing is forwarded from a channel that is resolved.
+type ArchiveGranted struct {
+	Channel     ln.ChannelID
+	Incarnation uint64
+}

@@ -305,6 +305,13 @@ func (k htlcKey) bytes() []byte {
 	return binary.BigEndian.AppendUint64(bytes.Clone(k.channel[:]), k.id)
 }
 
+// onMayArchive lets a monitor go that nothing of another one names (rule 23). A channel that nobody can ask may: then it has to wait.
+func (m *Manager) onMayArchive(msg messages.MayArchive) {
+	if m.settled && m.waiting+m.quarantined == 0 && len(m.forwards[msg.Channel]) == 0 {
+		m.tell(messages.MonitorAddr(msg.Channel), messages.ArchiveGranted{Channel: msg.Channel, Incarnation: msg.Incarnation})
+	}
+}
+
 func compareKeys(a, b htlcKey) int {
 	return cmp.Or(bytes.Compare(a.channel[:], b.channel[:]), cmp.Compare(a.id, b.id))
 }

@@ -278,6 +278,8 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.onRoutes(msg)
 	case messages.HTLCCommitted:
 		m.onHTLCCommitted(msg)
+	case messages.MayArchive:
+		m.onMayArchive(msg)
 	case messages.OwnUpdate:
 		m.onOwnUpdate(msg)
 	default:

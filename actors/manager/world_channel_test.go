@@ -166,6 +166,8 @@ func (c *simChannel) handle(msg any) {
 		}
 	case messages.DecideHTLC:
 		c.decide(m)
+	case messages.ArchiveGranted:
+		c.granted(m)
 	case messages.AddHTLC:
 		if m.Fence == c.chanFence {
 			c.w.checkAdd(m)

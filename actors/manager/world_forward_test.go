@@ -220,3 +220,22 @@ func (w *world) checkOnwardEnd() {
 		w.fatalf("forwards are left: %d, asked %d, unknown %d", len(w.m.forwards), len(w.m.asked), len(w.m.unknown))
 	}
 }
+
+// checkUnnamed: no HTLC and no event of another monitor, whose end is open, names the channel as its inbound one (rule 23). An acknowledgement may be on
+// its way, and what was given up early may be claimed yet: for these the rows of what became of the inbound HTLCs are kept.
+func (c *simChannel) checkUnnamed() {
+	for _, o := range c.w.channels {
+		for _, h := range o.own {
+			s := h.add.Source.Forward
+			if s != nil && s.Channel == c.id && h.preimage == nil && !c.w.forwards[keyOf(s)].early {
+				c.w.fatalf("%s is archived while an HTLC of %s names it (rule 23)", c.id, o.id)
+			}
+		}
+		for _, k := range o.events {
+			claimed, ok := k.(facts.Claimed)
+			if s := claimed.Source.Forward; ok && s != nil && s.Channel == c.id && !c.w.user.handled[forwardedID(keyOf(s))] && !c.w.forwards[keyOf(s)].early {
+				c.w.fatalf("%s is archived while an event of %s names it (rule 23)", c.id, o.id)
+			}
+		}
+	}
+}

@@ -141,16 +141,31 @@ func (c *simChannel) outcome(id uint64, h *simOwn, p *ln.Preimage) {
 	c.row(outcomeRow(c.id, id, h.add.Source.Payment.PaymentID, h.add.Hash, h.add.AmountMsat, p))
 }
 
-// archive gives the log up when nothing is left (rule 23).
+// archive asks whether the log may be given up, when nothing is left (rule 23).
 func (c *simChannel) archive() {
-	if len(c.events) > 0 || len(c.own) > 0 {
-		return
+	if c.archivable() {
+		c.w.send(messages.MonitorAddr(c.id), messages.ManagerAddr, messages.MayArchive{Channel: c.id, Incarnation: c.inc})
+	}
+}
+
+func (c *simChannel) archivable() bool {
+	if !c.chain.closed || c.chain.archived || len(c.events) > 0 || len(c.own) > 0 {
+		return false
 	}
 	for _, h := range c.in {
 		if !h.gone {
-			return
+			return false
 		}
 	}
+	return true
+}
+
+// granted: the manager says that nothing names the channel any more.
+func (c *simChannel) granted(m messages.ArchiveGranted) {
+	if m.Incarnation != c.inc || !c.archivable() {
+		return
+	}
+	c.checkUnnamed()
 	c.w.logf("%s is archived", c.id)
 	c.chain.archived = true
 	c.w.disk.put(closedRow(c.id, c.last))

@@ -11,10 +11,18 @@ const ArchiveDepth = 100
 // archivePage is how many rows of revoked commitments are deleted at a time.
 const archivePage = 500
 
-// archive begins to give the log up, once that is due. The data of revoked commitments goes first, page by page: a crash in between finds the rest
+// archive begins to give the log up, once that is due, and nothing of another monitor depends on this one: only the manager knows what it forwarded,
+// so it is asked (rule 23). The data of revoked commitments goes first, page by page: a crash in between finds the rest
 // and goes on. Nothing can need them: their outputs are spent by what is ArchiveDepth deep.
 func (s *Session) archive(o *Output) {
 	if s.over || s.archiving || !s.m.archivable() {
+		return
+	}
+	if !s.granted {
+		if !s.asking {
+			s.asking = true
+			o.tell(messages.ManagerAddr, messages.MayArchive{Channel: s.id, Incarnation: s.incarnation})
+		}
 		return
 	}
 	s.archiving = true

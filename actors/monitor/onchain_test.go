@@ -157,7 +157,8 @@ func TestArchive(t *testing.T) {
 	if o := h.do(h.block(298)); hasArchiveQuestion(o) {
 		t.Fatal("archived too early")
 	}
-	o := h.do(h.block(299))
+	h.do(h.block(299))
+	o := h.do(messages.ArchiveGranted{Channel: h.s.id, Incarnation: h.s.incarnation})
 	q, ok := told[messages.GetRows](o)
 	if !ok || !q.Prefix || q.Limit != archivePage {
 		t.Fatalf("question: %+v", q)
@@ -172,7 +173,8 @@ func TestArchive(t *testing.T) {
 	if o = h.restart(); o.Forget {
 		t.Fatal("forgotten without looking for more rows")
 	}
-	o = h.do(h.block(301))
+	h.do(h.block(301))
+	o = h.do(messages.ArchiveGranted{Channel: h.s.id, Incarnation: h.s.incarnation})
 	q, _ = told[messages.GetRows](o)
 	o = h.do(messages.GotRows{Incarnation: q.Incarnation, Token: q.Token})
 	if !o.Forget || len(o.Rows) != 1 {

@@ -34,6 +34,8 @@ type Session struct {
 	changed  bool   // the summary may differ from the one that the manager has
 
 	asked     asked
+	asking    bool // the manager, whether the log may be given up
+	granted   bool // it may
 	archiving bool // rows are being deleted
 	over      bool // the log is gone
 }
@@ -151,7 +153,7 @@ func (s *Session) handle(msg any) (Output, error) {
 		return s.drawn(m), nil
 	case messages.ManagerHello:
 		if m.Incarnation > s.manager {
-			s.manager, s.reported = m.Incarnation, false // its fence is on the way
+			s.manager, s.reported, s.asking = m.Incarnation, false, false // its fence is on the way
 		}
 	case messages.AckMonitorEvent:
 		return s.output(s.m.Ack(m.Seqs)), nil
@@ -163,6 +165,8 @@ func (s *Session) handle(msg any) (Output, error) {
 		return s.setPolicy(m)
 	case messages.TrustRestored:
 		return s.trust(m)
+	case messages.ArchiveGranted:
+		s.granted = s.granted || m.Incarnation == s.incarnation
 	case messages.ClaimBuilt:
 		return s.built(m)
 	case messages.GotRows:
@@ -316,6 +320,7 @@ func (s *Session) forceClose(m messages.ForceCloseChannel) (Output, error) {
 }
 
 func (s *Session) block(m messages.ChainBlock) (Output, error) {
+	s.asking = false
 	if s.wake != 0 && s.wake <= m.Height {
 		s.wake = 0 // served
 	}
