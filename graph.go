@@ -31,6 +31,12 @@ type PublicInfo struct {
 // ForwardingPolicy is what a channel asks for forwarding over it, and the limits that the node keeps in it.
 type ForwardingPolicy = facts.Policy
 
+// Bounds of ForwardingPolicy.CLTVDelta.
+const (
+	MinCLTVDelta = facts.MinCLTVDelta
+	MaxCLTVDelta = facts.MaxCLTVDelta
+)
+
 // ChannelPolicy is what one side of a channel has told others that it asks for.
 type ChannelPolicy = messages.ChannelPolicy
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 )
 
@@ -62,6 +63,13 @@ func (c *Config) Check() error {
 		if w, err := feed.ParseWebhook(text); err != nil {
 			bad("events.webhooks", "%.40q: %v", w.Name, err)
 		}
+	}
+	if _, err := c.Public(); err != nil {
+		bad("public.color", "%v", err)
+	}
+	var policy *lnactor.PolicyError
+	if _, err := c.Forwarding(); errors.As(err, &policy) {
+		bad(policyKeys[policy.Field], "%v", err)
 	}
 	return errors.Join(errs...)
 }

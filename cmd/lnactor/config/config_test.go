@@ -167,6 +167,15 @@ func TestCheck(t *testing.T) {
 		{"events-webhooks=a=http://example.com/hush", "begins with https"},
 		{"events-max-events=99", "the least"},
 		{"events-webhook-attempts=0", "the least"},
+		{"public-color=red", "public.color: \"red\""},
+		{"public-color=ff8800", ""},
+		{"forwarding-cltv-delta=45", "forwarding.cltv-delta: a policy with cltv_expiry_delta 45: it must be from 46 to 2016"},
+		{"forwarding-cltv-delta=65616", "forwarding.cltv-delta"},
+		{"forwarding-cltv-delta=0", "forwarding.cltv-delta"},
+		{"forwarding-ppm=1000001", "forwarding.ppm"},
+		{"forwarding-min-htlc-msat=5001 forwarding-max-htlc-sat=5", "forwarding.max-htlc-sat"},
+		{"forwarding-min-htlc-msat=5000 forwarding-max-htlc-sat=5 forwarding-max-in-flight-sat=4", "forwarding.max-in-flight-sat"},
+		{"forwarding-base-msat=1000 forwarding-ppm=250 forwarding-cltv-delta=46", ""},
 	} {
 		in := config.Input{Flags: map[string]string{"dir": t.TempDir()}}
 		for _, kv := range strings.Fields(test.flags) {

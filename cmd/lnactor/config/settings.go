@@ -51,9 +51,23 @@ var Settings = []Setting{
 	{Key: "min-depth", Default: "3", kind: number, Short: "confirmations before a channel funded by others is used", Help: "Confirmations before a channel that others fund can be used."},
 	{Key: "fee-url", Default: "", Short: "URL of fee estimates, for a source that has none", Help: "Fee estimates in lnd's web format, for a chain source that has none of its own (neutrino)."},
 	{Key: "fee-per-kw", Default: "0", kind: number, Short: "fee rate for when nothing has an estimate", Help: "Satoshis per 1000 weight units for when nothing has an estimate. 0: 253 on regtest and\nsimnet; elsewhere no channels are opened without an estimate."},
+	{Key: "keep-commitment-fees", Default: "false", kind: boolean, Short: "do not follow the fee estimates with commitment transactions", Help: "The fee rate of commitment transactions that this node pays is only changed by 'lnactor set-fee'.\nElse it follows the fee estimates in large steps, as far as there are any."},
+	{Key: "max-commitment-fee-per-kw", Default: "2500", kind: number, Short: "highest fee rate that commitment transactions follow the estimates to", Help: "How far they follow, in satoshis per 1000 weight units. 2500 are 10 sat/vB: what is needed\nbeyond that their anchors pay."},
 	{Key: "passphrase-file", Default: "", Short: "file with the passphrase of the seed", Help: "A file, mode 0600, with the passphrase of the seed. Empty: LNACTOR_PASSPHRASE, or a prompt\non a terminal, or an empty passphrase."},
 	{Key: "unattended", Default: "false", kind: boolean, Short: "make the seed without showing its words", Help: "The first start makes a seed without showing its words, and nothing is ever asked for.\nWrite the words down later: lnactor seed."},
 	{Key: "stop-limit", Default: "30s", kind: duration, Short: "how long a stop may take", Help: "How long a stop may wait for what is under way. Nothing is lost when it is cut short."},
+
+	{Key: "public.alias", Default: "", Short: "name of the node that everybody sees, once it has a public channel", Help: "The name that everybody sees once the node has a public channel; at most 32 bytes."},
+	{Key: "public.color", Default: "000000", Short: "colour of the node, six hexadecimal digits", Help: "Its colour, six hexadecimal digits."},
+	{Key: "public.addresses", Default: "", kind: list, Short: "IP:port under which everybody can connect to the node", Help: "IP:port under which everybody can connect to the node. Empty: none is told."},
+
+	{Key: "forwarding.base-msat", Default: "0", kind: number, Short: "fee of each forwarded HTLC, in millisatoshis", Help: "What channels ask for forwarding, unless 'lnactor channels policy' gives one its own: fee of\neach HTLC in millisatoshis, and in millionths of the amount."},
+	{Key: "forwarding.ppm", Default: "0", kind: number, Short: "fee in millionths of the amount"},
+	{Key: "forwarding.cltv-delta", Default: "80", kind: number, Short: "blocks between the expiries of a forwarded HTLC", Help: "Blocks between the expiries of the two HTLCs; at least 46."},
+	{Key: "forwarding.min-htlc-msat", Default: "1", kind: number, Short: "least amount that is forwarded, in millisatoshis", Help: "Least amount that is forwarded, in millisatoshis."},
+	{Key: "forwarding.max-htlc-sat", Default: "0", kind: number, Short: "most in one HTLC that a channel offers; 0: what it can carry", Help: "Most in one HTLC that a channel offers, most in all of them together, own payments included.\n0: what the channel can carry, what the peer takes."},
+	{Key: "forwarding.max-in-flight-sat", Default: "0", kind: number, Short: "most in all HTLCs that a channel offers; 0: what the peer takes"},
+	{Key: "forwarding.max-dust-sat", Default: "5000", kind: number, Short: "most in HTLCs of a channel that are too small for an output", Help: "Most in HTLCs that are too small for an output of the commitment transaction: fees take them\nif it confirms. More of ours is not offered, more of the peer's is failed."},
 
 	{Key: "rpc.url", Default: "", Short: "URL of the node for btcd and rpcpoll", Help: "For chain = \"btcd\" and \"rpcpoll\": such as \"http://127.0.0.1:8332\"."},
 	{Key: "rpc.user", Default: "", Short: "user of rpc.url", Help: "User, and a file (mode 0600) with the password."},

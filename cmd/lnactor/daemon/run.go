@@ -99,7 +99,16 @@ func (p *process) start(ctx context.Context, stop func()) error {
 		return err
 	}
 	p.closers = append(p.closers, func(context.Context) error { return src.close() })
+	public, err := c.Public()
+	if err != nil {
+		return fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
+	}
+	forwarding, err := c.Forwarding()
+	if err != nil {
+		return fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
+	}
 	p.node, err = lnactor.Open(ctx, lnactor.Config{
+		Public: public, Forwarding: forwarding, KeepCommitmentFees: c.Bool("keep-commitment-fees"), MaxCommitmentFeePerKw: c.Number("max-commitment-fee-per-kw"),
 		Dir: c.Dir, Passphrase: passphrase, Chain: src.Source, Params: params, Listen: c.Text("listen"), ManualClaim: c.Bool("manual-claim"),
 		MinDepth: c.Number("min-depth"), FeeURL: c.Text("fee-url"), FeePerKw: c.Number("fee-per-kw"), Name: "node", Log: p.Log,
 		Observe: p.watch.crashes.Observe, CloseLimit: c.Duration("stop-limit"), Faults: p.Faults,
