@@ -221,7 +221,7 @@ type ChannelSummary struct {
 	OutboundHTLCs     int
 	InboundHTLCs      int
 	FeePerKw          uint32
-	Height            uint32
+	Height            uint32 // of the last block that concerned the channel; where the chain stands is the wallet's to tell
 	UnackedEvents     int
 	OldestEvent       uint64    // seq of the oldest of them, 0 if there is none
 	Deadlines         Deadlines // of the HTLCs of a channel that is not closed
