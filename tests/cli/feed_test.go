@@ -154,7 +154,7 @@ func (c *reader) handle(id string) {
 func (c *reader) check(t *testing.T, p *process) {
 	t.Helper()
 	var want []string
-	if _, err := journal.Scan(filepath.Join(p.dir, feed.Dir), func(e journal.Entry) error {
+	if _, err := journal.Scan(filepath.Join(p.dir, feed.Dir), 0, func(e journal.Entry) error {
 		want = append(want, e.ID)
 		return nil
 	}); err != nil {

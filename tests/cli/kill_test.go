@@ -266,7 +266,7 @@ func settled(ctx context.Context, alice *process) bool {
 func told(t *testing.T, p *process, key string, kinds ...string) map[string][]string {
 	t.Helper()
 	out, seen := map[string][]string{}, map[string]bool{}
-	report, err := journal.Scan(filepath.Join(p.dir, feed.Dir), func(e journal.Entry) error {
+	report, err := journal.Scan(filepath.Join(p.dir, feed.Dir), 0, func(e journal.Entry) error {
 		var data map[string]any
 		if err := json.Unmarshal(e.Data, &data); err != nil {
 			return err

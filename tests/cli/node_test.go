@@ -59,7 +59,7 @@ func event(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		found := false
-		_, err := journal.Scan(ts.MkAbs(filepath.Join(args[0], feed.Dir)), func(e journal.Entry) error {
+		_, err := journal.Scan(ts.MkAbs(filepath.Join(args[0], feed.Dir)), 0, func(e journal.Entry) error {
 			found = found || strings.Contains(e.Kind+" "+string(e.Data), args[1])
 			return nil
 		})

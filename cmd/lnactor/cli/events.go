@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -52,17 +53,12 @@ func printFeed(w io.Writer, dir string, asJSON bool, last uint64) error {
 	var err error
 	from := uint64(0)
 	if last > 0 {
-		if report, err = journal.Scan(dir, nil); err == nil && report.Next > last {
+		if report, err = journal.Scan(dir, math.MaxUint64, nil); err == nil && report.Next > last {
 			from = report.Next - last
 		}
 	}
 	if err == nil {
-		report, err = journal.Scan(dir, func(e journal.Entry) error {
-			if e.Seq < from {
-				return nil
-			}
-			return printEvent(w, &e, asJSON)
-		})
+		report, err = journal.Scan(dir, from, func(e journal.Entry) error { return printEvent(w, &e, asJSON) })
 	}
 	switch {
 	case errors.Is(err, lnactor.ErrNotFound):

@@ -321,8 +321,8 @@ func TestDamage(t *testing.T) {
 			if got, missing = all(t, j); len(got) != 29 || len(missing) != 1 {
 				t.Fatalf("line %d, then: %v, missing %v", bad, got, missing)
 			}
-			report, err := Scan(dir, nil)
-			if err != nil || report.Events != 29 || len(report.Missing) != 1 || report.Missing[0].First != uint64(bad)+1 || report.Next != 31 {
+			report, err := Scan(dir, 0, nil)
+			if err != nil || report.Bytes == 0 || report.Events != 29 || len(report.Missing) != 1 || report.Missing[0].First != uint64(bad)+1 || report.Next != 31 {
 				t.Fatalf("line %d: %+v %v", bad, report, err)
 			}
 		}
@@ -470,6 +470,34 @@ func TestReadWhileAppended(t *testing.T) {
 	wg.Wait()
 }
 
+// TestScanFrom: a look at the end reads no older segments, and sees the same.
+func TestScanFrom(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, Options{Segment: 8})
+	appendAll(t, j, events(0, 30))
+	for _, c := range []struct {
+		from     uint64
+		events   int
+		segments int
+	}{{0, 30, 4}, {1, 30, 4}, {9, 22, 3}, {16, 15, 3}, {30, 1, 1}, {31, 0, 1}, {1 << 60, 0, 1}} {
+		var seen []uint64
+		r, err := Scan(dir, c.from, func(e Entry) error {
+			seen = append(seen, e.Seq)
+			return nil
+		})
+		if err != nil || len(seen) != c.events || r.Events != uint64(c.events) || r.Segments != c.segments || r.Next != 31 || r.Missing != nil {
+			t.Errorf("from %d: %v %+v %v", c.from, seen, r, err)
+		}
+		if c.events > 0 && seen[0] != max(c.from, 1) {
+			t.Errorf("from %d: %v", c.from, seen)
+		}
+	}
+	enough := errors.New("enough")
+	if _, err := Scan(dir, 0, func(Entry) error { return enough }); !errors.Is(err, enough) {
+		t.Error(err)
+	}
+}
+
 func TestNotADirectory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "events")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -478,10 +506,10 @@ func TestNotADirectory(t *testing.T) {
 	if _, err := Open(file, Options{}); !errors.Is(err, lnactor.ErrStoreFailed) {
 		t.Error(err)
 	}
-	if _, err := Scan(filepath.Join(file, "x"), nil); err == nil {
+	if _, err := Scan(filepath.Join(file, "x"), 0, nil); err == nil {
 		t.Error("scanned nothing")
 	}
-	if _, err := Scan(filepath.Join(t.TempDir(), "x"), nil); !errors.Is(err, lnactor.ErrNotFound) {
+	if _, err := Scan(filepath.Join(t.TempDir(), "x"), 0, nil); !errors.Is(err, lnactor.ErrNotFound) {
 		t.Error(err)
 	}
 }
