@@ -130,7 +130,7 @@ func (w *watch) isWedged() bool { return w.dog != nil && w.dog.Wedged() }
 // close is said when all else is closed, or was given up. Whatever hangs, it returns soon.
 func (w *watch) close() {
 	if w.pages != nil {
-		w.pages.server.Close()
+		_ = w.pages.server.Close() // it is closed already, unless something hung
 	}
 	closed := make(chan struct{})
 	go func() {
