@@ -118,7 +118,7 @@ func (m *Manager) add(p *payment, part *PartRecord) (messages.AddHTLC, error) {
 	return messages.AddHTLC{
 		Fence: m.channels[part.Channel].fence, AmountMsat: part.Hops[0].AmountMsat, Hash: p.rec.Hash, CLTVExpiry: part.Hops[0].Expiry, Onion: packet[:],
 		Source: ln.Source{Payment: &ln.PaymentSource{
-			PaymentID: p.rec.ID, PartID: part.ID, SessionKey: secret, Path: path, TotalMsat: p.rec.AmountMsat,
+			PaymentID: p.rec.ID, PartID: part.ID, SessionKey: secret, Path: path, TotalMsat: p.rec.AmountMsat, PartMsat: part.AmountMsat,
 		}},
 	}, nil
 }

@@ -31,11 +31,22 @@ func (m *Manager) sent(p *payment, preimage ln.Preimage, events ...ln.EventID) {
 	}
 	m.stopSearch(p)
 	p.rec.Outcome = &Outcome{Preimage: &preimage, FeeMsat: p.feeMsat()}
-	if p.durable && (len(p.rec.Parts) != 1 || p.stray) {
-		m.recordOutcome(p)
+	if p.durable {
+		m.tellSent(p)
 		return
 	}
-	m.queueOutcome(p)
+	m.whenSettled(func() { m.tellSent(p) }) // when all monitors have told of parts
+}
+
+func (m *Manager) tellSent(p *payment) {
+	switch {
+	case m.payments[p.rec.ID] != p || p.queued:
+	case len(p.rec.Parts) > 1:
+		p.rec.Outcome.FeeMsat = p.feeMsat()
+		m.recordOutcome(p)
+	default:
+		m.queueOutcome(p)
+	}
 }
 
 // recordOutcome makes an outcome durable before the user is told (rule 15).

@@ -84,15 +84,24 @@ func (p *payment) record(id uint64) *PartRecord {
 	return nil
 }
 
-// known takes note that a monitor has a part.
-func (p *payment) known(id uint64) {
-	p.next = max(p.next, id+1)
-	p.stray = p.stray || p.record(id) == nil
+// known takes note that a monitor has a part. One that the record lacks is made up from what the monitor knows of it.
+func (p *payment) known(channel ln.ChannelID, src *ln.PaymentSource, htlcMsat uint64) {
+	if p.record(src.PartID) != nil {
+		return
+	}
+	p.next, p.stray = max(p.next, src.PartID+1), true
+	amount := src.PartMsat
+	if amount == 0 {
+		amount = htlcMsat
+	}
+	p.rec.Parts = append(p.rec.Parts, PartRecord{
+		ID: src.PartID, Channel: channel, AmountMsat: amount, FeeMsat: htlcMsat - min(htlcMsat, amount), State: messages.PartPending,
+	})
 }
 
 // told takes note of an event about a part.
-func (p *payment) told(at htlcKey, part uint64) {
-	p.known(part)
+func (p *payment) told(at htlcKey, src *ln.PaymentSource, htlcMsat uint64) {
+	p.known(at.channel, src, htlcMsat)
 	if p.seen == nil {
 		p.seen = map[htlcKey]bool{}
 	}
@@ -144,14 +153,14 @@ func (m *Manager) onOwn(channel ln.ChannelID, h messages.OwnHTLC) {
 		if over {
 			return
 		}
-		p.known(src.PartID)
+		p.known(channel, &src, h.AmountMsat)
 		switch {
 		case h.Preimage != nil && !p.queued:
 			// Claimed, and the event is acknowledged: the user handled PaymentSent. Records that say less were lost (S18).
 			p.rec.Outcome = &Outcome{Preimage: h.Preimage, FeeMsat: p.feeMsat()}
 			m.finish(p)
 		case h.Preimage == nil && p.parts[src.PartID] == nil && p.rec.Outcome == nil:
-			p.parts[src.PartID] = &part{payment: p, id: src.PartID, channel: channel, amount: h.AmountMsat}
+			p.parts[src.PartID] = &part{payment: p, id: src.PartID, channel: channel, amount: p.record(src.PartID).AmountMsat}
 		}
 		m.lookAt(p)
 	})
@@ -226,7 +235,7 @@ func (m *Manager) onClaimed(id ln.EventID, ev facts.Claimed) {
 		case over:
 			m.ackBehind(id) // handled before: the record says so
 		default:
-			p.told(htlcKey{id.Channel, ev.HTLCID}, src.PartID)
+			p.told(htlcKey{id.Channel, ev.HTLCID}, &src, ev.AmountMsat)
 			delete(p.parts, src.PartID)
 			m.passed(p, src.PartID)
 			m.sent(p, ev.Preimage, id)
@@ -243,7 +252,7 @@ func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 			m.ackBehind(id)
 			return
 		}
-		p.told(htlcKey{id.Channel, ev.HTLCID}, src.PartID)
+		p.told(htlcKey{id.Channel, ev.HTLCID}, &src, ev.AmountMsat)
 		delete(p.parts, src.PartID)
 		p.events = append(p.events, id)
 		if p.rec.Outcome == nil && !p.durable {

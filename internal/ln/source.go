@@ -14,6 +14,7 @@ type PaymentSource struct {
 	SessionKey [32]byte // of the onion, to decrypt a failure
 	Path       []NodeID // hops, the recipient last
 	TotalMsat  uint64   // of the whole payment
+	PartMsat   uint64   // of that, what this part brings; the rest of the HTLC is fees. 0: not known
 }
 
 // ForwardSource is the inbound HTLC that an outbound one was made for.

@@ -2823,6 +2823,7 @@ type PaymentSource struct {
 	SessionKey    []byte                 `protobuf:"bytes,3,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
 	Path          [][]byte               `protobuf:"bytes,4,rep,name=path,proto3" json:"path,omitempty"`
 	TotalMsat     uint64                 `protobuf:"varint,5,opt,name=total_msat,json=totalMsat,proto3" json:"total_msat,omitempty"`
+	PartMsat      uint64                 `protobuf:"varint,6,opt,name=part_msat,json=partMsat,proto3" json:"part_msat,omitempty"` // that arrives
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2888,6 +2889,13 @@ func (x *PaymentSource) GetPath() [][]byte {
 func (x *PaymentSource) GetTotalMsat() uint64 {
 	if x != nil {
 		return x.TotalMsat
+	}
+	return 0
+}
+
+func (x *PaymentSource) GetPartMsat() uint64 {
+	if x != nil {
+		return x.PartMsat
 	}
 	return 0
 }
@@ -4683,7 +4691,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x06Source\x12=\n" +
 	"\apayment\x18\x01 \x01(\v2!.lnactor.records.v1.PaymentSourceH\x00R\apayment\x12=\n" +
 	"\aforward\x18\x02 \x01(\v2!.lnactor.records.v1.ForwardSourceH\x00R\aforwardB\x04\n" +
-	"\x02of\"\x9b\x01\n" +
+	"\x02of\"\xb8\x01\n" +
 	"\rPaymentSource\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\fR\tpaymentId\x12\x17\n" +
@@ -4692,7 +4700,8 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"sessionKey\x12\x12\n" +
 	"\x04path\x18\x04 \x03(\fR\x04path\x12\x1d\n" +
 	"\n" +
-	"total_msat\x18\x05 \x01(\x04R\ttotalMsat\"\x8d\x01\n" +
+	"total_msat\x18\x05 \x01(\x04R\ttotalMsat\x12\x1b\n" +
+	"\tpart_msat\x18\x06 \x01(\x04R\bpartMsat\"\x8d\x01\n" +
 	"\rForwardSource\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\fR\tchannelId\x12\x17\n" +

@@ -64,7 +64,7 @@ var source = rapid.Custom(func(t *rapid.T) *ln.Source {
 	if yes.Draw(t, "forward") {
 		return &ln.Source{Forward: &ln.ForwardSource{Channel: b32.Draw(t, "channel"), HTLCID: u64.Draw(t, "htlc"), SharedSecret: b32.Draw(t, "secret"), CLTVExpiry: u32.Draw(t, "expiry")}}
 	}
-	p := &ln.PaymentSource{PaymentID: b32.Draw(t, "id"), PartID: u64.Draw(t, "part"), SessionKey: b32.Draw(t, "session"), TotalMsat: u64.Draw(t, "total")}
+	p := &ln.PaymentSource{PaymentID: b32.Draw(t, "id"), PartID: u64.Draw(t, "part"), SessionKey: b32.Draw(t, "session"), TotalMsat: u64.Draw(t, "total"), PartMsat: u64.Draw(t, "arrives")}
 	for range rapid.IntRange(0, 3).Draw(t, "hops") {
 		p.Path = append(p.Path, b33.Draw(t, "hop"))
 	}

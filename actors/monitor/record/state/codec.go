@@ -281,6 +281,7 @@ func Source(s *ln.Source) *pb.Source {
 	case s.Payment != nil:
 		p := &pb.PaymentSource{
 			PaymentId: s.Payment.PaymentID[:], PartId: s.Payment.PartID, SessionKey: s.Payment.SessionKey[:], TotalMsat: s.Payment.TotalMsat,
+			PartMsat: s.Payment.PartMsat,
 		}
 		for i := range s.Payment.Path {
 			p.Path = append(p.Path, s.Payment.Path[i][:])
@@ -305,7 +306,7 @@ func ReadSource(r *take.Reader, p *pb.Source) *ln.Source {
 		q := of.Payment
 		s := &ln.PaymentSource{
 			PaymentID: r.B32("payment_id", q.GetPaymentId()), PartID: q.GetPartId(), SessionKey: r.B32("session_key", q.GetSessionKey()),
-			TotalMsat: q.GetTotalMsat(),
+			TotalMsat: q.GetTotalMsat(), PartMsat: q.GetPartMsat(),
 		}
 		if path := q.GetPath(); len(path) > 0 {
 			s.Path = make([]ln.NodeID, len(path))
