@@ -42,8 +42,12 @@ func Judge(s *Snapshot, public bool) (out []Found) {
 		found(ChannelQuarantined, id.String(), "its monitor or its channel failed too often, or its records can't be read")
 	}
 	for i := range s.Channels {
-		if c := &s.Channels[i]; c.Phase == lnactor.PhaseBehind {
+		c := &s.Channels[i]
+		if c.Phase == lnactor.PhaseBehind {
 			found(ChannelBehind, c.Channel.String(), "the peer %s showed a newer state", c.Peer)
+		}
+		if c.Unverified && c.Spent == nil {
+			found(ChannelUnverified, c.Channel.String(), "the peer is %s", c.Peer)
 		}
 	}
 	judgeFunds(s, found)

@@ -32,6 +32,7 @@ type Kind struct {
 const (
 	ChannelQuarantined = "channel_quarantined"
 	ChannelBehind      = "channel_behind"
+	ChannelUnverified  = "channel_unverified"
 	ClaimStarving      = "claim_starving"
 	SweepInvalid       = "sweep_invalid"
 	ReserveTooSmall    = "reserve_too_small"
@@ -70,6 +71,7 @@ var Kinds = []Kind{
 	{ID: ManagerSilent, Severity: Critical, Unready: true, Title: "The manager does not say how the channels are; what is told of them is old.", Remedy: "look at 'lnactor actors'; if it lasts, restart the process"},
 	{ID: ChannelQuarantined, Severity: Critical, Title: "A channel's part of the node failed again and again and stays down; payments that it may hold wait. It is watched on chain.", Remedy: "keep a copy of the data directory, read the log from the first failure on, and start the node again with a release that fixes it"},
 	{ID: ChannelBehind, Severity: Critical, Title: "The peer has proven that our state of a channel is old; nothing of it is broadcast.", Remedy: "ask the peer to close the channel; what is ours is swept then"},
+	{ID: ChannelUnverified, Severity: Critical, Title: "A channel was restored from a copy, and its peer has not shown yet whether that is current: nothing of it is broadcast or signed, not even at a deadline of an HTLC.", Remedy: "connect to the peer; it shows at once how the channel stands"},
 	{ID: ClaimStarving, Severity: Critical, Title: "A claim on chain has no coins for its fee, and time is running.", Remedy: "pay coins to an address of the wallet (lnactor address)"},
 	{ID: SweepInvalid, Severity: Critical, Title: "Outputs of closed channels can't be swept: a fault of this program.", Remedy: "keep the data directory and report it"},
 	{ID: ChainLost, Severity: Critical, Unready: true, Title: "The chain source has not answered for half a minute. Deadlines of HTLCs pass unseen.", Remedy: "look at the chain backend; the node goes on by itself when it answers"},
