@@ -89,8 +89,8 @@ func TestActors(t *testing.T) {
 	before := find("manager")
 
 	f.set("manager", "a key: "+strings.Repeat("ab01", 16), nil)
-	if _, err := n.Channels(t.Context()); err == nil {
-		t.Fatal("no fault")
+	if _, err := n.Channels(t.Context()); err == nil || !strings.Contains(err.Error(), "a key: ab01ab01…") || strings.Contains(err.Error(), strings.Repeat("ab01", 4)) {
+		t.Fatalf("the fault is %v", err)
 	}
 	if _, err := n.Channels(t.Context()); err != nil { // it is restarted
 		t.Fatal(err)
