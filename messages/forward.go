@@ -130,3 +130,6 @@ type ArchiveGranted struct {
 	Channel     ln.ChannelID
 	Incarnation uint64
 }
+
+// InterceptorStarted goes from a new incarnation of the actor at InterceptorAddr to the manager, which tells it again what is not decided.
+type InterceptorStarted struct{ Incarnation uint64 }

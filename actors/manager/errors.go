@@ -24,7 +24,12 @@ var (
 	ErrNoPayment     = errors.New("no payment has this id")
 	ErrPaymentOver   = errors.New("the payment has its outcome")
 	ErrAbandoned     = errors.New("the payment was abandoned before it began")
-	ErrRecords       = errors.New("a durable record cannot be read")
+	// ErrNotIntercepted: the interceptor decided too late, or about an HTLC that it was not asked about.
+	ErrNotIntercepted = errors.New("no HTLC of this name waits for the interceptor")
+	ErrInterception   = errors.New("an interceptor can't decide this")
+	// ErrNotForwarded: what the interceptor decided could not be done, and the HTLC was failed.
+	ErrNotForwarded = errors.New("the HTLC was failed instead")
+	ErrRecords      = errors.New("a durable record cannot be read")
 )
 
 // BalanceError is ErrBalance with figures.

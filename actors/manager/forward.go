@@ -3,6 +3,7 @@ package manager
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -34,7 +35,8 @@ type forward struct {
 	tried    []ln.ChannelID // channels that refused it
 	unknown  bool           // a channel that nothing is known of may hold it
 	held     bool           // the interceptor was asked
-	reply    messages.Addr  // who decided in its place
+	reply    messages.Addr  // who decided in its place, and is not answered yet
+	chosen   bool           // the failure or the preimage
 
 	committed bool    // the outbound HTLC is durable
 	outKey    htlcKey // if so
@@ -195,10 +197,7 @@ func (m *Manager) onHTLCCommitted(msg messages.HTLCCommitted) {
 func (m *Manager) went(f *forward, out htlcKey, msat uint64) {
 	m.unask(f)
 	f.committed, f.unknown, f.outKey, f.outMsat, f.next = true, false, out, msat, nil
-	if f.reply != "" {
-		m.tell(f.reply, messages.InterceptReply{})
-		f.reply = ""
-	}
+	m.answerInterceptor(f, nil)
 	if h := f.h; h != nil {
 		f.h = nil
 		if m.inbound[h.event] == h && !h.decided && h.sent == nil {
@@ -249,11 +248,8 @@ func (m *Manager) reportedForwards(msg messages.MonitorReport, fence uint64) {
 		for _, h := range msg.Inbound {
 			told[h.HTLCID] = h
 		}
-		for _, id := range slices.Sorted(maps.Keys(fs)) {
-			f, h := fs[id], told[id]
-			if f == nil {
-				continue // forgotten meanwhile
-			}
+		for _, f := range sortedByID(fs) {
+			h := told[f.key.id]
 			f.inMsat = max(f.inMsat, h.AmountMsat)
 			if h.Resolved {
 				m.inboundEnded(f, h.Fulfilled)
@@ -322,6 +318,11 @@ func (m *Manager) lastCall(f *forward) {
 	m.failForward(f, m.sealed(f, &lnwire.FailPermanentChannelFailure{}), "what became of it is not known")
 }
 
+// sortedByID are the forwards of one inbound channel.
+func sortedByID(fs map[uint64]*forward) []*forward {
+	return slices.SortedFunc(maps.Values(fs), func(a, b *forward) int { return cmp.Compare(a.key.id, b.key.id) })
+}
+
 func sortedForwards(fs map[htlcKey]*forward) []*forward {
 	return slices.SortedFunc(maps.Values(fs), func(a, b *forward) int { return compareKeys(a.key, b.key) })
 }
@@ -337,7 +338,14 @@ func (m *Manager) forwardAgain(h *inbound) {
 func (m *Manager) forwardDone(h *inbound) {
 	f := m.forwardAt(h.key())
 	if f != nil && f.h == h {
-		f.h = nil
+		f.h, f.held = nil, false
+		switch {
+		case f.reply == "" || f.committed:
+		case f.chosen && h.decided && !h.ended:
+			m.answerInterceptor(f, nil)
+		default:
+			m.answerInterceptor(f, fmt.Errorf("%w: %s", ErrNotForwarded, cmp.Or(f.why, "it is gone")))
+		}
 		if !f.committed && f.ask == nil && f.preimage == nil && f.reason == nil {
 			m.forgetForward(f)
 		}

@@ -6,8 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -278,10 +276,8 @@ func (m *Manager) learn(hash ln.Hash, p ln.Preimage) {
 
 // closedInbound goes on with what waits for the burial of a channel.
 func (m *Manager) closedInbound(id ln.ChannelID) {
-	for _, htlc := range slices.Sorted(maps.Keys(m.forwards[id])) {
-		if f := m.forwards[id][htlc]; f != nil {
-			m.buried(f)
-		}
+	for _, f := range sortedByID(m.forwards[id]) {
+		m.buried(f)
 	}
 }
 
@@ -292,10 +288,8 @@ func (m *Manager) archivedForwards(id ln.ChannelID) {
 		m.unask(f)
 		m.reoffer(f)
 	}
-	for _, htlc := range slices.Sorted(maps.Keys(m.forwards[id])) {
-		if f := m.forwards[id][htlc]; f != nil {
-			m.upstream(f)
-		}
+	for _, f := range sortedByID(m.forwards[id]) {
+		m.upstream(f)
 	}
 	m.knownAgain()
 }

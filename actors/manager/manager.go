@@ -306,6 +306,8 @@ func (m *Manager) restarted(msg any) {
 		m.retell()
 	case messages.FundsStarted:
 		m.resweep()
+	case messages.InterceptorStarted:
+		m.interceptorRestarted()
 	case messages.GraphStarted:
 		m.graphStarted()
 	}

@@ -36,6 +36,7 @@ func runModel(t *testing.T, seed uint64) {
 	t.Helper()
 	cfg := testConfig()
 	cfg.ManualClaim = seed%3 == 0
+	cfg.Intercept = seed%5 == 0
 	cfg.Graph, cfg.MinPartMsat = seed%5 < 4, 100
 	w := newWorld(seed, cfg)
 	defer func() {
@@ -131,6 +132,7 @@ func (w *world) act(rollbacks bool) {
 		w.impatient = 60
 	case n < 227:
 		c.receiveOnward()
+		w.interceptOne()
 	case n < 232:
 		w.pass(time.Duration(w.rnd.IntN(8000)) * time.Millisecond)
 	case n < 237:
@@ -215,6 +217,7 @@ func (w *world) finish() {
 			}
 		}
 		w.decideHeld()
+		w.interceptOne()
 		w.pass(time.Second)
 		if w.rnd.IntN(4) == 0 { // held payments that the user forgot expire
 			w.height += 3

@@ -22,6 +22,8 @@ func (m *Manager) request(msg any) {
 		f = func() { m.onListPayments(msg) }
 	case messages.ClaimHeld:
 		f = func() { m.onClaimHeld(msg) }
+	case messages.DecideIntercepted:
+		f = func() { m.onIntercepted(msg) }
 	case messages.RequestOpen:
 		f = func() { m.onRequestOpen(msg) }
 	case messages.InboundOpen:
@@ -62,7 +64,7 @@ func (m *Manager) park(f func()) func() {
 // isRequest tells what comes from outside and never comes again by itself.
 func isRequest(msg any) bool {
 	switch msg.(type) {
-	case messages.Pay, messages.AbandonPayment, messages.GetPayment, messages.ListPayments, messages.ClaimHeld, messages.RequestOpen, messages.InboundOpen,
+	case messages.Pay, messages.AbandonPayment, messages.GetPayment, messages.ListPayments, messages.ClaimHeld, messages.DecideIntercepted, messages.RequestOpen, messages.InboundOpen,
 		messages.ListChannels, messages.ListClosed, messages.AwaitReady:
 		return true
 	}
@@ -85,6 +87,8 @@ func refusal(msg any, err error) []messages.Delivery {
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.ClosedList{Err: err}}
 	case messages.ClaimHeld:
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.ClaimReply{Err: err}}
+	case messages.DecideIntercepted:
+		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.InterceptReply{Err: err}}
 	case messages.RequestOpen:
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.OpenReply{Err: err}}
 	case messages.InboundOpen:

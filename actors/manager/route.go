@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -74,9 +75,7 @@ func (m *Manager) route(f *forward) (best, wait *channel, failure lnwire.Failure
 		return nil, nil, &lnwire.FailUnknownNextPeer{}
 	}
 	s := &named.summary
-	if f.sendMsat == 0 {
-		f.sendMsat = f.hop.AmountMsat
-	}
+	f.sendMsat = cmp.Or(f.sendMsat, f.hop.AmountMsat)
 	if failure := m.terms(f, named); failure != nil {
 		return nil, nil, failure
 	}
@@ -122,6 +121,10 @@ func (m *Manager) takes(f *forward, c *channel) bool {
 
 // terms checks an HTLC against what the channel asks for, and against the height (BOLT 4, "Requirements" of the failure codes; BOLT 7).
 func (m *Manager) terms(f *forward, c *channel) lnwire.FailureMessage {
+	if f.out != (ln.ChannelID{}) {
+		// The interceptor's terms: what it may not do is lose money.
+		return m.disregards(f, c, facts.Policy{CLTVDelta: MinCLTVDelta})
+	}
 	fail := m.disregards(f, c, m.policy(c.summary.Policy))
 	if fail != nil && m.now.Sub(c.policyAt) < policyGrace && m.disregards(f, c, m.policy(c.oldPolicy)) == nil {
 		return nil // the payer could not know yet
@@ -131,6 +134,9 @@ func (m *Manager) terms(f *forward, c *channel) lnwire.FailureMessage {
 
 func (m *Manager) disregards(f *forward, c *channel, p facts.Policy) lnwire.FailureMessage {
 	out, expiry := f.hop.AmountMsat, f.hop.CLTVExpiry
+	if f.out != (ln.ChannelID{}) {
+		out = f.sendMsat
+	}
 	fee := p.FeeMsat(out)
 	switch {
 	case out < max(p.HTLCMinimumMsat, c.summary.Reserves.HTLCMinimumMsat):
@@ -157,6 +163,9 @@ func (m *Manager) updated(f *forward, c *channel, code lnwire.FailCode) *onion.F
 		out.AmountMsat = f.hop.AmountMsat
 	case lnwire.CodeFeeInsufficient:
 		out.AmountMsat = f.inMsat
+	}
+	if c == nil {
+		return out // the interceptor chose the code
 	}
 	raw := m.updates[c.summary.Channel][f.hop.NextSCID]
 	if raw == nil && !m.askedUpdates {

@@ -176,6 +176,22 @@ func (s *script) forwardCommand(t *testing.T, d *datadriven.TestData) bool {
 	case "summary": // of a channel, as in a report
 		r := s.report(t, first(d, 0), 0, "summary "+d.Input)
 		s.step(messages.ChannelChanged{Summary: r.Summary})
+	case "intercepted":
+		msg := messages.DecideIntercepted{Channel: id, HTLCID: number(d, "htlc", 0), ForwardMsat: number(d, "msat", 0), Code: uint16(number(d, "code", 0)), ReplyTo: "api"}
+		switch {
+		case d.HasArg("forward"):
+			msg.Action = messages.InterceptForward
+		case d.HasArg("fail"):
+			msg.Action = messages.InterceptFail
+		case d.HasArg("settle"):
+			msg.Action, msg.Preimage = messages.InterceptSettle, preimageOf(text2(d, "settle"))
+		}
+		if n := text2(d, "out"); n != "" {
+			msg.Out = channelID(n)
+		}
+		s.step(msg)
+	case "interceptor-started":
+		s.step(messages.InterceptorStarted{})
 	case "update":
 		s.step(messages.OwnUpdate{Channel: id, SCID: number(d, "scid", 0), Raw: make([]byte, 140)})
 	default:

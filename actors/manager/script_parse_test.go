@@ -209,6 +209,10 @@ func (s *script) describe(msg any) []string {
 		return out
 	case messages.Fence:
 		return []string{fmt.Sprintf("Fence %d", m.Fence&0xffffffff)}
+	case messages.InterceptHTLC:
+		return []string{fmt.Sprintf("Intercept %s/%d in=%d next=%d out=%d expiry=%d/%d deadline=%d", m.Channel, m.HTLCID, m.AmountMsat, m.NextSCID, m.ForwardMsat, m.CLTVExpiry, m.OutgoingCLTVExpiry, m.Deadline)}
+	case messages.InterceptReply:
+		return []string{fmt.Sprintf("InterceptReply %v", m.Err)}
 	case messages.AddHTLC:
 		if m.Source.Forward != nil {
 			return s.describeAdd(m)

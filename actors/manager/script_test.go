@@ -133,6 +133,7 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 	switch d.Cmd {
 	case "start":
 		s.cfg.ManualClaim = d.HasArg("manual")
+		s.cfg.Intercept = d.HasArg("intercept")
 		s.cfg.AcceptKeysend = d.HasArg("keysend")
 		s.cfg.Graph = d.HasArg("graph")
 		s.cfg.MinPartMsat = 100

@@ -239,3 +239,28 @@ func (c *simChannel) checkUnnamed() {
 		}
 	}
 }
+
+// interceptOne: the interceptor decides about something that it was asked, maybe long ago.
+func (w *world) interceptOne() {
+	if len(w.intercepted) == 0 {
+		return
+	}
+	q := w.intercepted[0]
+	w.intercepted = w.intercepted[1:]
+	d := messages.DecideIntercepted{Channel: q.Channel, HTLCID: q.HTLCID, Action: messages.InterceptForward, ReplyTo: "api"}
+	switch f := w.forwards[htlcKey{q.Channel, q.HTLCID}]; w.rnd.IntN(8) {
+	case 0:
+		d.Action, d.Code = messages.InterceptFail, 0
+	case 1:
+		d.Action, d.Preimage, f.revealed = messages.InterceptSettle, forwardPreimage(f.n), true
+	case 2:
+		if q.Deadline > startHeight+50 {
+			w.intercepted = append(w.intercepted, q) // later
+		}
+		return // or never
+	case 3, 4:
+		d.Out, d.ForwardMsat = w.channels[w.rnd.IntN(len(w.channels))].id, 900
+		w.intercepted = append(w.intercepted, q) // it may be no good
+	}
+	w.send(messages.InterceptorAddr, messages.ManagerAddr, d)
+}

@@ -46,6 +46,7 @@ type world struct {
 	committed      map[ln.PaymentID]int
 	forwards       map[htlcKey]*simForward // inbound HTLCs for others
 	wasQuarantined bool
+	intercepted    []messages.InterceptHTLC            // not decided
 	calm           bool                                // channels are seldom closed
 	claimed        map[ln.Hash]map[string][]facts.Part // sets, by the ids of their events
 	carried        map[ln.PaymentID]uint64             // by HTLCs that are live or claimed
@@ -184,6 +185,8 @@ func (w *world) deliver(from, to messages.Addr, msg any) {
 		w.userEvents(msg.(messages.UserEvents))
 	case to == messages.GraphAddr:
 		w.graph(msg)
+	case to == messages.InterceptorAddr:
+		w.intercepted = append(w.intercepted, msg.(messages.InterceptHTLC))
 	case to == "api":
 	default:
 		w.byAddr[to].handle(msg)
