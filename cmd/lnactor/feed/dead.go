@@ -13,8 +13,8 @@ import (
 	"github.com/lnactor/lnactor/cmd/lnactor/feed/journal"
 )
 
-// maxDead bounds a list of dead letters. A webhook whose list is full waits: it neither forgets nor skips.
-const maxDead = 1000
+// maxDead bounds a list of dead letters. A webhook whose list is full waits: it neither forgets nor skips. Tests have a shorter one.
+var maxDead = 1000
 
 // DeadLetter is an event that a webhook's endpoint did not take. It is kept as a whole, for the journal forgets.
 type DeadLetter struct {

@@ -502,7 +502,11 @@ func TestSlowAndDead(t *testing.T) {
 // TestCrashes: appends, readings and acknowledgements, and crashes in between that lose what was not synced. Each consumer sees every event, in order, and
 // what comes again comes from right behind its last acknowledgement.
 func TestCrashes(t *testing.T) {
-	for seed := range uint64(40) {
+	seeds := uint64(40)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		o := Options{Dir: filepath.Join(t.TempDir(), Dir), MaxEvents: 1 << 20}
 		f := openFeed(t, o)

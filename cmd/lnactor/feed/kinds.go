@@ -33,7 +33,9 @@ func tell[K any](encode func(K) fields) kind {
 // kinds is the table of all kinds. TestEveryKind fails when the node has one that is not here, or a field that is not told.
 var kinds = []kind{
 	tell(func(k lnactor.PaymentSent) fields {
-		return fields{"payment_id": k.PaymentID.String(), "payment_hash": k.Hash.String(), "amount_msat": k.AmountMsat, "preimage": k.Preimage.String()}
+		return fields{
+			"payment_id": k.PaymentID.String(), "payment_hash": k.Hash.String(), "amount_msat": k.AmountMsat, "fee_msat": k.FeeMsat, "preimage": k.Preimage.String(),
+		}
 	}),
 	tell(func(k lnactor.PaymentFailed) fields {
 		return fields{"payment_id": k.PaymentID.String(), "payment_hash": k.Hash.String(), "amount_msat": k.AmountMsat, "reason": k.Reason}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,9 +253,10 @@ func TestRetryAfter(t *testing.T) {
 // TestDeadLetters: what is not taken again and again is set aside, durably, and seen; the rest goes on; it can be sent again or discarded.
 func TestDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bad := true
+		var bad atomic.Bool
+		bad.Store(true)
 		e := &endpoint{answer: func(id string, _ int) int {
-			if bad && (id == "id/1" || id == "id/2" || id == "id/4") {
+			if bad.Load() && (id == "id/1" || id == "id/2" || id == "id/4") {
 				return 400
 			}
 			return 204
@@ -287,7 +289,7 @@ func TestDeadLetters(t *testing.T) {
 		if n, err := f.Retry(t.Context(), "shop", nil); n != 0 || err == nil {
 			t.Error(n, err)
 		}
-		bad = false
+		bad.Store(false)
 		if _, err := f.Retry(t.Context(), "shop", []string{"id/1", "id/9"}); !errors.Is(err, ErrNoEvent) {
 			t.Error(err)
 		}
@@ -328,10 +330,14 @@ func TestDeadLetters(t *testing.T) {
 
 // TestDeadLettersFull: when the list is full the webhook waits, with an alarm; it forgets nothing.
 func TestDeadLettersFull(t *testing.T) {
+	old := maxDead
+	maxDead = 20
+	t.Cleanup(func() { maxDead = old })
 	synctest.Test(t, func(t *testing.T) {
-		bad := true
+		var bad atomic.Bool
+		bad.Store(true)
 		e := &endpoint{answer: func(string, int) int {
-			if bad {
+			if bad.Load() {
 				return 500
 			}
 			return 200
@@ -339,17 +345,15 @@ func TestDeadLettersFull(t *testing.T) {
 		o := Options{Dir: filepath.Join(t.TempDir(), Dir), Attempts: 1}
 		f := hookFeed(t, e, o)
 		defer f.Close()
-		hookWrite(t, func(string, []byte) error { return nil }) // a thousand lists of a thousand letters
-		must(t, os.WriteFile(f.SecretFile("shop"), []byte(testSecret), 0o600))
-		must(t, f.SetWebhook(Webhook{Name: "shop", URL: shop.URL}))
+		must(t, f.SetWebhook(shop))
 		add(t, f, 0, maxDead+3)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		c := f.Conditions()
-		if len(c) != 1 || c[0].Code != "webhook_blocked" || !c[0].Critical || f.Consumers()[0].Acked != maxDead {
+		if len(c) != 1 || c[0].Code != "webhook_blocked" || !c[0].Critical || f.Consumers()[0].Acked != uint64(maxDead) {
 			t.Fatalf("%+v %+v", c, f.Consumers())
 		}
-		bad = false
+		bad.Store(false)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if !slices.Equal(e.taken(), wanted(maxDead, maxDead+3)) {
@@ -361,9 +365,10 @@ func TestDeadLettersFull(t *testing.T) {
 // TestWebhookExpires: an endpoint that is dead for too long is expired as any other consumer, and goes on where it is told to.
 func TestWebhookExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bad := true
+		var bad atomic.Bool
+		bad.Store(true)
 		e := &endpoint{answer: func(string, int) int {
-			if bad {
+			if bad.Load() {
 				return 0
 			}
 			return 200
@@ -377,7 +382,7 @@ func TestWebhookExpires(t *testing.T) {
 		if s := f.Consumers()[0]; s.State != Expired {
 			t.Errorf("%+v", s)
 		}
-		bad = false
+		bad.Store(false)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if len(e.taken()) != 0 {
