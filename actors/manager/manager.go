@@ -282,6 +282,8 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.onMayArchive(msg)
 	case messages.OwnUpdate:
 		m.onOwnUpdate(msg)
+	case messages.ExplainPayment:
+		m.explain(msg)
 	default:
 		m.restarted(msg)
 		m.request(msg)

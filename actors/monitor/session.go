@@ -163,6 +163,10 @@ func (s *Session) handle(msg any) (Output, error) {
 		return s.forceClose(m)
 	case messages.SetPolicy:
 		return s.setPolicy(m)
+	case messages.ExplainHTLC:
+		var o Output
+		o.tell(m.ReplyTo, messages.HTLCsExplained{HTLCs: s.m.Explain(m.Hash, m.HTLCID)})
+		return o, nil
 	case messages.TrustRestored:
 		return s.trust(m)
 	case messages.ArchiveGranted:

@@ -3286,7 +3286,7 @@ var File_api_v1_node_proto protoreflect.FileDescriptor
 
 const file_api_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x13api/v1/policy.proto\"X\n" +
+	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/backup.proto\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x13api/v1/policy.proto\"X\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x1d\n" +
@@ -3515,7 +3515,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13PAYMENT_STATUS_SENT\x10\x02\x12\x19\n" +
 	"\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1a\n" +
-	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xcf\x19\n" +
+	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\x9f\x1c\n" +
 	"\x04Node\x12J\n" +
 	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12P\n" +
 	"\tGetHealth\x12 .lnactor.api.v1.GetHealthRequest\x1a!.lnactor.api.v1.GetHealthResponse\x12S\n" +
@@ -3559,7 +3559,11 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"SetWebhook\x12!.lnactor.api.v1.SetWebhookRequest\x1a\".lnactor.api.v1.SetWebhookResponse\x12b\n" +
 	"\x0fListDeadLetters\x12&.lnactor.api.v1.ListDeadLettersRequest\x1a'.lnactor.api.v1.ListDeadLettersResponse\x12e\n" +
 	"\x10RetryDeadLetters\x12'.lnactor.api.v1.RetryDeadLettersRequest\x1a(.lnactor.api.v1.RetryDeadLettersResponse\x12k\n" +
-	"\x12DiscardDeadLetters\x12).lnactor.api.v1.DiscardDeadLettersRequest\x1a*.lnactor.api.v1.DiscardDeadLettersResponse\x12M\n" +
+	"\x12DiscardDeadLetters\x12).lnactor.api.v1.DiscardDeadLettersRequest\x1a*.lnactor.api.v1.DiscardDeadLettersResponse\x12I\n" +
+	"\x06Backup\x12\x1d.lnactor.api.v1.BackupRequest\x1a\x1e.lnactor.api.v1.BackupResponse0\x01\x12\\\n" +
+	"\rTrustRestored\x12$.lnactor.api.v1.TrustRestoredRequest\x1a%.lnactor.api.v1.TrustRestoredResponse\x12V\n" +
+	"\vExplainHTLC\x12\".lnactor.api.v1.ExplainHTLCRequest\x1a#.lnactor.api.v1.ExplainHTLCResponse\x12M\n" +
+	"\bDiagnose\x12\x1f.lnactor.api.v1.DiagnoseRequest\x1a .lnactor.api.v1.DiagnoseResponse\x12M\n" +
 	"\bStopNode\x12\x1f.lnactor.api.v1.StopNodeRequest\x1a .lnactor.api.v1.StopNodeResponse2\x8f\x01\n" +
 	"\aRegtest\x12A\n" +
 	"\x04Mine\x12\x1b.lnactor.api.v1.MineRequest\x1a\x1c.lnactor.api.v1.MineResponse\x12A\n" +
@@ -3652,20 +3656,28 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*ListDeadLettersRequest)(nil),     // 69: lnactor.api.v1.ListDeadLettersRequest
 	(*RetryDeadLettersRequest)(nil),    // 70: lnactor.api.v1.RetryDeadLettersRequest
 	(*DiscardDeadLettersRequest)(nil),  // 71: lnactor.api.v1.DiscardDeadLettersRequest
-	(*GetHealthResponse)(nil),          // 72: lnactor.api.v1.GetHealthResponse
-	(*ListActorsResponse)(nil),         // 73: lnactor.api.v1.ListActorsResponse
-	(*SetPolicyResponse)(nil),          // 74: lnactor.api.v1.SetPolicyResponse
-	(*ListPoliciesResponse)(nil),       // 75: lnactor.api.v1.ListPoliciesResponse
-	(*TailEventsResponse)(nil),         // 76: lnactor.api.v1.TailEventsResponse
-	(*NextEventsResponse)(nil),         // 77: lnactor.api.v1.NextEventsResponse
-	(*AckEventResponse)(nil),           // 78: lnactor.api.v1.AckEventResponse
-	(*ListConsumersResponse)(nil),      // 79: lnactor.api.v1.ListConsumersResponse
-	(*SetConsumerResponse)(nil),        // 80: lnactor.api.v1.SetConsumerResponse
-	(*RemoveConsumerResponse)(nil),     // 81: lnactor.api.v1.RemoveConsumerResponse
-	(*SetWebhookResponse)(nil),         // 82: lnactor.api.v1.SetWebhookResponse
-	(*ListDeadLettersResponse)(nil),    // 83: lnactor.api.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),   // 84: lnactor.api.v1.RetryDeadLettersResponse
-	(*DiscardDeadLettersResponse)(nil), // 85: lnactor.api.v1.DiscardDeadLettersResponse
+	(*BackupRequest)(nil),              // 72: lnactor.api.v1.BackupRequest
+	(*TrustRestoredRequest)(nil),       // 73: lnactor.api.v1.TrustRestoredRequest
+	(*ExplainHTLCRequest)(nil),         // 74: lnactor.api.v1.ExplainHTLCRequest
+	(*DiagnoseRequest)(nil),            // 75: lnactor.api.v1.DiagnoseRequest
+	(*GetHealthResponse)(nil),          // 76: lnactor.api.v1.GetHealthResponse
+	(*ListActorsResponse)(nil),         // 77: lnactor.api.v1.ListActorsResponse
+	(*SetPolicyResponse)(nil),          // 78: lnactor.api.v1.SetPolicyResponse
+	(*ListPoliciesResponse)(nil),       // 79: lnactor.api.v1.ListPoliciesResponse
+	(*TailEventsResponse)(nil),         // 80: lnactor.api.v1.TailEventsResponse
+	(*NextEventsResponse)(nil),         // 81: lnactor.api.v1.NextEventsResponse
+	(*AckEventResponse)(nil),           // 82: lnactor.api.v1.AckEventResponse
+	(*ListConsumersResponse)(nil),      // 83: lnactor.api.v1.ListConsumersResponse
+	(*SetConsumerResponse)(nil),        // 84: lnactor.api.v1.SetConsumerResponse
+	(*RemoveConsumerResponse)(nil),     // 85: lnactor.api.v1.RemoveConsumerResponse
+	(*SetWebhookResponse)(nil),         // 86: lnactor.api.v1.SetWebhookResponse
+	(*ListDeadLettersResponse)(nil),    // 87: lnactor.api.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),   // 88: lnactor.api.v1.RetryDeadLettersResponse
+	(*DiscardDeadLettersResponse)(nil), // 89: lnactor.api.v1.DiscardDeadLettersResponse
+	(*BackupResponse)(nil),             // 90: lnactor.api.v1.BackupResponse
+	(*TrustRestoredResponse)(nil),      // 91: lnactor.api.v1.TrustRestoredResponse
+	(*ExplainHTLCResponse)(nil),        // 92: lnactor.api.v1.ExplainHTLCResponse
+	(*DiagnoseResponse)(nil),           // 93: lnactor.api.v1.DiagnoseResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
 	11, // 0: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
@@ -3713,50 +3725,58 @@ var file_api_v1_node_proto_depIdxs = []int32{
 	69, // 42: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
 	70, // 43: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
 	71, // 44: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
-	52, // 45: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	54, // 46: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	56, // 47: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	3,  // 48: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	72, // 49: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
-	73, // 50: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
-	5,  // 51: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	7,  // 52: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	9,  // 53: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	12, // 54: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	14, // 55: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	16, // 56: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	18, // 57: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	21, // 58: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	23, // 59: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	25, // 60: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	27, // 61: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	29, // 62: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	33, // 63: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
-	74, // 64: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
-	75, // 65: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
-	36, // 66: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	38, // 67: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	40, // 68: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	42, // 69: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	45, // 70: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	47, // 71: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	49, // 72: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	51, // 73: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
-	76, // 74: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
-	77, // 75: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
-	78, // 76: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
-	79, // 77: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
-	80, // 78: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
-	81, // 79: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
-	82, // 80: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
-	83, // 81: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
-	84, // 82: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
-	85, // 83: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
-	53, // 84: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	55, // 85: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	57, // 86: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	48, // [48:87] is the sub-list for method output_type
-	9,  // [9:48] is the sub-list for method input_type
+	72, // 45: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
+	73, // 46: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
+	74, // 47: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
+	75, // 48: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
+	52, // 49: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	54, // 50: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	56, // 51: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	3,  // 52: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	76, // 53: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
+	77, // 54: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
+	5,  // 55: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	7,  // 56: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	9,  // 57: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	12, // 58: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	14, // 59: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	16, // 60: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	18, // 61: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	21, // 62: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	23, // 63: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	25, // 64: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	27, // 65: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	29, // 66: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	33, // 67: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	78, // 68: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
+	79, // 69: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
+	36, // 70: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	38, // 71: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	40, // 72: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	42, // 73: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	45, // 74: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	47, // 75: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	49, // 76: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	51, // 77: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	80, // 78: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
+	81, // 79: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
+	82, // 80: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
+	83, // 81: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
+	84, // 82: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
+	85, // 83: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
+	86, // 84: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
+	87, // 85: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
+	88, // 86: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
+	89, // 87: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
+	90, // 88: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
+	91, // 89: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
+	92, // 90: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
+	93, // 91: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
+	53, // 92: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	55, // 93: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	57, // 94: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	52, // [52:95] is the sub-list for method output_type
+	9,  // [9:52] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -3767,6 +3787,7 @@ func file_api_v1_node_proto_init() {
 	if File_api_v1_node_proto != nil {
 		return
 	}
+	file_api_v1_backup_proto_init()
 	file_api_v1_feed_proto_init()
 	file_api_v1_ops_proto_init()
 	file_api_v1_policy_proto_init()

@@ -107,6 +107,14 @@ const (
 	NodeRetryDeadLettersProcedure = "/lnactor.api.v1.Node/RetryDeadLetters"
 	// NodeDiscardDeadLettersProcedure is the fully-qualified name of the Node's DiscardDeadLetters RPC.
 	NodeDiscardDeadLettersProcedure = "/lnactor.api.v1.Node/DiscardDeadLetters"
+	// NodeBackupProcedure is the fully-qualified name of the Node's Backup RPC.
+	NodeBackupProcedure = "/lnactor.api.v1.Node/Backup"
+	// NodeTrustRestoredProcedure is the fully-qualified name of the Node's TrustRestored RPC.
+	NodeTrustRestoredProcedure = "/lnactor.api.v1.Node/TrustRestored"
+	// NodeExplainHTLCProcedure is the fully-qualified name of the Node's ExplainHTLC RPC.
+	NodeExplainHTLCProcedure = "/lnactor.api.v1.Node/ExplainHTLC"
+	// NodeDiagnoseProcedure is the fully-qualified name of the Node's Diagnose RPC.
+	NodeDiagnoseProcedure = "/lnactor.api.v1.Node/Diagnose"
 	// NodeStopNodeProcedure is the fully-qualified name of the Node's StopNode RPC.
 	NodeStopNodeProcedure = "/lnactor.api.v1.Node/StopNode"
 	// RegtestMineProcedure is the fully-qualified name of the Regtest's Mine RPC.
@@ -193,6 +201,14 @@ type NodeClient interface {
 	RetryDeadLetters(context.Context, *v1.RetryDeadLettersRequest) (*v1.RetryDeadLettersResponse, error)
 	// DiscardDeadLetters takes dead letters off the list.
 	DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error)
+	// Backup streams the file of a backup, without the seed.
+	Backup(context.Context, *v1.BackupRequest) (*connect.ServerStreamForClient[v1.BackupResponse], error)
+	// TrustRestored takes a channel that was restored from a backup for current.
+	TrustRestored(context.Context, *v1.TrustRestoredRequest) (*v1.TrustRestoredResponse, error)
+	// ExplainHTLC says where an HTLC stands and what it waits for.
+	ExplainHTLC(context.Context, *v1.ExplainHTLCRequest) (*v1.ExplainHTLCResponse, error)
+	// Diagnose checks what GetHealth does not watch.
+	Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error)
 	// StopNode stops the node in order. It returns when the stop has begun.
 	StopNode(context.Context, *v1.StopNodeRequest) (*v1.StopNodeResponse, error)
 }
@@ -424,6 +440,30 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(nodeMethods.ByName("DiscardDeadLetters")),
 			connect.WithClientOptions(opts...),
 		),
+		backup: connect.NewClient[v1.BackupRequest, v1.BackupResponse](
+			httpClient,
+			baseURL+NodeBackupProcedure,
+			connect.WithSchema(nodeMethods.ByName("Backup")),
+			connect.WithClientOptions(opts...),
+		),
+		trustRestored: connect.NewClient[v1.TrustRestoredRequest, v1.TrustRestoredResponse](
+			httpClient,
+			baseURL+NodeTrustRestoredProcedure,
+			connect.WithSchema(nodeMethods.ByName("TrustRestored")),
+			connect.WithClientOptions(opts...),
+		),
+		explainHTLC: connect.NewClient[v1.ExplainHTLCRequest, v1.ExplainHTLCResponse](
+			httpClient,
+			baseURL+NodeExplainHTLCProcedure,
+			connect.WithSchema(nodeMethods.ByName("ExplainHTLC")),
+			connect.WithClientOptions(opts...),
+		),
+		diagnose: connect.NewClient[v1.DiagnoseRequest, v1.DiagnoseResponse](
+			httpClient,
+			baseURL+NodeDiagnoseProcedure,
+			connect.WithSchema(nodeMethods.ByName("Diagnose")),
+			connect.WithClientOptions(opts...),
+		),
 		stopNode: connect.NewClient[v1.StopNodeRequest, v1.StopNodeResponse](
 			httpClient,
 			baseURL+NodeStopNodeProcedure,
@@ -471,6 +511,10 @@ type nodeClient struct {
 	listDeadLetters    *connect.Client[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse]
 	retryDeadLetters   *connect.Client[v1.RetryDeadLettersRequest, v1.RetryDeadLettersResponse]
 	discardDeadLetters *connect.Client[v1.DiscardDeadLettersRequest, v1.DiscardDeadLettersResponse]
+	backup             *connect.Client[v1.BackupRequest, v1.BackupResponse]
+	trustRestored      *connect.Client[v1.TrustRestoredRequest, v1.TrustRestoredResponse]
+	explainHTLC        *connect.Client[v1.ExplainHTLCRequest, v1.ExplainHTLCResponse]
+	diagnose           *connect.Client[v1.DiagnoseRequest, v1.DiagnoseResponse]
 	stopNode           *connect.Client[v1.StopNodeRequest, v1.StopNodeResponse]
 }
 
@@ -794,6 +838,38 @@ func (c *nodeClient) DiscardDeadLetters(ctx context.Context, req *v1.DiscardDead
 	return nil, err
 }
 
+// Backup calls lnactor.api.v1.Node.Backup.
+func (c *nodeClient) Backup(ctx context.Context, req *v1.BackupRequest) (*connect.ServerStreamForClient[v1.BackupResponse], error) {
+	return c.backup.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// TrustRestored calls lnactor.api.v1.Node.TrustRestored.
+func (c *nodeClient) TrustRestored(ctx context.Context, req *v1.TrustRestoredRequest) (*v1.TrustRestoredResponse, error) {
+	response, err := c.trustRestored.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ExplainHTLC calls lnactor.api.v1.Node.ExplainHTLC.
+func (c *nodeClient) ExplainHTLC(ctx context.Context, req *v1.ExplainHTLCRequest) (*v1.ExplainHTLCResponse, error) {
+	response, err := c.explainHTLC.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Diagnose calls lnactor.api.v1.Node.Diagnose.
+func (c *nodeClient) Diagnose(ctx context.Context, req *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error) {
+	response, err := c.diagnose.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // StopNode calls lnactor.api.v1.Node.StopNode.
 func (c *nodeClient) StopNode(ctx context.Context, req *v1.StopNodeRequest) (*v1.StopNodeResponse, error) {
 	response, err := c.stopNode.CallUnary(ctx, connect.NewRequest(req))
@@ -881,6 +957,14 @@ type NodeHandler interface {
 	RetryDeadLetters(context.Context, *v1.RetryDeadLettersRequest) (*v1.RetryDeadLettersResponse, error)
 	// DiscardDeadLetters takes dead letters off the list.
 	DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error)
+	// Backup streams the file of a backup, without the seed.
+	Backup(context.Context, *v1.BackupRequest, *connect.ServerStream[v1.BackupResponse]) error
+	// TrustRestored takes a channel that was restored from a backup for current.
+	TrustRestored(context.Context, *v1.TrustRestoredRequest) (*v1.TrustRestoredResponse, error)
+	// ExplainHTLC says where an HTLC stands and what it waits for.
+	ExplainHTLC(context.Context, *v1.ExplainHTLCRequest) (*v1.ExplainHTLCResponse, error)
+	// Diagnose checks what GetHealth does not watch.
+	Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error)
 	// StopNode stops the node in order. It returns when the stop has begun.
 	StopNode(context.Context, *v1.StopNodeRequest) (*v1.StopNodeResponse, error)
 }
@@ -1108,6 +1192,30 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(nodeMethods.ByName("DiscardDeadLetters")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeBackupHandler := connect.NewServerStreamHandlerSimple(
+		NodeBackupProcedure,
+		svc.Backup,
+		connect.WithSchema(nodeMethods.ByName("Backup")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeTrustRestoredHandler := connect.NewUnaryHandlerSimple(
+		NodeTrustRestoredProcedure,
+		svc.TrustRestored,
+		connect.WithSchema(nodeMethods.ByName("TrustRestored")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeExplainHTLCHandler := connect.NewUnaryHandlerSimple(
+		NodeExplainHTLCProcedure,
+		svc.ExplainHTLC,
+		connect.WithSchema(nodeMethods.ByName("ExplainHTLC")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeDiagnoseHandler := connect.NewUnaryHandlerSimple(
+		NodeDiagnoseProcedure,
+		svc.Diagnose,
+		connect.WithSchema(nodeMethods.ByName("Diagnose")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeStopNodeHandler := connect.NewUnaryHandlerSimple(
 		NodeStopNodeProcedure,
 		svc.StopNode,
@@ -1188,6 +1296,14 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 			nodeRetryDeadLettersHandler.ServeHTTP(w, r)
 		case NodeDiscardDeadLettersProcedure:
 			nodeDiscardDeadLettersHandler.ServeHTTP(w, r)
+		case NodeBackupProcedure:
+			nodeBackupHandler.ServeHTTP(w, r)
+		case NodeTrustRestoredProcedure:
+			nodeTrustRestoredHandler.ServeHTTP(w, r)
+		case NodeExplainHTLCProcedure:
+			nodeExplainHTLCHandler.ServeHTTP(w, r)
+		case NodeDiagnoseProcedure:
+			nodeDiagnoseHandler.ServeHTTP(w, r)
 		case NodeStopNodeProcedure:
 			nodeStopNodeHandler.ServeHTTP(w, r)
 		default:
@@ -1341,6 +1457,22 @@ func (UnimplementedNodeHandler) RetryDeadLetters(context.Context, *v1.RetryDeadL
 
 func (UnimplementedNodeHandler) DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.DiscardDeadLetters is not implemented"))
+}
+
+func (UnimplementedNodeHandler) Backup(context.Context, *v1.BackupRequest, *connect.ServerStream[v1.BackupResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.Backup is not implemented"))
+}
+
+func (UnimplementedNodeHandler) TrustRestored(context.Context, *v1.TrustRestoredRequest) (*v1.TrustRestoredResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.TrustRestored is not implemented"))
+}
+
+func (UnimplementedNodeHandler) ExplainHTLC(context.Context, *v1.ExplainHTLCRequest) (*v1.ExplainHTLCResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.ExplainHTLC is not implemented"))
+}
+
+func (UnimplementedNodeHandler) Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.Diagnose is not implemented"))
 }
 
 func (UnimplementedNodeHandler) StopNode(context.Context, *v1.StopNodeRequest) (*v1.StopNodeResponse, error) {
