@@ -34,8 +34,16 @@ var stages = map[facts.State]stage{
 }
 
 // Explain says where HTLCs stand: those of a hash, or of an id.
-func (m *Monitor) Explain(hash *ln.Hash, id uint64) (out []messages.HTLCStanding) {
-	is := func(h ln.Hash, n uint64) bool { return hash != nil && h == *hash || hash == nil && n == id }
+func (m *Monitor) Explain(hash *ln.Hash, id uint64) []messages.HTLCStanding {
+	return m.explain(func(h ln.Hash, n uint64) bool { return hash != nil && h == *hash || hash == nil && n == id })
+}
+
+// ExplainAll says where all HTLCs stand.
+func (m *Monitor) ExplainAll() []messages.HTLCStanding {
+	return m.explain(func(ln.Hash, uint64) bool { return true })
+}
+
+func (m *Monitor) explain(is func(ln.Hash, uint64) bool) (out []messages.HTLCStanding) {
 	events := map[bool]map[uint64]facts.Event{true: {}, false: {}}
 	var gone []messages.HTLCStanding
 	for _, e := range m.events.all() {

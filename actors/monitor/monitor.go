@@ -153,7 +153,7 @@ func (m *Monitor) replay(r *record.Record) error {
 		}
 		m.noteResolved(ch.Resolved)
 		if _, ok := u.(facts.Restored); ok {
-			m.events.last += restoredSeqs
+			m.events.last += RestoredSeqs
 		}
 	}
 	if m.facts == nil {

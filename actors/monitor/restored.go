@@ -1,9 +1,13 @@
 package monitor
 
 import (
+	"errors"
 	"fmt"
 
+	"github.com/btcsuite/btcd/btcec/v2"
+
 	"github.com/lnactor/lnactor/actors/monitor/record"
+	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -16,8 +20,8 @@ import (
 // transaction can forfeit anything. But nothing else is broadcast, not even where an HTLC is lost by it: an alarm says so. The manager hears of no
 // inbound HTLC to decide about either: it may have been decided, and forwarded, after the copy was made.
 
-// restoredSeqs is by how much the numbers of events jump over a restore: the node may have made events after the copy, and an id never names two (S8).
-const restoredSeqs = 1 << 32
+// RestoredSeqs is by how much the numbers of events jump over a restore: the node may have made events after the copy, and an id never names two (S8).
+const RestoredSeqs = 1 << 32
 
 // alarmEvery is after how many blocks the alarm about an unverified channel is repeated.
 const alarmEvery = 6
@@ -51,8 +55,18 @@ func Read(snapshot []byte, records [][]byte) (*Monitor, error) {
 			return nil, fmt.Errorf("record %d after the snapshot: %w", i+1, err)
 		}
 	}
-	return Restore(nil, s, rs)
+	return Restore(blind{}, s, rs)
 }
+
+// blind is the signer of a monitor that is only looked at: what needs keys is not known to it.
+type blind struct{ chankeys.Signer }
+
+func (blind) PerCommitmentPoint(uint32, uint64) (*btcec.PublicKey, error) { return nil, errBlind }
+
+var errBlind = errors.New("without keys")
+
+// Unacknowledged are the events in the queue, oldest first.
+func (m *Monitor) Unacknowledged() []facts.Event { return m.events.all() }
 
 // Trust ends the doubt at the operator's risk (rule 18): from here on the holder commitment may be broadcast, and if it was revoked all is lost.
 // Proven to be behind is no doubt, and stays.

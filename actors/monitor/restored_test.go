@@ -264,7 +264,7 @@ func TestSeqsJumpOverARestore(t *testing.T) {
 		theirs := build(h.s.m.facts, facts.Counterparty).Tx
 		h.do(h.block(110, theirs))
 		events := h.reportNow().Events
-		if seq := events[len(events)-1].Seq; seq <= restoredSeqs {
+		if seq := events[len(events)-1].Seq; seq <= RestoredSeqs {
 			t.Fatalf("seq %d", seq)
 		}
 		h.restart()

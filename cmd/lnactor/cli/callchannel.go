@@ -155,7 +155,7 @@ func channelCommands() []*cobra.Command {
 				}
 			},
 			show: showChannels,
-		}), policyCommand()),
+		}), policyCommand(), trustCommand()),
 		newCall(call[*apiv1.ListClosedChannelsResponse]{
 			use: "closed", short: "List the channels whose end on chain is complete", example: "  lnactor closed --limit 10",
 			flags: func(cmd *cobra.Command) {

@@ -61,6 +61,7 @@ Run a node, and talk to it from another terminal:
 	group("pay", "Payments:", append([]*cobra.Command{newPay()}, paymentCommands()...)...)
 	group("channel", "Peers and channels:", append(peerCommands(), channelCommands()...)...)
 	group("wallet", "The wallet:", walletCommands()...)
+	group("care", "Care and rescue:", newBackup(), newRestore(), newInspect(), newDoctor(), newHTLCs())
 	root.AddCommand(newDemo(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [command]", Short: "Explain a command",

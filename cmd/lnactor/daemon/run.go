@@ -156,7 +156,7 @@ func (p *process) serveChain(embedded *regtest.Chain, running *Running) error {
 
 func (p *process) serveAPI(embedded *regtest.Chain, stop func(), running *Running) error {
 	c := p.Config
-	cfg := server.Config{Node: server.Of(p.node), Feed: p.feed, Params: Params(c.Text("network")), Source: c.Chain(), Version: p.Version, Stop: stop, Log: p.Log, Ops: p.watch.ops(p.node)}
+	cfg := server.Config{Node: server.Of(p.node), Feed: p.feed, Params: Params(c.Text("network")), Source: c.Chain(), Version: p.Version, Stop: stop, Log: p.Log, Ops: p.watch.ops(p.node), Recovery: p.recovery()}
 	if embedded != nil {
 		cfg.Chain = embedded
 	}

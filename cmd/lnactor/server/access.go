@@ -81,6 +81,10 @@ var needs = map[string]Scope{
 	api.NodeRetryDeadLettersProcedure:   Full,
 	api.NodeDiscardDeadLettersProcedure: Full,
 	api.NodeStopNodeProcedure:           Full,
+	api.NodeBackupProcedure:             Full,
+	api.NodeTrustRestoredProcedure:      Full,
+	api.NodeExplainHTLCProcedure:        Read,
+	api.NodeDiagnoseProcedure:           Read,
 	api.RegtestMineProcedure:            Full,
 	api.RegtestFundProcedure:            Full,
 }

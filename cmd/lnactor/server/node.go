@@ -84,6 +84,9 @@ type Config struct {
 	// Ops is for GetHealth and ListActors; nil: they are refused.
 	Ops *Ops
 
+	// Recovery is for Backup, TrustRestored, ExplainHTLC and Diagnose; nil: they are refused.
+	Recovery Recovery
+
 	// Chain is the embedded chain; nil: there is none, and no Regtest service.
 	Chain Chain
 

@@ -27,7 +27,7 @@ type controllerKey struct{}
 // unbounded lets a stream last: no limit on the request as a whole, one on each message instead.
 func unbounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == api.NodeTailEventsProcedure {
+		if r.URL.Path == api.NodeTailEventsProcedure || r.URL.Path == api.NodeBackupProcedure {
 			c := http.NewResponseController(w)
 			_ = c.SetReadDeadline(time.Time{}) // where it can't be set there is none
 			r = r.WithContext(context.WithValue(r.Context(), controllerKey{}, c))
