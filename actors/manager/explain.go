@@ -70,7 +70,7 @@ func (m *Manager) explainPayment(say func(string, ...any), p *payment) {
 		case !c.reported:
 			say("  %s, which has not reported since it or the node restarted", where)
 		default:
-			say("  %s was asked for and is not committed yet", where)
+			say("  %s was asked for; if no HTLC of it is shown, it is not committed yet", where)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func explainInspect(err error) error {
 	case errors.Is(err, lnactor.ErrInUse):
 		return fmt.Errorf("%w: a node runs with this directory; ask it: lnactor doctor", err)
 	case errors.Is(err, fs.ErrNotExist):
-		return &apiError{err: err, text: err.Error(), hint: "say with --datadir where the node's data is"}
+		return &apiError{text: err.Error(), hint: "say with --datadir where the node's data is"}
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func offlineFlags(cmd *cobra.Command, f *clientFlags) {
 
 // explainRestore says what to do.
 func explainRestore(err error) error {
-	hint := ""
+	var hint string
 	switch {
 	case errors.Is(err, lnactor.ErrStoreExists):
 		hint = "choose an empty --datadir; if that store is broken, keep it: 'lnactor inspect' says what can be read"

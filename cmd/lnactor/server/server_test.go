@@ -164,7 +164,7 @@ func procedures(t testing.TB) (out []string) {
 var (
 	spends = []string{
 		"Send", "Connect", "Disconnect", "OpenChannel", "CloseChannel", "ForceCloseChannel", "SetChannelFee", "SetPolicy", "Pay", "StopNode", "Mine", "Fund",
-		"SetConsumer", "RemoveConsumer", "SetWebhook", "RetryDeadLetters", "DiscardDeadLetters",
+		"SetConsumer", "RemoveConsumer", "SetWebhook", "RetryDeadLetters", "DiscardDeadLetters", "Backup", "TrustRestored",
 	}
 	earns = []string{"NextEvents", "AckEvent", "NewAddress", "CreateInvoice", "ClaimPayment", "RefusePayment"}
 )
