@@ -260,12 +260,17 @@ func TestPrunes(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	r := newRig(t)
 	r.up(1)
-	r.say(1, r.channel(scid(700, 1, 0), 10, 11)...)
+	first, second, other := scid(700, 1, 0), scid(700, 2, 0), scid(700, 3, 0)
+	r.say(1, r.channel(first, 10, 11)...)
+	r.took()
+	r.say(1, r.channel(second, 10, 11)...)
+	r.took()
+	r.say(1, r.channel(other, 12, 11)...)
 	r.took()
 	ask := func() messages.RoutesFound {
 		m := messages.FindRoutes{ID: 5, ReplyTo: "asker"}
 		m.Request.Self, m.Request.Target, m.Request.AmountMsat, m.Request.MaxFeeMsat = nodeID(self), nodeID(11), 1_000_000, 5000
-		m.Request.Local = append(m.Request.Local, localTo(10))
+		m.Request.Local = append(m.Request.Local, localTo(10), localTo(12))
 		r.tell(m)
 		return r.took()[0].Msg.(messages.RoutesFound)
 	}
@@ -274,16 +279,22 @@ func TestRoutes(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	r.tell(messages.RouteOutcome{Passed: got.Routes[0].Hops[:1], Failed: &got.Routes[0].Hops[1]})
-	if got := ask(); got.Err == nil {
+	last := func(m messages.RoutesFound) uint64 {
+		if m.Err != nil {
+			t.Fatal(m.Err)
+		}
+		return m.Routes[0].Hops[1].SCID
+	}
+	if got := ask(); last(got) != second {
 		t.Fatalf("what failed a moment ago is tried again: %+v", got)
 	}
 	id := nodeID(10)
 	r.now = r.now.Add(48 * time.Hour)
-	if got := ask(); got.Err != nil {
-		t.Fatal(got.Err)
+	if got := ask(); last(got) != first {
+		t.Fatalf("two days later it is not tried again: %+v", got)
 	}
 	r.tell(messages.RouteOutcome{FailedNode: &id})
-	if got := ask(); got.Err == nil {
+	if got := ask(); last(got) != other {
 		t.Fatal("a node that failed is tried again")
 	}
 }

@@ -6,9 +6,9 @@
 // # How
 //
 // Dijkstra from the payee to the payer, since what a node is to forward, and so its fee, is known from its end. A route costs its fee, the risk of
-// locked money (amount times blocks), and a penalty for each channel by how likely it is to carry the amount, as [Memory] has it. All of it is in
-// millisatoshis and integers, so that the same question has the same answer on every machine. Ties go to the shorter route, then to the lower
-// short channel id.
+// locked money (amount times blocks), and a penalty for each channel by how likely it is to carry the amount, as [Memory] has it; what
+// failed a moment ago is tried only where there is no other way. All of it is in millisatoshis and integers, so that the same question has the same
+// answer on every machine. Ties go to the shorter route, then to the lower short channel id.
 //
 // The cheapest route may break a limit that a dearer one keeps. So the search is made anew for the least fee, the least delay and the fewest hops, and
 // the first result within all limits is taken. A route that exists only between these extremes is not found.

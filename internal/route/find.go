@@ -20,9 +20,24 @@ func (f *Finder) Find(g *graph.Graph, mem *Memory, r *Request, now time.Time) ([
 	if total < q.AmountMsat {
 		return nil, ErrBalance
 	}
-	s := &search{Finder: f, v: newView(g, &q), q: &q, mem: mem, now: now, used: map[Edge]uint64{}}
+	s := &search{Finder: f, v: newView(g, &q), q: &q, mem: mem, now: now}
 	s.self, s.target = s.v.index(q.Self), s.v.index(q.Target)
+	routes, err := s.find()
+	if err != nil && mem != nil {
+		// Rather than not to try at all, over what failed a moment ago: it may be the only way there is, and it may work again. What the same payment
+		// has seen fail is in the request.
+		s.desperate = true
+		if again, worse := s.find(); worse == nil {
+			return again, nil
+		}
+	}
+	return routes, err
+}
 
+// find splits the amount until there is a route for each part.
+func (s *search) find() ([]Route, error) {
+	q := s.q
+	s.used = map[Edge]uint64{}
 	var routes []Route
 	left, fees := q.AmountMsat, uint64(0)
 	for part := left; left > 0; {

@@ -52,15 +52,16 @@ type label struct {
 // search is one run.
 type search struct {
 	*Finder
-	v      *view
-	q      *Request
-	mem    *Memory
-	now    time.Time
-	goal   goal
-	used   map[Edge]uint64 // by parts that are found
-	self   int
-	target int
-	best   *end
+	v         *view
+	q         *Request
+	mem       *Memory
+	now       time.Time
+	goal      goal
+	used      map[Edge]uint64 // by parts that are found
+	desperate bool            // nothing is so unlikely that it is not tried
+	self      int
+	target    int
+	best      *end
 }
 
 // end is a complete route: over a first hop of this node's to a node with a label.
@@ -107,7 +108,7 @@ func (s *search) finish(l *label) {
 		if l.amount > most || l.amount < c.MinMsat || s.tooMuch(c.SCID, s.q.Self, l.amount) {
 			continue
 		}
-		p, ok := s.mem.penalty(Edge{c.SCID, s.q.Self}, l.amount, s.attempt(), s.now)
+		p, ok := s.penalty(Edge{c.SCID, s.q.Self}, l.amount)
 		if !ok {
 			continue
 		}
@@ -137,6 +138,15 @@ func (s *search) tooMuch(scid uint64, from ln.NodeID, amount uint64) bool {
 	e := Edge{scid, from}
 	most, known := s.q.MostMsat[e]
 	return known && amount+s.used[e] > most
+}
+
+// penalty is what it costs to try a channel that may fail; false if it is not worth it.
+func (s *search) penalty(e Edge, amount uint64) (uint64, bool) {
+	p, ok := s.mem.penalty(e, amount, s.attempt(), s.now)
+	if !ok && s.desperate {
+		return 100 * s.attempt(), true
+	}
+	return p, ok
 }
 
 func (s *search) attempt() uint64 { return attemptMsat + s.q.AmountMsat/attemptPart }
@@ -191,7 +201,7 @@ func (s *search) relax(l *label, from int, scid uint64, base, prop, delta uint32
 	n := label{
 		gen: s.gen, hops: l.hops + 1, delay: l.delay + delta, amount: l.amount + fee, to: l.node, scid: scid, node: int32(from), //nolint:gosec // an index
 	}
-	p, ok := s.mem.penalty(Edge{scid, s.v.id(from)}, l.amount, s.attempt(), s.now)
+	p, ok := s.penalty(Edge{scid, s.v.id(from)}, l.amount)
 	if !ok {
 		return // it failed a moment ago, so no goal is reached that way
 	}
