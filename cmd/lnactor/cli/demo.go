@@ -19,6 +19,10 @@ import (
 const demoLong = `Two nodes, alice and bob, pay each other over a real channel on a real (embedded)
 Bitcoin regtest chain, while their parts and the whole nodes are crashed at random.
 
+With --topology there are more of them, up to 8: a line, a diamond (large payments go
+in parts over all its ways) or a star. They learn of each other's channels by gossip
+only, and payments are forwarded by the nodes between, with crashes on.
+
 Nothing has to be set up. The nodes keep their data on disk and sync every commit;
 the data is removed at the end unless --dir says where to keep it.
 
@@ -44,6 +48,8 @@ const demoExample = `  lnactor demo                                   the defaul
   lnactor demo --close force                     close the channel at the end, with payments in flight, block by block
   lnactor demo --close revoked                   the peer cheats with an old state, and is punished
   lnactor demo --close cooperative               both sides agree
+  lnactor demo --topology line --nodes 4         payments over three hops, with crashes on
+  lnactor demo --topology diamond                multi-part payments over two ways
   lnactor demo --dir /tmp/lnactor                keep the data; run it again to go on with it`
 
 // pace is how long a block of the close stays on a terminal before the next is mined.
@@ -51,9 +57,10 @@ const pace = 300 * time.Millisecond
 
 type demoFlags struct {
 	demo.Options
-	json  bool
-	close string
-	log   string
+	json     bool
+	close    string
+	topology string
+	log      string
 }
 
 func newDemo() *cobra.Command {
@@ -76,7 +83,9 @@ func newDemo() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.IntVarP(&f.Payments, "payments", "n", 200, "how many invoices are paid, half of them each way")
+	flags.StringVarP(&f.topology, "topology", "t", string(demo.Pair), "who has channels with whom: pair, line, diamond or star")
+	flags.IntVar(&f.Nodes, "nodes", 0, "how many nodes there are, at most 8 (default: 3 in a line, 4 in a diamond or a star)")
+	flags.IntVarP(&f.Payments, "payments", "n", 200, "how many invoices are paid")
 	flags.IntVarP(&f.Crashes, "crashes", "c", 30, "how many crashes there are")
 	flags.Uint64VarP(&f.Seed, "seed", "s", 0, "plan of amounts and crashes (default: a new one each time)")
 	flags.StringVarP(&f.Dir, "dir", "d", "", "keep the data in this directory; go on with what is there")
@@ -91,13 +100,17 @@ func (f *demoFlags) check() error {
 		return &usageError{fmt.Errorf(format, args...), "'lnactor demo --help' explains the flags"}
 	}
 	switch {
-	case f.Payments < demo.MinPayments || f.Payments > 1_000_000:
-		return wrong("--payments is %d; it must be from %d to 1000000", f.Payments, demo.MinPayments)
+	case f.Payments < 0 || f.Payments > 1_000_000:
+		return wrong("--payments is %d; it must be from 2 for each channel to 1000000", f.Payments)
 	case f.Crashes < 0 || f.Crashes > 100_000:
 		return wrong("--crashes is %d; it must be from 0 to 100000", f.Crashes)
 	}
 	if f.Close = demo.CloseKind(f.close); f.Close != demo.CloseNot && !slices.Contains(demo.CloseKinds, f.Close) {
 		return wrong("--close is %q; it must be cooperative, force or revoked", f.close)
+	}
+	f.Topology = demo.Topology(f.topology)
+	if err := f.Check(); err != nil {
+		return &usageError{err, "'lnactor demo --help' explains the flags"}
 	}
 	return nil
 }

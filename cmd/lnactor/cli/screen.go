@@ -65,6 +65,8 @@ func (s *screen) show(n demo.News) {
 		s.event(n.At, n.Node, s.st.good.Render("✓ "+pad(plural(n.Count, "event")+" acked", 20)), short(n.After)+" after coming again")
 	case demo.Retried:
 		s.event(n.At, n.Node, s.st.again.Render("! "+pad(plural(n.Count, "payment")+" failed", 20)), "and paid again: "+n.Reason)
+	case demo.Routed:
+		s.event(n.At, n.Payer, s.st.good.Render("→ "+pad("paid "+n.Payee, 20)), routed(n))
 	case demo.Progress:
 		s.last = n
 		s.progress()
@@ -87,16 +89,23 @@ func (s *screen) introduce(o demo.Opened) {
 	}
 	money := func(name string) string {
 		b := o.Before[name]
-		return fmt.Sprintf("%s sat in the channel, %s sat on chain", group(b.ChannelMsat/1000), group(b.OnChainSat))
+		return fmt.Sprintf("%s sat in channels, %s sat on chain", group(b.ChannelMsat/1000), group(b.OnChainSat))
 	}
 	origin := "just opened"
 	if o.Continued {
 		origin = "of an earlier run"
 	}
 	row("chain", "regtest", fmt.Sprintf("inside this process, at block %d", o.Height))
-	row("alice", head(o.Alice), money("alice"))
-	row("bob", head(o.Bob), money("bob"))
-	row("channel", head(o.Channel), fmt.Sprintf("%s sat, %s", group(o.CapacitySat), origin))
+	for _, n := range o.Nodes {
+		row(n.Name, head(n.ID), money(n.Name))
+	}
+	for _, c := range o.Channels {
+		what := fmt.Sprintf("%s sat, %s", group(c.CapacitySat), origin)
+		if len(o.Channels) > 1 {
+			what = fmt.Sprintf("%s - %s, %s", c.Between[0], c.Between[1], what)
+		}
+		row("channel", head(c.ID), what)
+	}
 	s.line("")
 }
 
@@ -105,6 +114,15 @@ func (s *screen) event(at time.Duration, node, what, more string) {
 	text := fmt.Sprintf("  %s  %s %s %s",
 		s.st.faint.Render(fmt.Sprintf("%6.2fs", at.Seconds())), s.st.node.Render(pad(node, 5)), what, s.st.faint.Render(more))
 	s.line("%s", s.fit(text))
+}
+
+// routed says how a payment went.
+func routed(n demo.Routed) string {
+	text := fmt.Sprintf("%s sat over %s", sats(n.Msat), pluralOf(n.Hops, "hop", "hops"))
+	if n.Parts > 1 {
+		text += fmt.Sprintf(" in %d parts", n.Parts)
+	}
+	return text + fmt.Sprintf(", fee %d msat", n.FeeMsat)
 }
 
 // progress moves the bar, or says every tenth where there is none.
@@ -121,8 +139,12 @@ func (s *screen) progress() {
 
 func (s *screen) numbers() string {
 	p := s.last
-	return fmt.Sprintf("%s of %s paid, %s, %d events again, %s acked",
-		group(p.Done), group(p.Of), pluralOf(p.Crashes, "crash", "crashes"), p.Events.Reemitted, group(p.Events.Acked))
+	forwarded := ""
+	if p.Payments.Forwarded > 0 {
+		forwarded = ", " + group(p.Payments.Forwarded) + " forwarded"
+	}
+	return fmt.Sprintf("%s of %s paid%s, %s, %d events again, %s acked",
+		group(p.Done), group(p.Of), forwarded, pluralOf(p.Crashes, "crash", "crashes"), p.Events.Reemitted, group(p.Events.Acked))
 }
 
 // line prints a line above the bar. It may wrap, unlike the bar.

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +28,9 @@ func (s *screen) summary(r *demo.Report) {
 	p, e, c := r.Payments, r.Events, r.Crashes
 	row("payments", fmt.Sprintf("%s attempted: %s sent, %s failed; %s claimed; %s, %s",
 		group(p.Attempted), group(p.Sent), group(p.Failed), group(p.Claimed), bad(p.Lost, "lost"), bad(p.Duplicates, "doubled")))
+	if p.Forwarded > 0 {
+		row("forwards", group(p.Forwarded)+" HTLCs of others seen through")
+	}
 	row("events", fmt.Sprintf("%s emitted, %s times again; %s acked, %s",
 		group(e.Emitted), group(e.Reemitted), group(e.Acked), bad(e.Unacked, "left")))
 	var by []string
@@ -45,9 +50,14 @@ func (s *screen) summary(r *demo.Report) {
 	if r.OnChain != nil {
 		s.onChain(r.OnChain)
 	} else {
-		for _, name := range []string{"alice", "bob"} {
-			b := r.Balances[name]
-			row(name, fmt.Sprintf("%s sat in the channel, %s before", sats(b.After.ChannelMsat), sats(b.Before.ChannelMsat)))
+		for _, name := range slices.Sorted(maps.Keys(r.Nodes)) {
+			b, n := r.Balances[name], r.Nodes[name]
+			text := fmt.Sprintf("%s sat in channels, %s before", sats(b.After.ChannelMsat), sats(b.Before.ChannelMsat))
+			if len(r.Nodes) > 2 {
+				text += fmt.Sprintf("; sent %d, claimed %d, forwarded %d for %d msat, paid %d msat for it; crashed %s",
+					n.Sent, n.Claimed, n.Forwarded, n.EarnedMsat, n.PaidMsat, pluralOf(n.Crashes, "time", "times"))
+			}
+			row(name, text)
 		}
 	}
 	row("time", fmt.Sprintf("%.1f s, seed %d", r.Seconds, r.Seed))

@@ -23,6 +23,10 @@ func (r *run) audit(ctx context.Context, before map[string]Balance) {
 	for _, s := range r.sides {
 		s.tally.add(&rep.Events)
 		rep.Faults = append(rep.Faults, s.tally.found()...)
+		one := NodeReport{Crashes: r.saboteur.on(s.name)}
+		s.tally.add(&one.Events)
+		r.ledger.node(s.name, &one)
+		rep.Nodes[s.name] = one
 	}
 	rep.Crashes.Planned = r.opts.Crashes
 	r.saboteur.count(&rep.Crashes)
@@ -63,38 +67,45 @@ func (r *run) auditOpen(ctx context.Context, before map[string]Balance, moves ma
 		b, a := before[s.name], after[s.name]
 		rep.Balances[s.name] = Two{Before: b, After: a}
 		if want := int64(b.ChannelMsat) + moves[s.name]; int64(a.ChannelMsat) != want {
-			r.fault("%s: has %d msat in the channel and should have %d", s.name, a.ChannelMsat, want)
+			r.fault("%s: has %d msat in its channels and should have %d", s.name, a.ChannelMsat, want)
 		}
 		if a.OnChainSat != b.OnChainSat {
 			r.fault("%s: has %d sat on chain and had %d", s.name, a.OnChainSat, b.OnChainSat)
 		}
 	}
-	r.auditChannel(ctx)
+	r.auditChannels(ctx)
 }
 
-// auditChannel compares both sides' views of the channel with each other and with its capacity.
-func (r *run) auditChannel(ctx context.Context) {
+// auditChannels compares both sides' views of each channel with each other and with its capacity.
+func (r *run) auditChannels(ctx context.Context) {
+	for i, l := range r.links {
+		r.auditChannel(ctx, r.ends(l), r.channels[i])
+	}
+}
+
+func (r *run) auditChannel(ctx context.Context, ends [2]*side, id lnactor.ChannelID) {
 	var views [2]lnactor.Channel
-	for i, s := range r.sides {
-		c, err := r.summary(ctx, s)
+	for i, s := range ends {
+		c, err := r.view(ctx, s, id)
 		if err != nil {
-			r.fault("%s: does not tell about the channel: %v", s.name, err)
+			r.fault("%s: does not tell about the channel with %s: %v", s.name, ends[1-i].name, err)
 			return
 		}
 		views[i] = c
 		if c.Phase != lnactor.PhaseOpen {
-			r.fault("%s: the channel is %s", s.name, c.Phase)
+			r.fault("%s: the channel with %s is %s", s.name, ends[1-i].name, c.Phase)
 		}
 		if !atRest(c) {
-			r.fault("%s: the channel holds %d events without an acknowledgement, %d outbound and %d inbound HTLCs",
-				s.name, c.UnackedEvents, c.OutboundHTLCs, c.InboundHTLCs)
+			r.fault("%s: the channel with %s holds %d events without an acknowledgement, %d outbound and %d inbound HTLCs",
+				s.name, ends[1-i].name, c.UnackedEvents, c.OutboundHTLCs, c.InboundHTLCs)
 		}
 		if sum := c.HolderMsat + c.CounterpartyMsat; atRest(c) && sum != c.CapacitySat*1000 {
-			r.fault("%s: the channel's balances add up to %d msat and its capacity is %d sat", s.name, sum, c.CapacitySat)
+			r.fault("%s: the balances of the channel with %s add up to %d msat and its capacity is %d sat", s.name, ends[1-i].name, sum, c.CapacitySat)
 		}
 	}
 	if a, b := views[0], views[1]; atRest(a) && atRest(b) && (a.HolderMsat != b.CounterpartyMsat || b.HolderMsat != a.CounterpartyMsat) {
-		r.fault("alice sees %d and %d msat in the channel, bob %d and %d", a.HolderMsat, a.CounterpartyMsat, b.CounterpartyMsat, b.HolderMsat)
+		r.fault("%s sees %d and %d msat in the channel, %s %d and %d",
+			ends[0].name, a.HolderMsat, a.CounterpartyMsat, ends[1].name, b.CounterpartyMsat, b.HolderMsat)
 	}
 }
 

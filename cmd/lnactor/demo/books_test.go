@@ -103,7 +103,7 @@ func TestJudge(t *testing.T) {
 		{"a punishment", CloseRevoked, "alice", 0, []uint64{1000, capacitySat, capacitySat}, false},
 		{"that is taken back", CloseRevoked, "alice", 0, []uint64{capacitySat, 5000}, true},
 	} {
-		w := &world{sides: [2]*side{{name: "alice"}, {name: "bob"}}}
+		w := &world{sides: []*side{{name: "alice"}, {name: "bob"}}}
 		c := &course{run: &run{world: w, opts: Options{Close: test.kind}}, stood: map[string]Stand{}, least: map[string]uint64{test.node: 1000}}
 		payee := w.sides[0]
 		if test.node == "bob" {
@@ -119,7 +119,7 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: %q", test.name, c.report.Faults)
 		}
 	}
-	c := &course{run: &run{world: &world{sides: [2]*side{{name: "alice"}, {name: "bob"}}}}, stood: map[string]Stand{}, least: map[string]uint64{"alice": 10}}
+	c := &course{run: &run{world: &world{sides: []*side{{name: "alice"}, {name: "bob"}}}}, stood: map[string]Stand{}, least: map[string]uint64{"alice": 10}}
 	c.judge(Stand{Node: "alice", Balance: lnactor.ChannelBalance{Awaiting: 9, Total: 10}}, BlockMined{})
 	if len(c.report.Faults) != 1 || !strings.Contains(c.report.Faults[0], "add up to 9") {
 		t.Errorf("%q", c.report.Faults)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,7 @@ import (
 const WholeNode = "node"
 
 // Kinds are what a run crashes: actors by the first part of their address, and whole nodes.
-var Kinds = []string{"persister", "chainwatch", "funds", "manager", "monitor", "channel", "peer", "events", WholeNode}
+var Kinds = []string{"persister", "chainwatch", "funds", "manager", "monitor", "channel", "peer", "graph", "events", WholeNode}
 
 // errInjected is what the demo's crashes panic with, so that they are told apart from crashes that nobody asked for.
 var errInjected = errors.New("crashed by the demo")
@@ -40,15 +41,19 @@ type bomb struct {
 // plan draws the crashes. Each kind on each node has its turn before any comes again.
 //
 // How many turns a crash lets pass is drawn too, so that it meets all kinds of messages, but from less where few payments give few turns.
-func plan(rng *rand.Rand, crashes, payments int) []*bomb {
+func plan(rng *rand.Rand, nodes, crashes, payments int) []*bomb {
 	var bag []int
+	kinds := Kinds
+	if nodes == 2 {
+		kinds = slices.DeleteFunc(slices.Clone(kinds), func(k string) bool { return k == "graph" }) // nobody asks it anything
+	}
 	bombs := make([]*bomb, crashes)
 	turns := int64(min(20, 1+3*payments/max(crashes, 1)))
 	for i := range bombs {
 		if len(bag) == 0 {
-			bag = rng.Perm(2 * len(Kinds))
+			bag = rng.Perm(nodes * len(kinds))
 		}
-		b := &bomb{n: i + 1, node: bag[0] % 2, kind: Kinds[bag[0]/2], handled: rng.IntN(2) == 0, struck: make(chan struct{})}
+		b := &bomb{n: i + 1, node: bag[0] % nodes, kind: kinds[bag[0]/nodes], handled: rng.IntN(2) == 0, struck: make(chan struct{})}
 		bag = bag[1:]
 		b.trigger = b.kind
 		switch b.kind {
@@ -140,6 +145,7 @@ type saboteur struct {
 
 	mu       sync.Mutex
 	by       map[string]int
+	byNode   map[string]int
 	made     int
 	restarts int
 	faults   []string
@@ -149,6 +155,7 @@ type saboteur struct {
 func (s *saboteur) strike(c Crashed) {
 	s.mu.Lock()
 	s.by[c.Kind]++
+	s.byNode[c.Node]++
 	s.made++
 	s.mu.Unlock()
 	c.At = s.now()
@@ -235,6 +242,13 @@ func (s *saboteur) count(c *Crashes) {
 	for _, kind := range Kinds {
 		c.ByActor[kind] = s.by[kind]
 	}
+}
+
+// on counts the crashes of a node.
+func (s *saboteur) on(node string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byNode[node]
 }
 
 func (s *saboteur) found() []string {

@@ -36,7 +36,7 @@ func (c *course) holdable(ctx context.Context) error {
 func (c *course) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
 	defer cancel()
-	_ = c.connect(ctx) // the other side may have done it; keepConnected tries again
+	_ = c.connect(ctx, c.links[0]) // the other side may have done it; keepConnected tries again
 	return c.awaitOpen(ctx)
 }
 

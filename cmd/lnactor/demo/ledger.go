@@ -18,6 +18,7 @@ type ledger struct {
 	held       map[lnactor.Hash]bool                 // the payee was asked about it
 	closing    bool                                  // the channel is to be closed
 	ended      map[string]map[lnactor.ChannelID]bool // node -> channels that are resolved
+	forwards   map[string]forwards                   // by node
 	events     map[string]map[string]string          // node -> event id -> what it said
 	redelivery int
 	duplicates int
@@ -30,9 +31,16 @@ type attempt struct {
 	payer   string
 	hash    lnactor.Hash
 	msat    uint64
+	feeMsat uint64
 	durable bool // Pay returned, or refused the id because it had been used
 	outcome outcome
 	reason  string
+}
+
+// forwards is what a node did for others.
+type forwards struct {
+	count   int
+	feeMsat uint64
 }
 
 type outcome int
@@ -54,7 +62,7 @@ type claim struct {
 func newLedger() *ledger {
 	return &ledger{
 		attempts: map[lnactor.PaymentID]*attempt{}, sent: map[lnactor.Hash]int{}, claims: map[lnactor.Hash]claim{},
-		proofs: map[lnactor.PaymentID]lnactor.Preimage{}, held: map[lnactor.Hash]bool{}, ended: map[string]map[lnactor.ChannelID]bool{}, events: map[string]map[string]string{}, changed: make(chan struct{}),
+		proofs: map[lnactor.PaymentID]lnactor.Preimage{}, held: map[lnactor.Hash]bool{}, ended: map[string]map[lnactor.ChannelID]bool{}, forwards: map[string]forwards{}, events: map[string]map[string]string{}, changed: make(chan struct{}),
 	}
 }
 
@@ -95,6 +103,9 @@ func (l *ledger) record(node string, ev lnactor.Event) {
 	switch k := ev.Kind.(type) {
 	case lnactor.PaymentSent:
 		l.end(node, k.PaymentID, sent, "")
+		if a := l.attempts[k.PaymentID]; a != nil {
+			a.feeMsat = k.FeeMsat
+		}
 		l.proofs[k.PaymentID] = k.Preimage
 	case lnactor.PaymentFailed:
 		l.end(node, k.PaymentID, failed, k.Reason)
@@ -105,6 +116,12 @@ func (l *ledger) record(node string, ev lnactor.Event) {
 			break
 		}
 		l.claims[k.Hash] = claim{node, k.AmountMsat}
+	case lnactor.PaymentForwarded:
+		f := l.forwards[node]
+		l.forwards[node] = forwards{f.count + 1, f.feeMsat + k.FeeMsat}
+		if k.ClaimLost {
+			l.fault("%s: %T %+v", node, k, k)
+		}
 	case lnactor.PaymentClaimable:
 		l.held[k.Hash] = true
 	case lnactor.ChannelClosed:
@@ -186,6 +203,9 @@ func (l *ledger) count(p *Payments, e *Events) {
 		case pending:
 		}
 	}
+	for _, f := range l.forwards {
+		p.Forwarded += f.count
+	}
 	p.Claimed, p.Duplicates, e.Redelivery = len(l.claims), l.duplicates, l.redelivery
 }
 
@@ -227,13 +247,38 @@ func (l *ledger) sums() map[string]int64 {
 	moves := map[string]int64{}
 	for _, a := range l.attempts {
 		if a.outcome == sent {
-			moves[a.payer] -= int64(a.msat) //nolint:gosec // below the capacity
+			moves[a.payer] -= int64(a.msat + a.feeMsat) //nolint:gosec // below the capacity
 		}
+	}
+	for node, f := range l.forwards {
+		moves[node] += int64(f.feeMsat) //nolint:gosec // below the capacity
 	}
 	for _, c := range l.claims {
 		moves[c.payee] += int64(c.msat) //nolint:gosec // below the capacity
 	}
 	return moves
+}
+
+// node fills in what one node's user saw.
+func (l *ledger) node(name string, r *NodeReport) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.attempts {
+		switch {
+		case a.payer != name:
+		case a.outcome == sent:
+			r.Sent++
+			r.PaidMsat += a.feeMsat
+		case a.outcome == failed:
+			r.Failed++
+		}
+	}
+	for _, c := range l.claims {
+		if c.payee == name {
+			r.Claimed++
+		}
+	}
+	r.Forwarded, r.EarnedMsat = l.forwards[name].count, l.forwards[name].feeMsat
 }
 
 // expectClose: from here on the channel may be closed.

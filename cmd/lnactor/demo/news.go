@@ -10,12 +10,27 @@ type (
 	Opening struct{ What string }
 	// Opened says that payments begin.
 	Opened struct {
-		Alice, Bob, Channel string // ids
-		CapacitySat         uint64
-		Height              int32
-		Before              map[string]Balance
-		Dir                 string
-		Continued           bool // the channel is of an earlier run
+		Nodes     []Introduced
+		Channels  []IntroducedChannel
+		Height    int32
+		Before    map[string]Balance
+		Dir       string
+		Continued bool // the channels are of an earlier run
+	}
+	// Introduced is a node and its id.
+	Introduced struct{ Name, ID string }
+	// IntroducedChannel is a channel, the node that paid for it first.
+	IntroducedChannel struct {
+		Between     [2]string
+		ID          string
+		CapacitySat uint64
+	}
+	// Routed says that a payment arrived that took more than one channel or part.
+	Routed struct {
+		At            time.Duration
+		Payer, Payee  string
+		Msat, FeeMsat uint64
+		Parts, Hops   int // Hops are those of the longest part
 	}
 	// Crashed says that a part of a node was crashed on purpose.
 	Crashed struct {
@@ -65,6 +80,7 @@ type (
 
 func (Opening) news()   {}
 func (Opened) news()    {}
+func (Routed) news()    {}
 func (Crashed) news()   {}
 func (Reemitted) news() {}
 func (Reacked) news()   {}

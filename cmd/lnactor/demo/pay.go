@@ -96,6 +96,7 @@ func (s *shop) pay(ctx context.Context, p purchase) error {
 			return err
 		}
 		if how == sent {
+			s.tellRoute(ctx, p, id)
 			return s.awaitClaim(ctx, inv.Hash)
 		}
 		if try == 0 {
@@ -106,6 +107,31 @@ func (s *shop) pay(ctx context.Context, p purchase) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// tellRoute tells of payments that went in parts: those show what the network is for.
+func (s *shop) tellRoute(ctx context.Context, p purchase, id lnactor.PaymentID) {
+	if p.msat < largeMsat {
+		return
+	}
+	call, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	node, err := p.payer.get(call)
+	if err != nil {
+		return
+	}
+	info, err := node.GetPayment(call, id)
+	if err != nil {
+		return // it crashes: the next one is told
+	}
+	news := Routed{At: s.now(), Payer: p.payer.name, Payee: p.payee.name, Msat: p.msat, FeeMsat: info.FeeMsat}
+	for _, part := range info.Parts {
+		if part.State == lnactor.PartClaimed {
+			news.Parts++
+			news.Hops = max(news.Hops, len(part.Hops))
+		}
+	}
+	s.tell(news)
 }
 
 func (s *shop) invoice(ctx context.Context, p purchase) (inv lnactor.Invoice, err error) {

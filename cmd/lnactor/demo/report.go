@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -8,7 +9,9 @@ import (
 
 // Options of Run.
 type Options struct {
-	Payments int // at least MinPayments
+	Topology Topology // empty: Pair
+	Nodes    int      // 0: Topology.DefaultNodes
+	Payments int      // at least two for each channel
 	Crashes  int
 	Seed     uint64
 	Close    CloseKind
@@ -16,23 +19,25 @@ type Options struct {
 	Dir      string        // where the data is kept; a run continues with the channel of an earlier one
 }
 
-// MinPayments is the last payment each way, which shows that the channel works when all is over.
-const MinPayments = 2
+// ErrOptions is wrapped by what Run says about Options that make no sense.
+var ErrOptions = errors.New("demo: options")
 
 // Report is what a run found. Its JSON form is for scripts and stays compatible.
 type Report struct {
 	OK     bool     `json:"ok"`
 	Faults []string `json:"faults"` // why not OK, one sentence each
 
-	Seed    uint64  `json:"seed"`
-	Seconds float64 `json:"seconds"`
-	Dir     string  `json:"dir,omitempty"`
+	Topology Topology `json:"topology"`
+	Seed     uint64   `json:"seed"`
+	Seconds  float64  `json:"seconds"`
+	Dir      string   `json:"dir,omitempty"`
 
-	Payments Payments       `json:"payments"`
-	Events   Events         `json:"events"`
-	Crashes  Crashes        `json:"crashes"`
-	Balances map[string]Two `json:"balances"`           // by node
-	OnChain  *OnChain       `json:"on_chain,omitempty"` // of the channel's close, if there was one
+	Payments Payments              `json:"payments"`
+	Events   Events                `json:"events"`
+	Crashes  Crashes               `json:"crashes"`
+	Nodes    map[string]NodeReport `json:"nodes"`              // by node
+	Balances map[string]Two        `json:"balances"`           // by node
+	OnChain  *OnChain              `json:"on_chain,omitempty"` // of the channel's close, if there was one
 }
 
 // Payments counts payments of both nodes.
@@ -42,8 +47,21 @@ type Payments struct {
 	Sent       int `json:"sent"`       // PaymentSent
 	Failed     int `json:"failed"`     // PaymentFailed: the peer was down or the HTLC was never committed; the payer kept the money
 	Claimed    int `json:"claimed"`    // PaymentClaimed
+	Forwarded  int `json:"forwarded"`  // PaymentForwarded: HTLCs that a node between payer and payee saw through
 	Lost       int `json:"lost"`       // attempts without an outcome and sent payments without a claim: must be 0
 	Duplicates int `json:"duplicates"` // second outcomes of an id and second payments of an invoice: must be 0
+}
+
+// NodeReport is what one node and its user did.
+type NodeReport struct {
+	Sent       int    `json:"sent"`
+	Failed     int    `json:"failed"`
+	Claimed    int    `json:"claimed"`
+	Forwarded  int    `json:"forwarded"`        // HTLCs of others
+	PaidMsat   uint64 `json:"fees_paid_msat"`   // to forwarding nodes
+	EarnedMsat uint64 `json:"fees_earned_msat"` // for forwarding
+	Crashes    int    `json:"crashes"`
+	Events     Events `json:"events"`
 }
 
 // Events counts MonitorEvents, by id.

@@ -23,6 +23,10 @@ var errStuck = errors.New("no progress")
 // Run plays the whole demo; show is told what happens, by one call at a time. With a nil error the report is complete, and its Error method says
 // whether a fault was found. An error means that the run could not be made or was cancelled: it wraps ctx's, or is one of package lnactor's.
 func Run(ctx context.Context, o Options, log *slog.Logger, show func(News)) (*Report, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	dir := o.Dir
@@ -36,14 +40,18 @@ func Run(ctx context.Context, o Options, log *slog.Logger, show func(News)) (*Re
 	}
 	news := newAnnouncer(show)
 	rng := rand.New(rand.NewPCG(o.Seed, 0x6c6e6163746f72)) //nolint:gosec // it draws the plan of a demonstration
-	w := &world{dir: dir, log: log, ledger: newLedger(), tell: news.tell, began: time.Now(), fail: cancel}
+	w := &world{dir: dir, log: log, ledger: newLedger(), links: o.links(), tell: news.tell, began: time.Now(), fail: cancel}
 	before, _ := o.split()
-	w.saboteur = &saboteur{world: w, bombs: plan(rng, before, o.Payments), by: map[string]int{}}
-	w.sides = [2]*side{newSide(w, "alice"), newSide(w, "bob")}
+	w.saboteur = &saboteur{world: w, bombs: plan(rng, o.Nodes, before, o.Payments), by: map[string]int{}, byNode: map[string]int{}}
+	for _, name := range people[:o.Nodes] {
+		w.sides = append(w.sides, newSide(w, name))
+	}
 	r := &run{world: w, opts: o, rng: rng, shop: &shop{world: w, run: uint64(w.began.UnixNano()), more: make(chan struct{}), news: map[Retried]int{}}}
-	r.report = Report{Seed: o.Seed, Dir: o.Dir, Faults: []string{}, Balances: map[string]Two{}}
+	r.report = Report{
+		Topology: o.Topology, Seed: o.Seed, Dir: o.Dir, Faults: []string{}, Balances: map[string]Two{}, Nodes: map[string]NodeReport{},
+	}
 
-	err := r.play(ctx)
+	err = r.play(ctx)
 	err = errors.Join(err, w.close())
 	news.close()
 	if err != nil {
@@ -58,7 +66,7 @@ type run struct {
 	rng    *rand.Rand
 	shop   *shop
 	report Report
-	start  map[string]Balance // of both sides before the first payment
+	start  map[string]Balance // of all sides before the first payment
 }
 
 // play is the run from the first block to the closed books.
@@ -79,7 +87,7 @@ func (r *run) play(ctx context.Context) error {
 
 	err = r.tradeAndSettle(ctx)
 	if err == nil && r.opts.Close != CloseNot {
-		r.auditChannel(ctx) // while there is one
+		r.auditChannels(ctx) // while there is one
 		r.ledger.expectClose()
 		err = r.runCourse(ctx)
 	}
@@ -134,24 +142,26 @@ func (r *run) fault(format string, args ...any) {
 }
 
 func (r *run) introduce(ctx context.Context, before map[string]Balance) {
-	o := Opened{
-		Channel: r.channel.String(), CapacitySat: capacitySat, Height: r.chain.Height(), Before: before, Dir: r.opts.Dir, Continued: r.continued,
+	o := Opened{Height: r.chain.Height(), Before: before, Dir: r.opts.Dir, Continued: r.continued}
+	for _, s := range r.sides {
+		if n, err := s.get(ctx); err == nil {
+			o.Nodes = append(o.Nodes, Introduced{Name: s.name, ID: n.ID().String()})
+		}
 	}
-	if alice, err := r.alice().get(ctx); err == nil {
-		o.Alice = alice.ID().String()
-	}
-	if bob, err := r.bob().get(ctx); err == nil {
-		o.Bob = bob.ID().String()
+	for i, l := range r.links {
+		ends := r.ends(l)
+		o.Channels = append(o.Channels, IntroducedChannel{
+			Between: [2]string{ends[0].name, ends[1].name}, ID: r.channels[i].String(), CapacitySat: capacitySat,
+		})
 	}
 	r.tell(o)
 }
 
 // trade pays and crashes until both are through, or nothing moves any more.
 func (r *run) trade(ctx context.Context) error {
-	list := make([]purchase, r.opts.Payments-len(r.sides)) // the others are settle's
+	list := make([]purchase, r.opts.Payments-r.opts.last()) // the others are settle's
 	for i := range list {
-		payer := i % 2
-		list[i] = purchase{number: i + 1, payer: r.sides[payer], payee: r.sides[1-payer], msat: r.amount()}
+		list[i] = r.draw(i)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -172,6 +182,31 @@ func (r *run) trade(ctx context.Context) error {
 	<-ended
 	return context.Cause(ctx)
 }
+
+// draw draws who pays whom and how much.
+func (r *run) draw(i int) purchase {
+	p := purchase{number: i + 1, msat: r.amount()}
+	n := len(r.sides)
+	switch {
+	case n == 2:
+		p.payer, p.payee = r.sides[i%2], r.sides[1-i%2]
+	case r.opts.Topology == Diamond && i%large == large-1:
+		// More than one channel has: there and back again, so that there is always enough to come.
+		ends := [2]*side{r.sides[0], r.sides[n-1]}
+		way := i / large % 2
+		p.payer, p.payee, p.msat = ends[way], ends[1-way], largeMsat
+	default:
+		payer := r.rng.IntN(n)
+		p.payer, p.payee = r.sides[payer], r.sides[(payer+1+r.rng.IntN(n-1))%n]
+	}
+	return p
+}
+
+// In a diamond, each of so many payments is so large that it has to go in parts.
+const (
+	large     = 20
+	largeMsat = 5_500_000_000
+)
 
 // amount is between a hundredth of a satoshi and 5,000 satoshis: the smaller ones are dust, which no commitment transaction has an output for.
 func (r *run) amount() uint64 {
@@ -230,21 +265,26 @@ func (r *run) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
 	defer cancel()
 	r.tell(Settling{"a last payment each way"})
-	for i := range r.sides {
-		p := purchase{number: r.opts.Payments - 1 + i, payer: r.sides[i], payee: r.sides[1-i], msat: r.amount()}
-		if err := r.shop.payAll(ctx, []purchase{p}); err != nil {
-			return err
+	number := r.opts.Payments - r.opts.last()
+	for _, l := range r.links {
+		ends := r.ends(l)
+		for i := range ends {
+			number++
+			p := purchase{number: number, payer: ends[i], payee: ends[1-i], msat: r.amount()}
+			if err := r.shop.payAll(ctx, []purchase{p}); err != nil {
+				return err
+			}
 		}
 	}
 	r.tell(r.progress())
 	r.tell(Settling{"all acknowledgements"})
 	return poll(ctx, func() (bool, error) {
-		for _, s := range r.sides {
-			c, err := r.summary(ctx, s)
-			if err != nil || !atRest(c) {
-				return false, err
-			}
-		}
-		return true, nil
+		rest := true
+		err := r.eachEnd(func(s *side, id lnactor.ChannelID) error {
+			c, err := r.view(ctx, s, id)
+			rest = rest && atRest(c)
+			return err
+		})
+		return rest, err
 	})
 }

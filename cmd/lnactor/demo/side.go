@@ -43,9 +43,10 @@ func (s *side) open(ctx context.Context) error {
 	s.fuse.forget()
 	node, err := lnactor.Open(ctx, lnactor.Config{
 		Dir: s.dir, Name: s.name, Chain: s.w.chain.Source(), Params: s.w.chain.Params(), Listen: s.listen, MinDepth: 1, Log: s.w.log, ManualClaim: s.manual,
-		Restart: supervisor.Backoff{Min: 10 * time.Millisecond, Max: 250 * time.Millisecond, Decay: time.Second},
-		Observe: func(ev lnactor.SupervisionEvent) { s.w.saboteur.observe(s.name, ev) },
-		Faults:  s.fuse,
+		Restart:    supervisor.Backoff{Min: 10 * time.Millisecond, Max: 250 * time.Millisecond, Decay: time.Second},
+		Observe:    func(ev lnactor.SupervisionEvent) { s.w.saboteur.observe(s.name, ev) },
+		Faults:     s.fuse,
+		Forwarding: lnactor.ForwardingPolicy{BaseMsat: 1000, PropMillionths: 100},
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
@@ -154,7 +155,7 @@ func passing(err error) bool {
 	}
 	for _, passes := range []error{
 		context.DeadlineExceeded, lnactor.ErrClosed, lnactor.ErrBusy, lnactor.ErrStarting, lnactor.ErrNoChannel, lnactor.ErrNotConnected,
-		lnactor.ErrBalance, lnactor.ErrPeerGone,
+		lnactor.ErrBalance, lnactor.ErrPeerGone, lnactor.ErrNoRoute,
 	} {
 		if errors.Is(err, passes) {
 			return true

@@ -110,9 +110,10 @@ func (t *tally) add(e *Events) {
 	for id := range t.kinds {
 		if t.acked[id] {
 			e.Acked++
+		} else {
+			e.Unacked++
 		}
 	}
-	e.Unacked = e.Emitted - e.Acked
 }
 
 func (t *tally) found() []string {

@@ -206,7 +206,7 @@ func (w *wreckers) through() bool {
 func (c *course) reconnect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStuck)
 	defer cancel()
-	_ = c.connect(ctx)
+	_ = c.connect(ctx, c.links[0])
 	return poll(ctx, func() (bool, error) {
 		for _, s := range c.sides {
 			up := false
