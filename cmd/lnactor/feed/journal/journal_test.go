@@ -329,6 +329,43 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestCutTail: what a crash left of a long write does not follow a shorter one.
+func TestCutTail(t *testing.T) {
+	dir := t.TempDir()
+	path := segmentPath(dir, 1)
+	if err := os.WriteFile(path, bytes.Repeat([]byte("x\n"), 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j := open(t, dir, Options{})
+	appendAll(t, j, events(0, 1))
+	raw, err := os.ReadFile(path)
+	if err != nil || bytes.Count(raw, []byte("\n")) != 1 {
+		t.Errorf("%.300q %v", raw, err)
+	}
+}
+
+// TestWrongPlace: a line that verifies and is not the one that belongs there is no event.
+func TestWrongPlace(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, Options{Segment: 8})
+	for n := range 9 {
+		appendAll(t, j, events(n, n+1))
+	}
+	path := segmentPath(dir, 1)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.SplitAfter(raw, []byte("\n"))
+	lines[3] = lines[2]
+	if err := os.WriteFile(path, bytes.Join(lines, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, missing := all(t, j); len(got) != 8 || !slices.Equal(missing, []uint64{4}) {
+		t.Errorf("%v, missing %v", got, missing)
+	}
+}
+
 // TestLostSegment: a segment that is gone, or cut short, is missing; the others are read.
 func TestLostSegment(t *testing.T) {
 	dir := t.TempDir()
