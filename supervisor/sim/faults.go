@@ -19,6 +19,7 @@ const (
 	CrashActor           // the actor panics
 	CrashNode            // the whole node is gone
 	Delay                // the actor rests for Fault.Delay, with the message still unread; Before only
+	Drop                 // the message is lost, and nobody is told: no rule allows it, so it breaks one on purpose; Before, and user messages only
 )
 
 // Fault is what shall happen at a point.
@@ -125,6 +126,8 @@ func (k FaultKind) String() string {
 		return "crash node"
 	case Delay:
 		return "delay"
+	case Drop:
+		return "drop"
 	}
 	return "none"
 }

@@ -98,6 +98,10 @@ func (s *Sim) handle(m *mailbox) {
 	(*queue)[0] = nil
 	*queue = (*queue)[1:]
 	s.trace.add(s, class, m.self.Id, typeName(plain), s.describe(plain))
+	if fault.Kind == Drop && class == "user" {
+		m.update()
+		return
+	}
 
 	s.running = m
 	m.invoke(class, msg, fault)

@@ -233,6 +233,21 @@ func TestCrashNodeFault(t *testing.T) {
 	}
 }
 
+// A message that is dropped leaves the actor as it is.
+func TestDrop(t *testing.T) {
+	s := New(3)
+	var got []any
+	var started int
+	s.Faults.Before = s.CrashAt(2, Drop)
+	s.Spawn("alice", "a", recorder(&got, &started))
+	for _, m := range []string{"one", "two", "three"} {
+		s.Env("alice").Tell("a", m)
+	}
+	if !s.Run(100) || !s.Alive("alice") || started != 1 || !slices.Equal(got, []any{"one", "three"}) {
+		t.Fatal(got, s)
+	}
+}
+
 // Stop drops the node after the message during which it was called.
 func TestStop(t *testing.T) {
 	s := New(3)

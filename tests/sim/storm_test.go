@@ -42,8 +42,9 @@ type plan struct {
 	mutate     func(*node, *supervisor.Parts) // breaks a rule on purpose
 	before     func(sim.Point) sim.Fault      // instead of the random faults
 	afterwards func(sim.Point) sim.Fault
-	seen       func(*node, sim.Point) // sees every message before it is handled
-	handled    func(*node, sim.Point) // and after
+	drops      func(*node, sim.Point) bool // messages that are lost on purpose
+	seen       func(*node, sim.Point)      // sees every message before it is handled
+	handled    func(*node, sim.Point)      // and after
 	sent       func(n *node, msg lnwire.Message)
 	cutAt      func(from string, msg []byte) bool // asked for each message between nodes
 	blind      bool                               // guards keep silent: only what comes of it counts
@@ -85,6 +86,9 @@ func (w *world) before(pt sim.Point) sim.Fault {
 	w.observe(pt)
 	if w.plan.seen != nil {
 		w.plan.seen(w.node(pt.Node), pt)
+	}
+	if w.plan.drops != nil && w.plan.drops(w.node(pt.Node), pt) {
+		return sim.Fault{Kind: sim.Drop}
 	}
 	if w.plan.before != nil {
 		return w.plan.before(pt)
