@@ -2,8 +2,10 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -23,7 +25,7 @@ var across = []struct {
 	// Rule 9: the event is done when the manager has decided to forward.
 	{bite{name: "ack before the outbound HTLC is durable, guarded", seeds: 40, guards: true, plan: func(p *plan) { p.handled = ackAccepted }}, lineSuite},
 	{bite{name: "ack before the outbound HTLC is durable", seeds: 300, plan: func(p *plan) {
-		p.handled, p.nodeCrash, p.crashAfter, p.delay, p.handlerFails = ackAccepted, 0.02, true, 0.05, 0
+		p.handled, p.nodeCrash, p.commitCrash, p.actorCrash = ackAndDie, 0, 0, 0
 	}}, lineSuite},
 	// S14: a restarted manager does not look at what the monitors report of forwards.
 	{bite{name: "forward again after a restart", seeds: 300, plan: func(p *plan) {
@@ -100,6 +102,27 @@ func ackAccepted(n *node, pt sim.Point) {
 	if len(ack.Seqs) > 0 {
 		n.env.Tell(messages.MonitorAddr(ack.Channel), ack)
 	}
+}
+
+// ackAndDie is ackAccepted at nodes that often die a moment later.
+func ackAndDie(n *node, pt sim.Point) {
+	ackAccepted(n, pt)
+	if m, ok := pt.Msg.(messages.EmitEvents); !ok || pt.Kind != "manager" || n.w.calm() || n.rand().IntN(3) > 0 || !hasAccepted(m.Events) {
+		return
+	}
+	env := n.env
+	n.w.sim.After(time.Duration(n.rand().Int64N(int64(2*time.Millisecond))), "die", func() {
+		if n.env == env && n.w.sim.Alive(n.name) {
+			n.w.sim.Crash(n.name)
+		}
+	})
+}
+
+func hasAccepted(events []facts.Event) bool {
+	return slices.ContainsFunc(events, func(e facts.Event) bool {
+		_, ok := e.Kind.(facts.HTLCAccepted)
+		return ok
+	})
 }
 
 // forgetForwards takes what was made for an inbound HTLC for something else.
