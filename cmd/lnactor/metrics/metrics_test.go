@@ -2,23 +2,40 @@ package metrics
 
 import (
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/persister"
 	"github.com/lnactor/lnactor/cmd/lnactor/health"
+	"github.com/lnactor/lnactor/messages"
 )
 
 // scrape is the samples by name and labels.
 func scrape(t *testing.T, c Config) map[string]float64 {
 	t.Helper()
+	return read(t, Handler(c))
+}
+
+// fixed is what is put of a snapshot.
+type fixed struct{ s *health.Snapshot }
+
+func (f fixed) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(f, out) }
+func (f fixed) Collect(out chan<- prometheus.Metric) { snapshot(put{out}, f.s) }
+
+func read(t *testing.T, h http.Handler) map[string]float64 {
+	t.Helper()
 	rec := httptest.NewRecorder()
-	Handler(c).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
 	raw, err := io.ReadAll(rec.Body)
 	if err != nil || rec.Code != 200 {
 		t.Fatal(rec.Code, err, string(raw))
@@ -143,4 +160,30 @@ func TestDiskHangs(t *testing.T) {
 			t.Errorf("%v %v", s, ok)
 		}
 	})
+}
+
+// What there is of channels is added up, and HTLCs that are due soon are among those that are due later.
+func TestSnapshot(t *testing.T) {
+	s := &health.Snapshot{
+		Channels: []lnactor.Channel{
+			{Phase: lnactor.PhaseOpen, InboundHTLCs: 2, OutboundHTLCs: 3, Deadlines: messages.Deadlines{1, 0, 2}},
+			{Phase: lnactor.PhaseOpen, InboundHTLCs: 1, Deadlines: messages.Deadlines{6: 4}},
+			{Phase: lnactor.PhaseClosed},
+		},
+		Quarantined: []lnactor.ChannelID{{1}}, UnackedEvents: 9, OldestUnacked: 90 * time.Second, Lag: 5, Tip: lnactor.ChainTip{Height: 7},
+	}
+	s.Funds.Height, s.Funds.ReserveWantedSat, s.Funds.ReserveHaveSat = 4, 100, 5000
+	r := prometheus.NewRegistry()
+	r.MustRegister(fixed{s})
+	got := read(t, promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
+	for name, want := range map[string]float64{
+		`lnactor_channels{phase="open"}`: 2, `lnactor_channels{phase="closed"}`: 1, `lnactor_channels_quarantined`: 1, `lnactor_htlcs{direction="inbound"}`: 3, `lnactor_htlcs{direction="outbound"}`: 3,
+		`lnactor_htlcs_due{within_blocks="6"}`: 1, `lnactor_htlcs_due{within_blocks="18"}`: 1, `lnactor_htlcs_due{within_blocks="36"}`: 3, `lnactor_htlcs_due{within_blocks="288"}`: 3, `lnactor_htlcs_due{within_blocks="+Inf"}`: 7,
+		"lnactor_monitor_events_unacked": 9, "lnactor_monitor_events_oldest_seconds": 90, `lnactor_chain_lag_blocks{of="wallet"}`: 3, `lnactor_chain_lag_blocks{of="channels"}`: 5,
+		"lnactor_fee_reserve_wanted_sat": 100, "lnactor_fee_reserve_have_sat": 100,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %v (%t), want %v", name, v, ok, want)
+		}
+	}
 }

@@ -210,6 +210,17 @@ func TestNotWedged(t *testing.T) {
 		if n := r.petted(5 * time.Minute); n < 29 {
 			t.Errorf("petted %d times", n)
 		}
+		if release(); r.Wedged() {
+			t.Error("wedged")
+		}
+		// A ping that was under way when the actor crashed does not count either.
+		release = f.hang("chainwatch")
+		f.set("chainwatch", func(v *lnactor.ActorVitals) { v.Suspended, v.Queued = false, 0 })
+		r.petted(20 * time.Second)
+		f.set("chainwatch", func(v *lnactor.ActorVitals) { v.Suspended, v.Queued = true, 3 })
+		if r.petted(5 * time.Minute); r.reports != nil {
+			t.Errorf("reports %v", r.reports)
+		}
 		release()
 		f.set("chainwatch", func(v *lnactor.ActorVitals) { v.Suspended, v.Queued = false, 0 })
 		f.mu.Lock()
