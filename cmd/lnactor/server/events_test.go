@@ -358,6 +358,22 @@ func TestStreamsEnd(t *testing.T) {
 	_, _ = io.Copy(io.Discard, conn)
 }
 
+// TestStreamsCounted: a client that goes is seen to be gone.
+func TestStreamsCounted(t *testing.T) {
+	s := serve(t)
+	stream := tailing(t, api.NewNodeClient(s.unix, "http://x"), "a", "")
+	if c := s.feed.Consumers()[0]; c.Streams != 1 {
+		t.Errorf("%+v", c)
+	}
+	stream.Close()
+	s.unix.CloseIdleConnections()
+	for deadline := time.Now().Add(20 * time.Second); s.feed.Consumers()[0].Streams != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is still there")
+		}
+	}
+}
+
 func TestTooManyStreams(t *testing.T) {
 	s := serve(t)
 	client := api.NewNodeClient(s.unix, "http://x")
