@@ -36,8 +36,13 @@ var (
 	ErrNoFeeRate   = funds.ErrNoFeeRate
 	ErrNotSynced   = funds.ErrNotSynced
 	ErrSendRefused = funds.ErrRefused
-	ErrPassphrase  = seed.ErrPassphrase
-	ErrSeedExists  = seed.ErrExists
+
+	ErrNotPending     = wallet.ErrNotPending
+	ErrHasChild       = wallet.ErrHasChild
+	ErrNotReplaceable = wallet.ErrNotReplaceable
+
+	ErrPassphrase = seed.ErrPassphrase
+	ErrSeedExists = seed.ErrExists
 )
 
 // ReserveError says that a payment would leave less than what is kept for the fees of channels; see SendOptions.UseReserve.
@@ -121,6 +126,19 @@ func (n *Node) Send(ctx context.Context, address string, amountSat uint64, o Sen
 		err = reply.Err
 	}
 	return Sent{reply.Txid, reply.AmountSat, reply.FeeSat, reply.Accepted}, n.fail(op, err)
+}
+
+// BumpFee raises the fee of a transaction of ours that is in no block: of a Send, or of the sweep of a closed channel's outputs. Another transaction takes
+// its place, which pays the same; Target is 2 if it is not given. Closing transactions and claims of channels raise their own fees as their deadlines
+// come near. Errors: ErrNotPending, ErrHasChild, ErrNotReplaceable, and those of Send.
+func (n *Node) BumpFee(ctx context.Context, txid chainhash.Hash, o SendOptions) (Sent, error) {
+	reply, err := ask[messages.SendReply](ctx, n, messages.FundsAddr, func(to messages.Addr) any {
+		return messages.BumpFee{Txid: txid, FeePerKw: o.FeePerKw, Target: o.Target, UseReserve: o.UseReserve, ReplyTo: to}
+	})
+	if err == nil {
+		err = reply.Err
+	}
+	return Sent{reply.Txid, reply.AmountSat, reply.FeeSat, reply.Accepted}, n.fail("bump fee", err)
 }
 
 // SeedWords are the 24 words of the seed in a data directory: all that it takes to have the wallet's coins again, together with the passphrase. They

@@ -119,7 +119,17 @@ type SendFunds struct {
 	ReplyTo    Addr
 }
 
-// SendReply answers SendFunds. Without an error the transaction is durable and broadcast again until it confirms.
+// BumpFee raises the fee of a transaction of the wallet that is in no block: of a payment (SendFunds) or of the sweep of a closed channel's outputs. The
+// answer is SendReply, with the transaction that takes its place. Closing transactions of channels and claims raise their own fees.
+type BumpFee struct {
+	Txid       chainhash.Hash
+	FeePerKw   uint32 // 0: an estimate for Target
+	Target     uint32 // blocks; 0: 2
+	UseReserve bool   // spend also what is kept for the fees of channels
+	ReplyTo    Addr
+}
+
+// SendReply answers SendFunds and BumpFee. Without an error the transaction is durable and broadcast again until it confirms.
 type SendReply struct {
 	Txid      chainhash.Hash
 	AmountSat uint64

@@ -120,6 +120,8 @@ func (s *shell) Receive(ctx actor.Context) {
 		s.core.askManager()
 	case messages.SendFunds:
 		s.core.send(m, s.save)
+	case messages.BumpFee:
+		s.core.bump(m, s.save)
 	case messages.BroadcastReply:
 		s.core.broadcastAnswered(m, s.save)
 	case plan:

@@ -214,6 +214,15 @@ func (w *world) tell(msg any) {
 	synctest.Wait()
 }
 
+// mineEmpty adds blocks without transactions.
+func (w *world) mineEmpty(n int) {
+	w.t.Helper()
+	if _, err := w.chain.MineEmpty(n); err != nil {
+		w.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
 // mine adds blocks one by one, and lets everybody take notice.
 func (w *world) mine(n int) {
 	w.t.Helper()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwallet/chainfee"
 
 	"github.com/lnactor/lnactor/internal/wallet"
@@ -42,6 +43,7 @@ const (
 type sending struct {
 	to    messages.Addr
 	reply messages.SendReply
+	old   *wire.MsgTx // that it is to replace; nil: none
 }
 
 // send makes a payment. It is durable before it leaves: save, which the shell gives, writes the wallet down.
@@ -58,7 +60,7 @@ func (c *core) send(m messages.SendFunds, save func() error) {
 		return
 	}
 	reply := messages.SendReply{Txid: txid, AmountSat: uint64(funded.Tx.TxOut[funded.Outputs[0]].Value), FeeSat: uint64(funded.Fee)}
-	c.sending[txid] = sending{m.ReplyTo, reply}
+	c.sending[txid] = sending{to: m.ReplyTo, reply: reply}
 	c.tell(messages.ChainWatchAddr, messages.Broadcast{Tx: funded.Tx, Label: "send", ReplyTo: messages.FundsAddr})
 }
 
@@ -66,21 +68,29 @@ func (c *core) pay(m *messages.SendFunds) (*wallet.Funded, error) {
 	if !c.coinsKnown() {
 		return nil, ErrNotSynced
 	}
-	p := &wallet.Payment{PkScript: m.PkScript, Amount: amount(m.AmountSat), FeeRate: chainfee.SatPerKWeight(m.FeePerKw)}
-	if m.FeePerKw == 0 {
-		target := m.Target
-		if target == 0 {
-			target = sendTarget
-		}
-		if c.fees.state == FeesUnknown || c.fees.state == FeesMissing {
-			return nil, ErrNoFeeRate
-		}
-		p.FeeRate = max(chainfee.SatPerKWeight(c.fees.rate(target)), chainfee.FeePerKwFloor)
+	rate, err := c.sendRate(m.FeePerKw, m.Target, sendTarget)
+	if err != nil {
+		return nil, err
 	}
+	p := &wallet.Payment{PkScript: m.PkScript, Amount: amount(m.AmountSat), FeeRate: rate}
 	if !m.UseReserve {
 		p.Keep = amount(c.cfg.Board.Keep())
 	}
 	return c.wallet.Pay(p)
+}
+
+// sendRate is the rate that was given, or an estimate.
+func (c *core) sendRate(given, target, otherwise uint32) (chainfee.SatPerKWeight, error) {
+	if given != 0 {
+		return chainfee.SatPerKWeight(given), nil
+	}
+	if target == 0 {
+		target = otherwise
+	}
+	if c.fees.state == FeesUnknown || c.fees.state == FeesMissing {
+		return 0, ErrNoFeeRate
+	}
+	return max(chainfee.SatPerKWeight(c.fees.rate(target)), chainfee.FeePerKwFloor), nil
 }
 
 // resend offers again what was sent before a restart, of this actor or of the chain's.
@@ -117,7 +127,14 @@ func (c *core) sendAnswered(txid chainhash.Hash, refusal Refusal, err error, sav
 			c.log.Warn("a payment is not in the mempool; it is offered again with every block", slog.String("txid", txid.String()), slog.Any("error", err))
 		}
 		x.reply.Accepted = refusal == Accepted
+		if x.old != nil {
+			c.tell(messages.ChainWatchAddr, messages.Withdraw{Txid: x.old.TxHash()})
+		}
 		c.tell(x.to, x.reply)
+		return
+	}
+	if x.old != nil {
+		c.bumpRefused(txid, x, err, save)
 		return
 	}
 	// Its caller is told that it did not happen, so it must not happen later.

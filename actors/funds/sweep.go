@@ -158,8 +158,9 @@ func worthwhile(t *target, rate chainfee.SatPerKWeight) bool {
 	return int64(t.out.ValueSat)*1000 > int64(rate)*(input+int64(t.spend.WitnessWeight()))
 }
 
-// makeSweep makes the transaction of some outputs and has it broadcast. old is what it replaces, nil for nothing.
-func (c *core) makeSweep(batch []*target, rate chainfee.SatPerKWeight, old *sweepTx) {
+// makeSweep makes the transaction of some outputs and has it broadcast. old is what it replaces, nil for nothing. Nil: it
+// can't be made, for the reason that the first output has.
+func (c *core) makeSweep(batch []*target, rate chainfee.SatPerKWeight, old *sweepTx) *sweepTx {
 	spec := &wallet.ClaimSpec{FeeRate: rate, MaxFee: btcutil.MaxSatoshi}
 	x := &sweepTx{since: c.height}
 	for _, t := range batch {
@@ -180,7 +181,7 @@ func (c *core) makeSweep(batch []*target, rate chainfee.SatPerKWeight, old *swee
 		for _, t := range batch {
 			t.reason = err.Error()
 		}
-		return
+		return nil
 	}
 	for i, t := range batch {
 		witness, err := c.cfg.Signer.SignSpend(t.out.KeyIndex, &t.spend, built.Tx, i)
@@ -189,7 +190,7 @@ func (c *core) makeSweep(batch []*target, rate chainfee.SatPerKWeight, old *swee
 			t.gone, t.reason = foreverGone, err.Error()
 			c.sweeps.invalid++
 			c.sweeps.dirty = true
-			return
+			return nil
 		}
 		built.Tx.TxIn[i].Witness = witness
 	}
@@ -201,6 +202,7 @@ func (c *core) makeSweep(batch []*target, rate chainfee.SatPerKWeight, old *swee
 		c.log.Warn("wallet refuses a sweep", slog.Any("error", err))
 	}
 	c.castSweep(x)
+	return x
 }
 
 // foreverGone marks an output that can't be signed for.
@@ -237,18 +239,23 @@ func (c *core) bumpSweep(x *sweepTx, estimate chainfee.SatPerKWeight) {
 	if !c.unconfirmed(x.txid) || !x.tooLow && c.height < x.since+bumpAfter {
 		return
 	}
-	var batch []*target
-	for _, op := range x.inputs {
-		if t := c.sweeps.targets[op]; t != nil && t.gone == 0 {
-			batch = append(batch, t)
-		}
-	}
+	batch := c.batchOf(x)
 	rate := max(estimate, x.rate+x.rate/4+1)
 	if len(batch) == 0 || rate > maxBump*estimate {
 		return
 	}
 	x.since = c.height
 	c.makeSweep(batch, rate, x)
+}
+
+// batchOf is what is left of a transaction's outputs.
+func (c *core) batchOf(x *sweepTx) (batch []*target) {
+	for _, op := range x.inputs {
+		if t := c.sweeps.targets[op]; t != nil && t.gone == 0 {
+			batch = append(batch, t)
+		}
+	}
+	return batch
 }
 
 func (c *core) sortedTargets() []*target {

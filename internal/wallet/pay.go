@@ -86,6 +86,9 @@ func (w *HD) Pay(p *Payment) (*Funded, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, in := range authored.Tx.TxIn {
+		in.Sequence = replaceable // so that Bump can
+	}
 	fee := authored.TotalInput - txauthor.SumOutputValues(authored.Tx.TxOut)
 	if left := have - btcutil.Amount(out.Value) - fee; left < p.Keep {
 		return nil, &ReserveError{Keep: p.Keep, Left: left}

@@ -55,8 +55,10 @@ type Wallet interface {
 	// IsOurs says whether an output script pays to this wallet.
 	IsOurs(pkScript []byte) bool
 
-	// Pay, Sent, Abandon and Unconfirmed are for payments to others; see HD.
+	// Pay, Bump, Resend, Sent, Abandon and Unconfirmed are for payments to others; see HD.
 	Pay(p *Payment) (*Funded, error)
+	Bump(txid chainhash.Hash, rate chainfee.SatPerKWeight, keep btcutil.Amount) (*Funded, error)
+	Resend(tx *wire.MsgTx) error
 	Sent() []*wire.MsgTx
 	Abandon(txid chainhash.Hash)
 	Unconfirmed() []*wire.MsgTx

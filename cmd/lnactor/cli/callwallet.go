@@ -98,5 +98,27 @@ func walletCommands() []*cobra.Command {
 				}
 			},
 		}),
+		newCall(call[*apiv1.BumpFeeResponse]{
+			use: "bump TXID", short: "Raise the fee of an unconfirmed transaction of the wallet", args: wants("TXID"),
+			long: "Replaces an unconfirmed payment ('lnactor send'), or the sweep of a closed channel's outputs, by one that\npays the same with a higher fee. " +
+				"'lnactor coins' shows unconfirmed transactions. Closing transactions and\nclaims of channels raise their own fees as their deadlines come near.",
+			example: "  lnactor bump 4a5e...\n  lnactor bump 4a5e... --fee-per-kw 5000",
+			flags: func(cmd *cobra.Command) {
+				cmd.Flags().Uint32Var(&feePerKw, "fee-per-kw", 0, "satoshis per 1000 weight units (default: an estimate)")
+				cmd.Flags().Uint32Var(&target, "target", 0, "blocks within which it should confirm (default 2)")
+				cmd.Flags().BoolVar(&useReserve, "use-reserve", false, "spend also what is kept for the fees of closing channels")
+			},
+			make: func(ctx context.Context, n *node, args []string) (*apiv1.BumpFeeResponse, error) {
+				return n.BumpFee(ctx, &apiv1.BumpFeeRequest{Txid: args[0], FeePerKw: feePerKw, TargetBlocks: target, UseReserve: useReserve})
+			},
+			show: func(p *page, a *apiv1.BumpFeeResponse) {
+				p.row("transaction", a.GetTxid())
+				p.row("amount", sat(a.GetAmountSat()))
+				p.row("fee", sat(a.GetFeeSat()))
+				if !a.GetAccepted() {
+					p.row("note", "the chain source has not answered yet; it is offered again with every block")
+				}
+			},
+		}),
 	}
 }

@@ -52,6 +52,7 @@ var needs = map[string]Scope{
 	api.NodeWalletBalanceProcedure:      Read,
 	api.NodeListCoinsProcedure:          Read,
 	api.NodeSendProcedure:               Full,
+	api.NodeBumpFeeProcedure:            Full,
 	api.NodeConnectProcedure:            Full,
 	api.NodeDisconnectProcedure:         Full,
 	api.NodeListPeersProcedure:          Read,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
@@ -127,6 +128,11 @@ func (f *fake) ForceCloseChannel(context.Context, lnactor.ChannelID) error {
 func (f *fake) SetChannelFee(context.Context, lnactor.ChannelID, uint32) error {
 	f.note("fee")
 	return nil
+}
+
+func (f *fake) BumpFee(context.Context, chainhash.Hash, lnactor.SendOptions) (lnactor.Sent, error) {
+	f.note("bump")
+	return lnactor.Sent{}, &lnactor.Error{Op: "bump fee", Err: lnactor.ErrNotPending}
 }
 
 func (f *fake) SetPolicy(_ context.Context, id lnactor.ChannelID, p lnactor.ForwardingPolicy) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor"
@@ -21,6 +22,8 @@ type Node interface {
 	WalletBalance(ctx context.Context) (lnactor.WalletBalance, error)
 	Coins(ctx context.Context) ([]lnactor.Coin, error)
 	Send(ctx context.Context, address string, amountSat uint64, o lnactor.SendOptions) (lnactor.Sent, error)
+
+	BumpFee(ctx context.Context, txid chainhash.Hash, o lnactor.SendOptions) (lnactor.Sent, error)
 
 	Connect(ctx context.Context, id lnactor.NodeID, address string) error
 	Disconnect(ctx context.Context, id lnactor.NodeID) error

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 
@@ -65,4 +66,16 @@ func (s *service) Send(ctx context.Context, r *apiv1.SendRequest) (*apiv1.SendRe
 		return nil, failed(err)
 	}
 	return &apiv1.SendResponse{Txid: sent.Txid.String(), AmountSat: sent.AmountSat, FeeSat: sent.FeeSat, Accepted: sent.Accepted}, nil
+}
+
+func (s *service) BumpFee(ctx context.Context, r *apiv1.BumpFeeRequest) (*apiv1.BumpFeeResponse, error) {
+	txid, err := chainhash.NewHashFromStr(r.GetTxid())
+	if err != nil || len(r.GetTxid()) != 2*chainhash.HashSize {
+		return nil, invalid(fmt.Sprintf("%.80q is not a transaction id", r.GetTxid()), "it has 64 hexadecimal digits; Send returns it, and ListCoins shows it")
+	}
+	sent, err := s.cfg.Node.BumpFee(ctx, *txid, lnactor.SendOptions{FeePerKw: r.GetFeePerKw(), Target: r.GetTargetBlocks(), UseReserve: r.GetUseReserve()})
+	if err != nil {
+		return nil, failed(err)
+	}
+	return &apiv1.BumpFeeResponse{Txid: sent.Txid.String(), AmountSat: sent.AmountSat, FeeSat: sent.FeeSat, Accepted: sent.Accepted}, nil
 }

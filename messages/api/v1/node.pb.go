@@ -3286,7 +3286,7 @@ var File_api_v1_node_proto protoreflect.FileDescriptor
 
 const file_api_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/backup.proto\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x13api/v1/policy.proto\"X\n" +
+	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/backup.proto\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x11api/v1/bump.proto\x1a\x13api/v1/policy.proto\"X\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x1d\n" +
@@ -3515,7 +3515,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13PAYMENT_STATUS_SENT\x10\x02\x12\x19\n" +
 	"\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1a\n" +
-	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\x9f\x1c\n" +
+	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xeb\x1c\n" +
 	"\x04Node\x12J\n" +
 	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12P\n" +
 	"\tGetHealth\x12 .lnactor.api.v1.GetHealthRequest\x1a!.lnactor.api.v1.GetHealthResponse\x12S\n" +
@@ -3527,6 +3527,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\rWalletBalance\x12$.lnactor.api.v1.WalletBalanceRequest\x1a%.lnactor.api.v1.WalletBalanceResponse\x12P\n" +
 	"\tListCoins\x12 .lnactor.api.v1.ListCoinsRequest\x1a!.lnactor.api.v1.ListCoinsResponse\x12A\n" +
 	"\x04Send\x12\x1b.lnactor.api.v1.SendRequest\x1a\x1c.lnactor.api.v1.SendResponse\x12J\n" +
+	"\aBumpFee\x12\x1e.lnactor.api.v1.BumpFeeRequest\x1a\x1f.lnactor.api.v1.BumpFeeResponse\x12J\n" +
 	"\aConnect\x12\x1e.lnactor.api.v1.ConnectRequest\x1a\x1f.lnactor.api.v1.ConnectResponse\x12S\n" +
 	"\n" +
 	"Disconnect\x12!.lnactor.api.v1.DisconnectRequest\x1a\".lnactor.api.v1.DisconnectResponse\x12P\n" +
@@ -3644,40 +3645,42 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*FundResponse)(nil),               // 57: lnactor.api.v1.FundResponse
 	(*GetHealthRequest)(nil),           // 58: lnactor.api.v1.GetHealthRequest
 	(*ListActorsRequest)(nil),          // 59: lnactor.api.v1.ListActorsRequest
-	(*SetPolicyRequest)(nil),           // 60: lnactor.api.v1.SetPolicyRequest
-	(*ListPoliciesRequest)(nil),        // 61: lnactor.api.v1.ListPoliciesRequest
-	(*TailEventsRequest)(nil),          // 62: lnactor.api.v1.TailEventsRequest
-	(*NextEventsRequest)(nil),          // 63: lnactor.api.v1.NextEventsRequest
-	(*AckEventRequest)(nil),            // 64: lnactor.api.v1.AckEventRequest
-	(*ListConsumersRequest)(nil),       // 65: lnactor.api.v1.ListConsumersRequest
-	(*SetConsumerRequest)(nil),         // 66: lnactor.api.v1.SetConsumerRequest
-	(*RemoveConsumerRequest)(nil),      // 67: lnactor.api.v1.RemoveConsumerRequest
-	(*SetWebhookRequest)(nil),          // 68: lnactor.api.v1.SetWebhookRequest
-	(*ListDeadLettersRequest)(nil),     // 69: lnactor.api.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),    // 70: lnactor.api.v1.RetryDeadLettersRequest
-	(*DiscardDeadLettersRequest)(nil),  // 71: lnactor.api.v1.DiscardDeadLettersRequest
-	(*BackupRequest)(nil),              // 72: lnactor.api.v1.BackupRequest
-	(*TrustRestoredRequest)(nil),       // 73: lnactor.api.v1.TrustRestoredRequest
-	(*ExplainHTLCRequest)(nil),         // 74: lnactor.api.v1.ExplainHTLCRequest
-	(*DiagnoseRequest)(nil),            // 75: lnactor.api.v1.DiagnoseRequest
-	(*GetHealthResponse)(nil),          // 76: lnactor.api.v1.GetHealthResponse
-	(*ListActorsResponse)(nil),         // 77: lnactor.api.v1.ListActorsResponse
-	(*SetPolicyResponse)(nil),          // 78: lnactor.api.v1.SetPolicyResponse
-	(*ListPoliciesResponse)(nil),       // 79: lnactor.api.v1.ListPoliciesResponse
-	(*TailEventsResponse)(nil),         // 80: lnactor.api.v1.TailEventsResponse
-	(*NextEventsResponse)(nil),         // 81: lnactor.api.v1.NextEventsResponse
-	(*AckEventResponse)(nil),           // 82: lnactor.api.v1.AckEventResponse
-	(*ListConsumersResponse)(nil),      // 83: lnactor.api.v1.ListConsumersResponse
-	(*SetConsumerResponse)(nil),        // 84: lnactor.api.v1.SetConsumerResponse
-	(*RemoveConsumerResponse)(nil),     // 85: lnactor.api.v1.RemoveConsumerResponse
-	(*SetWebhookResponse)(nil),         // 86: lnactor.api.v1.SetWebhookResponse
-	(*ListDeadLettersResponse)(nil),    // 87: lnactor.api.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),   // 88: lnactor.api.v1.RetryDeadLettersResponse
-	(*DiscardDeadLettersResponse)(nil), // 89: lnactor.api.v1.DiscardDeadLettersResponse
-	(*BackupResponse)(nil),             // 90: lnactor.api.v1.BackupResponse
-	(*TrustRestoredResponse)(nil),      // 91: lnactor.api.v1.TrustRestoredResponse
-	(*ExplainHTLCResponse)(nil),        // 92: lnactor.api.v1.ExplainHTLCResponse
-	(*DiagnoseResponse)(nil),           // 93: lnactor.api.v1.DiagnoseResponse
+	(*BumpFeeRequest)(nil),             // 60: lnactor.api.v1.BumpFeeRequest
+	(*SetPolicyRequest)(nil),           // 61: lnactor.api.v1.SetPolicyRequest
+	(*ListPoliciesRequest)(nil),        // 62: lnactor.api.v1.ListPoliciesRequest
+	(*TailEventsRequest)(nil),          // 63: lnactor.api.v1.TailEventsRequest
+	(*NextEventsRequest)(nil),          // 64: lnactor.api.v1.NextEventsRequest
+	(*AckEventRequest)(nil),            // 65: lnactor.api.v1.AckEventRequest
+	(*ListConsumersRequest)(nil),       // 66: lnactor.api.v1.ListConsumersRequest
+	(*SetConsumerRequest)(nil),         // 67: lnactor.api.v1.SetConsumerRequest
+	(*RemoveConsumerRequest)(nil),      // 68: lnactor.api.v1.RemoveConsumerRequest
+	(*SetWebhookRequest)(nil),          // 69: lnactor.api.v1.SetWebhookRequest
+	(*ListDeadLettersRequest)(nil),     // 70: lnactor.api.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),    // 71: lnactor.api.v1.RetryDeadLettersRequest
+	(*DiscardDeadLettersRequest)(nil),  // 72: lnactor.api.v1.DiscardDeadLettersRequest
+	(*BackupRequest)(nil),              // 73: lnactor.api.v1.BackupRequest
+	(*TrustRestoredRequest)(nil),       // 74: lnactor.api.v1.TrustRestoredRequest
+	(*ExplainHTLCRequest)(nil),         // 75: lnactor.api.v1.ExplainHTLCRequest
+	(*DiagnoseRequest)(nil),            // 76: lnactor.api.v1.DiagnoseRequest
+	(*GetHealthResponse)(nil),          // 77: lnactor.api.v1.GetHealthResponse
+	(*ListActorsResponse)(nil),         // 78: lnactor.api.v1.ListActorsResponse
+	(*BumpFeeResponse)(nil),            // 79: lnactor.api.v1.BumpFeeResponse
+	(*SetPolicyResponse)(nil),          // 80: lnactor.api.v1.SetPolicyResponse
+	(*ListPoliciesResponse)(nil),       // 81: lnactor.api.v1.ListPoliciesResponse
+	(*TailEventsResponse)(nil),         // 82: lnactor.api.v1.TailEventsResponse
+	(*NextEventsResponse)(nil),         // 83: lnactor.api.v1.NextEventsResponse
+	(*AckEventResponse)(nil),           // 84: lnactor.api.v1.AckEventResponse
+	(*ListConsumersResponse)(nil),      // 85: lnactor.api.v1.ListConsumersResponse
+	(*SetConsumerResponse)(nil),        // 86: lnactor.api.v1.SetConsumerResponse
+	(*RemoveConsumerResponse)(nil),     // 87: lnactor.api.v1.RemoveConsumerResponse
+	(*SetWebhookResponse)(nil),         // 88: lnactor.api.v1.SetWebhookResponse
+	(*ListDeadLettersResponse)(nil),    // 89: lnactor.api.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),   // 90: lnactor.api.v1.RetryDeadLettersResponse
+	(*DiscardDeadLettersResponse)(nil), // 91: lnactor.api.v1.DiscardDeadLettersResponse
+	(*BackupResponse)(nil),             // 92: lnactor.api.v1.BackupResponse
+	(*TrustRestoredResponse)(nil),      // 93: lnactor.api.v1.TrustRestoredResponse
+	(*ExplainHTLCResponse)(nil),        // 94: lnactor.api.v1.ExplainHTLCResponse
+	(*DiagnoseResponse)(nil),           // 95: lnactor.api.v1.DiagnoseResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
 	11, // 0: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
@@ -3697,86 +3700,88 @@ var file_api_v1_node_proto_depIdxs = []int32{
 	8,  // 14: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
 	10, // 15: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
 	13, // 16: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
-	15, // 17: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
-	17, // 18: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
-	19, // 19: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
-	22, // 20: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
-	24, // 21: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
-	26, // 22: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
-	28, // 23: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
-	30, // 24: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
-	60, // 25: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
-	61, // 26: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
-	34, // 27: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
-	37, // 28: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
-	39, // 29: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
-	41, // 30: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
-	44, // 31: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
-	46, // 32: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
-	48, // 33: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
-	50, // 34: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
-	62, // 35: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
-	63, // 36: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
-	64, // 37: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
-	65, // 38: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
-	66, // 39: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
-	67, // 40: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
-	68, // 41: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
-	69, // 42: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
-	70, // 43: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
-	71, // 44: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
-	72, // 45: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
-	73, // 46: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
-	74, // 47: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
-	75, // 48: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
-	52, // 49: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	54, // 50: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	56, // 51: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	3,  // 52: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	76, // 53: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
-	77, // 54: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
-	5,  // 55: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	7,  // 56: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	9,  // 57: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	12, // 58: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	14, // 59: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	16, // 60: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	18, // 61: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	21, // 62: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	23, // 63: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	25, // 64: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	27, // 65: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	29, // 66: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	33, // 67: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
-	78, // 68: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
-	79, // 69: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
-	36, // 70: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	38, // 71: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	40, // 72: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	42, // 73: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	45, // 74: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	47, // 75: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	49, // 76: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	51, // 77: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
-	80, // 78: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
-	81, // 79: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
-	82, // 80: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
-	83, // 81: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
-	84, // 82: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
-	85, // 83: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
-	86, // 84: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
-	87, // 85: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
-	88, // 86: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
-	89, // 87: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
-	90, // 88: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
-	91, // 89: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
-	92, // 90: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
-	93, // 91: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
-	53, // 92: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	55, // 93: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	57, // 94: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	52, // [52:95] is the sub-list for method output_type
-	9,  // [9:52] is the sub-list for method input_type
+	60, // 17: lnactor.api.v1.Node.BumpFee:input_type -> lnactor.api.v1.BumpFeeRequest
+	15, // 18: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
+	17, // 19: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
+	19, // 20: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
+	22, // 21: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
+	24, // 22: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
+	26, // 23: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
+	28, // 24: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
+	30, // 25: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
+	61, // 26: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
+	62, // 27: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
+	34, // 28: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
+	37, // 29: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
+	39, // 30: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
+	41, // 31: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
+	44, // 32: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
+	46, // 33: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
+	48, // 34: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
+	50, // 35: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
+	63, // 36: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
+	64, // 37: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
+	65, // 38: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
+	66, // 39: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
+	67, // 40: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
+	68, // 41: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
+	69, // 42: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
+	70, // 43: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
+	71, // 44: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
+	72, // 45: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
+	73, // 46: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
+	74, // 47: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
+	75, // 48: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
+	76, // 49: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
+	52, // 50: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	54, // 51: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	56, // 52: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	3,  // 53: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	77, // 54: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
+	78, // 55: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
+	5,  // 56: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	7,  // 57: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	9,  // 58: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	12, // 59: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	14, // 60: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	79, // 61: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
+	16, // 62: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	18, // 63: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	21, // 64: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	23, // 65: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	25, // 66: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	27, // 67: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	29, // 68: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	33, // 69: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	80, // 70: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
+	81, // 71: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
+	36, // 72: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	38, // 73: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	40, // 74: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	42, // 75: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	45, // 76: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	47, // 77: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	49, // 78: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	51, // 79: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	82, // 80: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
+	83, // 81: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
+	84, // 82: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
+	85, // 83: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
+	86, // 84: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
+	87, // 85: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
+	88, // 86: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
+	89, // 87: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
+	90, // 88: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
+	91, // 89: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
+	92, // 90: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
+	93, // 91: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
+	94, // 92: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
+	95, // 93: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
+	53, // 94: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	55, // 95: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	57, // 96: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	53, // [53:97] is the sub-list for method output_type
+	9,  // [9:53] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -3790,6 +3795,7 @@ func file_api_v1_node_proto_init() {
 	file_api_v1_backup_proto_init()
 	file_api_v1_feed_proto_init()
 	file_api_v1_ops_proto_init()
+	file_api_v1_bump_proto_init()
 	file_api_v1_policy_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -51,6 +51,8 @@ const (
 	NodeListCoinsProcedure = "/lnactor.api.v1.Node/ListCoins"
 	// NodeSendProcedure is the fully-qualified name of the Node's Send RPC.
 	NodeSendProcedure = "/lnactor.api.v1.Node/Send"
+	// NodeBumpFeeProcedure is the fully-qualified name of the Node's BumpFee RPC.
+	NodeBumpFeeProcedure = "/lnactor.api.v1.Node/BumpFee"
 	// NodeConnectProcedure is the fully-qualified name of the Node's Connect RPC.
 	NodeConnectProcedure = "/lnactor.api.v1.Node/Connect"
 	// NodeDisconnectProcedure is the fully-qualified name of the Node's Disconnect RPC.
@@ -141,6 +143,8 @@ type NodeClient interface {
 	ListCoins(context.Context, *v1.ListCoinsRequest) (*v1.ListCoinsResponse, error)
 	// Send pays to an address on chain. It is not idempotent.
 	Send(context.Context, *v1.SendRequest) (*v1.SendResponse, error)
+	// BumpFee replaces an unconfirmed payment or sweep by one with a higher fee. Channels raise the fees of their own transactions.
+	BumpFee(context.Context, *v1.BumpFeeRequest) (*v1.BumpFeeResponse, error)
 	// Connect makes a lasting connection; with an error the attempts go on.
 	Connect(context.Context, *v1.ConnectRequest) (*v1.ConnectResponse, error)
 	// Disconnect ends a connection and its attempts. Channels stay open.
@@ -270,6 +274,12 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			httpClient,
 			baseURL+NodeSendProcedure,
 			connect.WithSchema(nodeMethods.ByName("Send")),
+			connect.WithClientOptions(opts...),
+		),
+		bumpFee: connect.NewClient[v1.BumpFeeRequest, v1.BumpFeeResponse](
+			httpClient,
+			baseURL+NodeBumpFeeProcedure,
+			connect.WithSchema(nodeMethods.ByName("BumpFee")),
 			connect.WithClientOptions(opts...),
 		),
 		connect: connect.NewClient[v1.ConnectRequest, v1.ConnectResponse](
@@ -483,6 +493,7 @@ type nodeClient struct {
 	walletBalance      *connect.Client[v1.WalletBalanceRequest, v1.WalletBalanceResponse]
 	listCoins          *connect.Client[v1.ListCoinsRequest, v1.ListCoinsResponse]
 	send               *connect.Client[v1.SendRequest, v1.SendResponse]
+	bumpFee            *connect.Client[v1.BumpFeeRequest, v1.BumpFeeResponse]
 	connect            *connect.Client[v1.ConnectRequest, v1.ConnectResponse]
 	disconnect         *connect.Client[v1.DisconnectRequest, v1.DisconnectResponse]
 	listPeers          *connect.Client[v1.ListPeersRequest, v1.ListPeersResponse]
@@ -584,6 +595,15 @@ func (c *nodeClient) ListCoins(ctx context.Context, req *v1.ListCoinsRequest) (*
 // Send calls lnactor.api.v1.Node.Send.
 func (c *nodeClient) Send(ctx context.Context, req *v1.SendRequest) (*v1.SendResponse, error) {
 	response, err := c.send.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// BumpFee calls lnactor.api.v1.Node.BumpFee.
+func (c *nodeClient) BumpFee(ctx context.Context, req *v1.BumpFeeRequest) (*v1.BumpFeeResponse, error) {
+	response, err := c.bumpFee.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -897,6 +917,8 @@ type NodeHandler interface {
 	ListCoins(context.Context, *v1.ListCoinsRequest) (*v1.ListCoinsResponse, error)
 	// Send pays to an address on chain. It is not idempotent.
 	Send(context.Context, *v1.SendRequest) (*v1.SendResponse, error)
+	// BumpFee replaces an unconfirmed payment or sweep by one with a higher fee. Channels raise the fees of their own transactions.
+	BumpFee(context.Context, *v1.BumpFeeRequest) (*v1.BumpFeeResponse, error)
 	// Connect makes a lasting connection; with an error the attempts go on.
 	Connect(context.Context, *v1.ConnectRequest) (*v1.ConnectResponse, error)
 	// Disconnect ends a connection and its attempts. Channels stay open.
@@ -1022,6 +1044,12 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		NodeSendProcedure,
 		svc.Send,
 		connect.WithSchema(nodeMethods.ByName("Send")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeBumpFeeHandler := connect.NewUnaryHandlerSimple(
+		NodeBumpFeeProcedure,
+		svc.BumpFee,
+		connect.WithSchema(nodeMethods.ByName("BumpFee")),
 		connect.WithHandlerOptions(opts...),
 	)
 	nodeConnectHandler := connect.NewUnaryHandlerSimple(
@@ -1240,6 +1268,8 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 			nodeListCoinsHandler.ServeHTTP(w, r)
 		case NodeSendProcedure:
 			nodeSendHandler.ServeHTTP(w, r)
+		case NodeBumpFeeProcedure:
+			nodeBumpFeeHandler.ServeHTTP(w, r)
 		case NodeConnectProcedure:
 			nodeConnectHandler.ServeHTTP(w, r)
 		case NodeDisconnectProcedure:
@@ -1345,6 +1375,10 @@ func (UnimplementedNodeHandler) ListCoins(context.Context, *v1.ListCoinsRequest)
 
 func (UnimplementedNodeHandler) Send(context.Context, *v1.SendRequest) (*v1.SendResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.Send is not implemented"))
+}
+
+func (UnimplementedNodeHandler) BumpFee(context.Context, *v1.BumpFeeRequest) (*v1.BumpFeeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.BumpFee is not implemented"))
 }
 
 func (UnimplementedNodeHandler) Connect(context.Context, *v1.ConnectRequest) (*v1.ConnectResponse, error) {
