@@ -57,6 +57,9 @@ type Config struct {
 	// defaults: no fees, 80 blocks, at most 5,000,000 msat in HTLCs that are too small for an output, no other limits.
 	Forwarding ForwardingPolicy
 
+	// Interceptor decides about each HTLC that is to be forwarded. Nil: they are forwarded as their payers say and channels' policies allow.
+	Interceptor Interceptor
+
 	// FeeURL answers fee rates in the web format that lnd reads, for a chain source that has no estimates of its own, such as a light client (see
 	// package fees). Empty: none.
 	FeeURL string

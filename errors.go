@@ -41,6 +41,9 @@ var (
 	ErrAbandoned        = manager.ErrAbandoned
 	ErrStarting         = manager.ErrStarting
 	ErrNotHeld          = manager.ErrNotHeld
+	ErrNotIntercepted   = manager.ErrNotIntercepted
+	ErrInterception     = manager.ErrInterception
+	ErrNotForwarded     = manager.ErrNotForwarded
 	ErrOpeningLost      = manager.ErrOpeningLost
 	ErrRejected         = opening.ErrRejected // the peer's or our own terms of a channel
 	ErrPeerGone         = opening.ErrPeerGone

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 	"github.com/lnactor/lnactor/actors/funds"
+	"github.com/lnactor/lnactor/actors/interceptor"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/peer/tcp"
 	"github.com/lnactor/lnactor/actors/persister"
@@ -35,6 +36,7 @@ type Node struct {
 	invoices      invoice.Keys
 	invoiceSigner invoice.Signer
 	events        *userevents.Queue
+	interceptions *interceptor.Queue // nil without an interceptor
 	transport     *tcp.Transport
 	stats         *persister.Stats
 	store         persister.Store

@@ -19,6 +19,7 @@ import (
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/channel"
 	"github.com/lnactor/lnactor/actors/channel/opening"
+	"github.com/lnactor/lnactor/actors/interceptor"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/manager"
 	"github.com/lnactor/lnactor/actors/monitor"
@@ -100,6 +101,10 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	go n.reap()
 	n.events = userevents.NewQueue(func(id string) { n.env.Tell(messages.ManagerAddr, messages.UserEventHandled{ID: id}) })
+	if n.cfg.Interceptor != nil {
+		n.interceptions = interceptor.NewQueue()
+		go n.intercept()
+	}
 	n.pid, err = supervisor.StartNode(n.env, n.parts(root, key, book))
 	if err != nil {
 		return err
@@ -232,7 +237,7 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 	if n.cfg.signer != nil {
 		signer = n.cfg.signer(signer)
 	}
-	return supervisor.Parts{
+	parts := supervisor.Parts{
 		Store: n.store, StoreStats: n.stats, Chain: n.chain,
 		Signer: signer,
 		Wallet: n.wallet, WalletFrom: n.walletFrom, Funds: n.fundsConfig(),
@@ -241,7 +246,7 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 		Tip:     n.tip,
 		Manager: manager.Config{
 			NodeKey: onion.KeyOf(key), Invoices: n.invoices, Derive: root.Derive, ManualClaim: n.cfg.ManualClaim,
-			Forwarding: n.cfg.Forwarding,
+			Forwarding: n.cfg.Forwarding, Intercept: n.cfg.Interceptor != nil,
 		},
 		Channel: channel.Config{
 			Policy: n.cfg.Forwarding, FollowFees: !n.cfg.KeepCommitmentFees, Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() },
@@ -255,6 +260,10 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 		}),
 		Backoff: n.cfg.Restart, Observe: n.cfg.Observe,
 	}
+	if n.interceptions != nil {
+		parts.Interceptor = interceptor.New(n.env, n.interceptions)
+	}
+	return parts
 }
 
 // aliasOf gives a channel a short_channel_id that is not in any block (BOLT 2, option_scid_alias), and tells nothing about the channel.

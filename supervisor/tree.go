@@ -45,8 +45,9 @@ type Parts struct {
 	Opening opening.Config
 	Graph   *graph.Config // but for what comes from Signer and Chain; nil: gossip is not spoken, and Peers must not tell of it
 
-	Events actor.Producer // at messages.EventsAddr
-	Peers  actor.Producer // at messages.PeersAddr
+	Events      actor.Producer // at messages.EventsAddr
+	Interceptor actor.Producer // at messages.InterceptorAddr; nil: none, and the manager must not ask
+	Peers       actor.Producer // at messages.PeersAddr
 
 	Tip func() opening.Tip // best block that the node knows
 
@@ -61,6 +62,7 @@ type Parts struct {
 //	├─ persister    its crash restarts everything: what others hold in memory may be ahead of the log
 //	└─ actors       one_for_one
 //	   ├─ events      user events on their way to the embedder
+//	   ├─ interceptor questions to the embedder, if it wants any
 //	   ├─ chainwatch  back-off for ever
 //	   ├─ funds       feeds the wallet
 //	   ├─ manager     rebuilt from monitors and its own records
@@ -98,6 +100,9 @@ func StartNode(env *kit.Env, p Parts) (*actor.PID, error) {
 			{Name: messages.MonitorsAddr, Producer: newMonitors(env, p), Drains: true, Backoff: p.Backoff, GiveUp: Escalate, Limit: 10},
 			p.forever(messages.PeersAddr, p.Peers),
 		},
+	}
+	if p.Interceptor != nil {
+		actors.Children = append(actors.Children, p.forever(messages.InterceptorAddr, p.Interceptor))
 	}
 	if p.Graph != nil {
 		cfg := *p.Graph

@@ -32,7 +32,7 @@ type Config struct {
 	MaxUnfunded int
 	// DecodeClosed reads a row of messages.BucketClosed, which is the monitors'. Without it archived channels are not reported.
 	DecodeClosed func(messages.Row) (messages.ClosedChannel, error)
-	// Forwarding is the policy of channels that have none of their own. Zero fields are as DefaultPolicy has them.
+	// Forwarding is the policy of channels that have none of their own. Zero fields have facts' defaults.
 	Forwarding facts.Policy
 	// Intercept asks the actor at messages.InterceptorAddr about every HTLC that is to be forwarded.
 	Intercept bool
@@ -178,7 +178,7 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 	if cfg.MaxUnhandled == 0 {
 		cfg.MaxUnhandled = 16384
 	}
-	cfg.Forwarding = DefaultPolicy(cfg.Forwarding)
+	cfg.Forwarding = forwarding(cfg.Forwarding)
 	m := &Manager{
 		cfg: cfg, log: log, inc: incarnation, fence: incarnation << 32,
 		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{}, closed: map[ln.ChannelID]bool{},

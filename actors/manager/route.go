@@ -15,10 +15,6 @@ import (
 
 // Bounds of what is forwarded (BOLT 7, and monitor events "Set time-outs").
 const (
-	// DefaultCLTVDelta and MinCLTVDelta are what an outbound HTLC must expire before the inbound one: time to learn its fate from the chain.
-	DefaultCLTVDelta = 80
-	MinCLTVDelta     = 46
-
 	// maxForwardExpiry: what is locked up for longer is not forwarded.
 	maxForwardExpiry = 2016
 
@@ -26,23 +22,15 @@ const (
 	policyGrace = 10 * time.Minute
 )
 
-// DefaultPolicy fills in what a node's default policy leaves out.
-func DefaultPolicy(p facts.Policy) facts.Policy {
-	if p.CLTVDelta == 0 {
-		p.CLTVDelta = DefaultCLTVDelta
-	}
-	p.CLTVDelta = max(p.CLTVDelta, MinCLTVDelta)
-	p.HTLCMinimumMsat = max(p.HTLCMinimumMsat, 1)
+// forwarding is a node's default policy with what it leaves out, and with no less time than a node needs to learn the fate of an HTLC from the chain.
+func forwarding(p facts.Policy) facts.Policy {
+	p = p.WithDefaults()
+	p.CLTVDelta = max(p.CLTVDelta, facts.MinCLTVDelta)
 	return p
 }
 
 // policy is what a channel asks for.
-func (m *Manager) policy(p facts.Policy) facts.Policy {
-	if p == (facts.Policy{}) {
-		return m.cfg.Forwarding
-	}
-	return p
-}
+func (m *Manager) policy(p facts.Policy) facts.Policy { return p.Or(m.cfg.Forwarding) }
 
 // place keeps the short channel ids by which a channel is named in onions.
 func (m *Manager) place(c *channel, s messages.ChannelSummary) {
@@ -123,7 +111,7 @@ func (m *Manager) takes(f *forward, c *channel) bool {
 func (m *Manager) terms(f *forward, c *channel) lnwire.FailureMessage {
 	if f.out != (ln.ChannelID{}) {
 		// The interceptor's terms: what it may not do is lose money.
-		return m.disregards(f, c, facts.Policy{CLTVDelta: MinCLTVDelta})
+		return m.disregards(f, c, facts.Policy{CLTVDelta: facts.MinCLTVDelta})
 	}
 	fail := m.disregards(f, c, m.policy(c.summary.Policy))
 	if fail != nil && m.now.Sub(c.policyAt) < policyGrace && m.disregards(f, c, m.policy(c.oldPolicy)) == nil {
