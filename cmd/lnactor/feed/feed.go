@@ -137,6 +137,9 @@ func (f *Feed) Start() {
 
 // Close ends all reading with ErrClosed, the webhooks and the journal.
 func (f *Feed) Close() error {
+	f.mu.Lock()
+	f.running = false // nothing is started any more
+	f.mu.Unlock()
 	f.stop()
 	f.wg.Wait()
 	return f.log.Close()

@@ -48,6 +48,13 @@ func (f *Feed) setWebhook(w Webhook, configured bool) error {
 	if err != nil {
 		return err
 	}
+	// One that was removed, or whose consumers.json was, may have left dead letters: they are not forgotten.
+	var dead []DeadLetter
+	if c == nil {
+		if dead, err = f.loadDead(w.Name); err != nil {
+			return err
+		}
+	}
 	// The secret before the webhook: nothing is ever sent unsigned.
 	if err := f.keepSecret(w); err != nil {
 		return err
@@ -59,6 +66,7 @@ func (f *Feed) setWebhook(w Webhook, configured bool) error {
 				return err
 			}
 			c = f.consumers[w.Name]
+			c.dead = dead
 		} else if w.Start != "" {
 			c.Acked, c.AckedID, c.Expired = acked, "", nil
 		}

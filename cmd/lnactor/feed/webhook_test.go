@@ -435,6 +435,26 @@ func TestConfigured(t *testing.T) {
 	})
 }
 
+// TestLostConsumers: a webhook whose cursor was lost begins anew, and has its dead letters.
+func TestLostConsumers(t *testing.T) {
+	o := Options{Dir: filepath.Join(t.TempDir(), Dir)}
+	f := openFeed(t, o)
+	add(t, f, 0, 3)
+	must(t, f.SetWebhook(Webhook{Name: "shop", URL: shop.URL, Start: End}))
+	c, err := f.hookOf("shop")
+	must(t, err)
+	if buried, err := f.bury(c, DeadLetter{Entry: Entry{ID: "id/1"}}); !buried || err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	must(t, os.Remove(filepath.Join(o.Dir, consumersFile)))
+	o.Webhooks = []Webhook{{Name: "shop", URL: shop.URL}}
+	f = openFeed(t, o)
+	if s := f.Consumers(); len(s) != 1 || s[0].Lag != 3 || s[0].DeadLetters != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestSecretMade: a webhook without a secret gets one, in a file for its owner alone, and keeps it.
 func TestSecretMade(t *testing.T) {
 	f := openFeed(t, Options{Dir: filepath.Join(t.TempDir(), Dir)})

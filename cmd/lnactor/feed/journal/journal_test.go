@@ -366,6 +366,50 @@ func TestWrongPlace(t *testing.T) {
 	}
 }
 
+// TestBadIndex: an index with any bit changed, or of another segment, is made anew.
+func TestBadIndex(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, Options{Segment: 4})
+	appendAll(t, j, events(0, 10))
+	j.Close()
+	path := filepath.Join(dir, "00000000000000000001.index")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(filepath.Join(dir, "00000000000000000005.index"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := [][]byte{nil, good[:20], other, append(slices.Clone(good), 0)}
+	for i := range good {
+		bad := slices.Clone(good)
+		bad[i] ^= 1
+		images = append(images, bad)
+	}
+	for i, image := range images {
+		if err := os.WriteFile(path, image, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, err := Open(dir, Options{Segment: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, missing := all(t, j); len(got) != 10 || missing != nil {
+			t.Fatalf("image %d: %v, missing %v", i, got, missing)
+		}
+		for n := range 4 {
+			if seq, found, err := j.Find(event(n).ID); !found || err != nil || seq != uint64(n)+1 {
+				t.Fatalf("image %d: event %d: %d %v %v", i, n, seq, found, err)
+			}
+		}
+		j.Close()
+		if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, good) {
+			t.Fatalf("image %d: the index was not made anew", i)
+		}
+	}
+}
+
 // TestLostSegment: a segment that is gone, or cut short, is missing; the others are read.
 func TestLostSegment(t *testing.T) {
 	dir := t.TempDir()
