@@ -151,6 +151,7 @@ func TestWedged(t *testing.T) {
 	}
 }
 
+//go:noinline
 func die(key [32]byte) { panic(fmt.Sprint("ouch ", key[0])) }
 
 // A process that dies of a panic leaves what its successor makes a report of.
