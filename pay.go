@@ -52,8 +52,11 @@ func WithMaxParts(n int) PayOption { return func(o *payOptions) { o.maxParts = n
 // minute.
 func WithTimeout(d time.Duration) PayOption { return func(o *payOptions) { o.timeout = d } }
 
+// none is no percentage.
+const none = -1
+
 func payWith(opts []PayOption) payOptions {
-	o := payOptions{percent: -1}
+	o := payOptions{percent: none}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -65,7 +68,7 @@ func (o *payOptions) maxFeeMsat(amountMsat uint64) (uint64, error) {
 	switch {
 	case o.maxFee != nil:
 		return *o.maxFee, nil
-	case math.IsNaN(o.percent) || o.percent > 100:
+	case math.IsNaN(o.percent) || o.percent > 100 || o.percent < 0 && o.percent != none:
 		return 0, fmt.Errorf("%w: a fee of %v %% of the amount", ErrAmount, o.percent)
 	case o.percent >= 0:
 		return uint64(float64(amountMsat) * o.percent / 100), nil

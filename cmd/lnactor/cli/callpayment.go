@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ func showPayment(p *page, a *apiv1.Payment) {
 	p.row("payment", a.GetId())
 	p.row("status", statusWord(a.GetStatus()))
 	p.row("amount", msat(a.GetAmountMsat()))
+	if a.GetFeeMsat() > 0 {
+		p.row("fee", msat(a.GetFeeMsat()))
+	}
 	p.row("payee", a.GetPayee())
 	p.row("hash", a.GetPaymentHash())
 	if a.GetPreimage() != "" {
@@ -30,13 +34,31 @@ func showPayment(p *page, a *apiv1.Payment) {
 	if a.GetLost() {
 		p.row("note", "claimed by the payee all the same, after a deep reorganisation")
 	}
+	if a.GetAbandoned() && a.GetStatus() == apiv1.PaymentStatus_PAYMENT_STATUS_PENDING {
+		p.row("note", "abandoned: no new parts are made")
+	}
+	showParts(p, a.GetParts())
+}
+
+// showParts shows how a payment went, if that was not all in one go.
+func showParts(p *page, parts []*apiv1.OutboundPart) {
+	if len(parts) < 2 && (len(parts) == 0 || len(parts[0].GetHops()) < 2) {
+		return
+	}
+	for _, a := range parts {
+		state := strings.ToLower(strings.TrimPrefix(a.GetState().String(), "OUTBOUND_PART_STATE_"))
+		way := make([]string, 0, len(a.GetHops()))
+		for _, h := range a.GetHops() {
+			way = append(way, short16(h.GetNode()))
+		}
+		p.row("part "+strconv.FormatUint(a.GetId(), 10), strings.TrimSpace(state+" "+msat(a.GetAmountMsat())+" by "+strings.Join(way, " > ")+" "+a.GetReason()))
+	}
 }
 
 // Commands about invoices and payments. Paying itself is in pay.go.
 func paymentCommands() []*cobra.Command {
 	var description string
 	var expiry time.Duration
-	var limit uint32
 	return []*cobra.Command{
 		newCall(call[*apiv1.CreateInvoiceResponse]{
 			use: "invoice AMOUNT|any", short: "Make an invoice", args: wants("AMOUNT"),
@@ -90,26 +112,7 @@ func paymentCommands() []*cobra.Command {
 			},
 			show: func(p *page, a *apiv1.GetPaymentResponse) { showPayment(p, a.GetPayment()) },
 		}),
-		newCall(call[*apiv1.ListPaymentsResponse]{
-			use: "payments", short: "List payments of this node", long: "Lists payments of this node: those under way, then finished ones by id.",
-			example: "  lnactor payments --limit 1000 --json",
-			flags: func(cmd *cobra.Command) {
-				cmd.Flags().Uint32Var(&limit, "limit", 0, "how many finished ones (default 100)")
-			},
-			make: func(ctx context.Context, n *node, _ []string) (*apiv1.ListPaymentsResponse, error) {
-				return n.ListPayments(ctx, &apiv1.ListPaymentsRequest{Limit: limit})
-			},
-			show: func(p *page, a *apiv1.ListPaymentsResponse) {
-				if len(a.GetPayments()) == 0 {
-					p.none("payments")
-					return
-				}
-				p.row("PAYMENT", "STATUS", "AMOUNT", "REASON")
-				for _, q := range a.GetPayments() {
-					p.row(q.GetId(), statusWord(q.GetStatus()), msat(q.GetAmountMsat()), q.GetReason())
-				}
-			},
-		}),
+		paymentsCommand(),
 		newCall(call[*apiv1.ClaimPaymentResponse]{
 			use: "claim HASH", short: "Claim an incoming payment that waits", args: wants("HASH"),
 			long: "Claims an incoming payment that waits for a decision, on a node with manual-claim.", example: "  lnactor claim 9c0f...",
@@ -127,4 +130,39 @@ func paymentCommands() []*cobra.Command {
 			show: func(p *page, _ *apiv1.RefusePaymentResponse) { p.row("refused") },
 		}),
 	}
+}
+
+// paymentsCommand lists payments; below it are what can be done about one.
+func paymentsCommand() *cobra.Command {
+	var limit uint32
+	cmd := newCall(call[*apiv1.ListPaymentsResponse]{
+		use: "payments", short: "List payments of this node", long: "Lists payments of this node: those under way, then finished ones by id.",
+		example: "  lnactor payments --limit 1000 --json",
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().Uint32Var(&limit, "limit", 0, "how many finished ones (default 100)")
+		},
+		make: func(ctx context.Context, n *node, _ []string) (*apiv1.ListPaymentsResponse, error) {
+			return n.ListPayments(ctx, &apiv1.ListPaymentsRequest{Limit: limit})
+		},
+		show: func(p *page, a *apiv1.ListPaymentsResponse) {
+			if len(a.GetPayments()) == 0 {
+				p.none("payments")
+				return
+			}
+			p.row("PAYMENT", "STATUS", "AMOUNT", "REASON")
+			for _, q := range a.GetPayments() {
+				p.row(q.GetId(), statusWord(q.GetStatus()), msat(q.GetAmountMsat()), q.GetReason())
+			}
+		},
+	})
+	cmd.AddCommand(newCall(call[*apiv1.AbandonPaymentResponse]{
+		use: "abandon ID", short: "Stop the retries of a payment", args: wants("ID"),
+		long:    "Stops the retries of a payment: it fails when the parts that are under way have failed. One of\nthem may still arrive: wait for the outcome before you pay in another way.",
+		example: "  lnactor payments abandon order-17",
+		make: func(ctx context.Context, n *node, args []string) (*apiv1.AbandonPaymentResponse, error) {
+			return n.AbandonPayment(ctx, &apiv1.AbandonPaymentRequest{Id: args[0]})
+		},
+		show: func(p *page, _ *apiv1.AbandonPaymentResponse) { p.row("abandoned") },
+	}))
+	return cmd
 }

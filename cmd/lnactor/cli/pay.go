@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -20,11 +22,14 @@ var (
 	errExpiry   = errors.New("--expiry is not between a second and ten years")
 )
 
-const payLong = `Pays an invoice and waits for the outcome. The exit code is 0 if it is paid and 1 if it
+const payLong = `Pays an invoice, or with --keysend a node that made none, and waits for the outcome. The exit code is 0 if it is paid and 1 if it
 failed for good; then the money is still here.
 
 --id makes it safe to repeat: of all calls with one id, ever, at most one pays. Take the
 number of the order, say. A repeated call waits for the payment that is there.
+
+Parts that fail are tried again over other routes, until --try-for is over. The fee is
+within 1 % of the amount and 50 satoshis, unless --max-fee says otherwise.
 
 An interrupt ends the waiting, not the payment: 'lnactor payment ID' shows where it
 stands. Nor does a node that restarts meanwhile.`
@@ -52,15 +57,26 @@ func newPay() *cobra.Command {
 	var f clientFlags
 	var id, amount string
 	var noWait bool
+	var limits payLimits
+	var payee string
 	cmd := &cobra.Command{
-		Use: "pay INVOICE", Short: "Pay an invoice", Long: payLong, Args: wants("INVOICE"),
-		Example: "  lnactor pay lnbcrt210u1... --id order-17\n  lnactor pay lnbcrt1... --amount 5000 --no-wait",
+		Use: "pay INVOICE | --keysend NODE", Short: "Pay an invoice", Long: payLong, Args: payArgs(&payee),
+		Example: "  lnactor pay lnbcrt210u1... --id order-17\n  lnactor pay lnbcrt1... --amount 5000 --max-fee 10 --no-wait\n" +
+			"  lnactor pay --keysend 02ab... --amount 1000",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := f.dial(cmd)
 			if err != nil {
 				return err
 			}
-			r := &apiv1.PayRequest{Bolt11: args[0], Id: id}
+			r := &apiv1.PayRequest{Id: id, KeysendPayee: payee}
+			if payee == "" {
+				r.Bolt11 = args[0]
+			} else if amount == "" {
+				return &usageError{errNoAmount, "say how much with --amount"}
+			}
+			if r.Limits, err = limits.read(cmd); err != nil {
+				return err
+			}
 			if amount != "" {
 				if r.AmountMsat, err = parseMsat(amount); err != nil {
 					return err
@@ -91,10 +107,58 @@ func newPay() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "the payment's id: 64 hexadecimal digits, or any other text (default: a new one)")
-	cmd.Flags().StringVar(&amount, "amount", "", "amount, for an invoice that leaves it to you")
+	cmd.Flags().StringVar(&amount, "amount", "", "amount, for an invoice that leaves it to you and for --keysend")
+	cmd.Flags().StringVar(&payee, "keysend", "", "pay this node, which made no invoice and takes such payments")
+	limits.register(cmd)
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "return when the payment is durable and under way")
 	f.register(cmd)
 	return cmd
+}
+
+// payArgs wants an invoice, unless there is a payee.
+func payArgs(payee *string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if *payee == "" {
+			return wants("INVOICE")(cmd, args)
+		}
+		return noArgs(cmd, args)
+	}
+}
+
+// payLimits are the flags that bound a payment.
+type payLimits struct {
+	fee   string
+	parts uint16
+	try   time.Duration
+}
+
+func (l *payLimits) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&l.fee, "max-fee", "", "most that the way may cost, an amount or a percentage such as 0.5% (default: 1% and 50 sat)")
+	cmd.Flags().Uint16Var(&l.parts, "max-parts", 0, "into how many parts it may be split at a time (default 16)")
+	cmd.Flags().DurationVar(&l.try, "try-for", 0, "how long routes are tried (default 1m)")
+}
+
+func (l *payLimits) read(cmd *cobra.Command) (*apiv1.PayLimits, error) {
+	if l.try < 0 || l.try > 24*time.Hour || cmd.Flags().Changed("try-for") && l.try < time.Second {
+		return nil, &usageError{errors.New("--try-for is not between a second and a day"), "such as 90s"}
+	}
+	out := &apiv1.PayLimits{MaxParts: uint32(l.parts), TrySeconds: uint32(l.try / time.Second)} //nolint:gosec // bounded above
+	percent, isPercent := strings.CutSuffix(l.fee, "%")
+	switch {
+	case isPercent:
+		p, err := strconv.ParseFloat(percent, 64)
+		if err != nil || !(p >= 0 && p <= 100) {
+			return nil, &usageError{errors.New("--max-fee is no percentage"), "such as 0.5%"}
+		}
+		out.MaxFeePercent = &p
+	case l.fee != "":
+		msat, err := parseMsat(l.fee)
+		if err != nil {
+			return nil, err
+		}
+		out.MaxFeeMsat = &msat
+	}
+	return out, nil
 }
 
 // pay starts the payment and follows it. With a payment and an error the payment is what is known.

@@ -67,6 +67,7 @@ var needs = map[string]Scope{
 	api.NodeCreateInvoiceProcedure:      Receive,
 	api.NodeDecodeInvoiceProcedure:      Read,
 	api.NodePayProcedure:                Full,
+	api.NodeAbandonPaymentProcedure:     Full,
 	api.NodeGetPaymentProcedure:         Read,
 	api.NodeListPaymentsProcedure:       Read,
 	api.NodeClaimPaymentProcedure:       Receive,

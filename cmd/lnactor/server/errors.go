@@ -31,8 +31,12 @@ var known = []struct {
 	{invoice.ErrAmountImpossible, connect.CodeInvalidArgument, "invoice_amount", ""},
 	{invoice.ErrParams, connect.CodeInvalidArgument, "invoice_params", ""},
 	{lnactor.ErrAmount, connect.CodeInvalidArgument, "amount", "give an amount if the invoice has none, and only then"},
-	{lnactor.ErrNoChannel, connect.CodeFailedPrecondition, "no_channel", "this release pays direct peers: open a channel to the payee and wait until it is open and the peer connected"},
-	{lnactor.ErrBalance, connect.CodeFailedPrecondition, "balance", "less than that can be sent over the channel now; see the channel's balance"},
+	{lnactor.ErrNoChannel, connect.CodeFailedPrecondition, "no_channel", "open a channel, and wait until it is open and its peer connected"},
+	{lnactor.ErrBalance, connect.CodeFailedPrecondition, "balance", "less than that can be sent over the channels now; see their balances"},
+	{lnactor.ErrNoRoute, connect.CodeFailedPrecondition, "no_route", "the payee may be unknown, or no channel on the way large enough; open a channel nearer to it"},
+	{lnactor.ErrSelfPayment, connect.CodeInvalidArgument, "self_payment", "the invoice is of this node"},
+	{lnactor.ErrPaymentOver, connect.CodeFailedPrecondition, "payment_over", "look at the payment"},
+	{lnactor.ErrAbandoned, connect.CodeAborted, "abandoned", ""},
 	{lnactor.ErrBusy, connect.CodeResourceExhausted, "busy", "try again when some payments are done"},
 	{lnactor.ErrStarting, connect.CodeUnavailable, "starting", "the channel's part of the node is starting; try again"},
 	{lnactor.ErrNotHeld, connect.CodeNotFound, "not_held", "no incoming payment with this hash waits for a decision"},
@@ -91,11 +95,14 @@ func failed(err error) error {
 	code, detail := connect.CodeInternal, &apiv1.ErrorDetail{Reason: "internal"}
 	var funds *lnactor.InsufficientFundsError
 	var reserve *lnactor.ReserveError
+	var limit *lnactor.RouteLimitError
 	var policy *lnactor.PolicyError
 	switch {
 	case errors.As(err, &reserve):
 		code, detail.Reason = connect.CodeFailedPrecondition, "reserve"
 		detail.Hint = "send less, or allow the use of the reserve: then a channel's end may find no coins for its fees"
+	case errors.As(err, &limit):
+		code, detail.Reason, detail.Hint = connect.CodeFailedPrecondition, "route_limit", "allow a higher fee, or pay less"
 	case errors.As(err, &funds):
 		code, detail.Reason, detail.Hint = connect.CodeFailedPrecondition, "insufficient_funds", "pay coins to an address of the wallet and wait until they confirm"
 	case errors.As(err, &policy):

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/cmd/lnactor/server"
 	"github.com/lnactor/lnactor/internal/invoice"
 )
 
@@ -29,6 +30,7 @@ type fake struct {
 	err      error
 	ivs      byte
 	policy   lnactor.ForwardingPolicy
+	params   server.PayParams // of the newest payment
 }
 
 func newFake() *fake {
@@ -172,19 +174,43 @@ func (f *fake) CreateInvoice(context.Context, lnactor.InvoiceParams) (lnactor.In
 	return lnactor.Invoice{}, nil
 }
 
-func (f *fake) StartPayment(_ context.Context, bolt11 string, id lnactor.PaymentID, _ uint64) error {
+func (f *fake) StartPayment(_ context.Context, bolt11 string, p server.PayParams) error {
 	f.note("pay")
 	req, err := invoice.Decode(bolt11, regtest.Params(), time.Now())
 	if err != nil {
 		return &lnactor.Error{Op: "pay", Err: err}
 	}
+	return f.start(lnactor.Payment{Hash: req.Hash, AmountMsat: req.AmountMsat}, p)
+}
+
+func (f *fake) StartKeysend(_ context.Context, payee lnactor.NodeID, p server.PayParams) error {
+	f.note("keysend")
+	return f.start(lnactor.Payment{Payee: payee, AmountMsat: p.AmountMsat}, p)
+}
+
+func (f *fake) AbandonPayment(_ context.Context, id lnactor.PaymentID) error {
+	f.note("abandon")
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, used := f.payments[id]; used {
+	p, ok := f.payments[id]
+	if !ok {
+		return &lnactor.Error{Op: "abandon payment", Err: lnactor.ErrNotFound}
+	}
+	p.Abandoned = true
+	f.payments[id] = p
+	return nil
+}
+
+func (f *fake) start(pay lnactor.Payment, p server.PayParams) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.params = p
+	if _, used := f.payments[p.ID]; used {
 		return &lnactor.Error{Op: "pay", Err: lnactor.ErrPaymentIDUsed}
 	}
 	f.paid++
-	f.payments[id] = lnactor.Payment{PaymentID: id, Hash: req.Hash, AmountMsat: req.AmountMsat, Status: lnactor.PaymentPending}
+	pay.PaymentID, pay.Status = p.ID, lnactor.PaymentPending
+	f.payments[p.ID] = pay
 	return nil
 }
 

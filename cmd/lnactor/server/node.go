@@ -41,8 +41,10 @@ type Node interface {
 	Quarantined(ctx context.Context) ([]lnactor.ChannelID, error)
 
 	CreateInvoice(ctx context.Context, p lnactor.InvoiceParams) (lnactor.Invoice, error)
-	// StartPayment is Pay with an id, and with an amount if that is not 0.
-	StartPayment(ctx context.Context, bolt11 string, id lnactor.PaymentID, amountMsat uint64) error
+	// StartPayment is Pay, StartKeysend is Keysend.
+	StartPayment(ctx context.Context, bolt11 string, p PayParams) error
+	StartKeysend(ctx context.Context, payee lnactor.NodeID, p PayParams) error
+	AbandonPayment(ctx context.Context, id lnactor.PaymentID) error
 	GetPayment(ctx context.Context, id lnactor.PaymentID) (lnactor.Payment, error)
 	Payments(ctx context.Context, limit int) ([]lnactor.Payment, error)
 	ClaimPayment(ctx context.Context, hash lnactor.Hash) error
@@ -58,12 +60,36 @@ func Of(n *lnactor.Node) Node { return node{n} }
 
 type node struct{ *lnactor.Node }
 
-func (n node) StartPayment(ctx context.Context, bolt11 string, id lnactor.PaymentID, amountMsat uint64) error {
-	opts := []lnactor.PayOption{lnactor.WithPaymentID(id)}
-	if amountMsat != 0 {
-		opts = append(opts, lnactor.WithAmount(amountMsat))
+// PayParams are the options of a payment. Zero fields are left to the node.
+type PayParams struct {
+	ID         lnactor.PaymentID
+	AmountMsat uint64
+	MaxFeeMsat *uint64
+	MaxPercent *float64
+	MaxParts   int
+	Timeout    time.Duration
+}
+
+func (p *PayParams) options() []lnactor.PayOption {
+	opts := []lnactor.PayOption{lnactor.WithPaymentID(p.ID), lnactor.WithMaxParts(p.MaxParts), lnactor.WithTimeout(p.Timeout)}
+	if p.AmountMsat != 0 {
+		opts = append(opts, lnactor.WithAmount(p.AmountMsat))
 	}
-	_, err := n.Pay(ctx, bolt11, opts...)
+	if p.MaxFeeMsat != nil {
+		opts = append(opts, lnactor.WithMaxFee(*p.MaxFeeMsat))
+	} else if p.MaxPercent != nil {
+		opts = append(opts, lnactor.WithMaxFeePercent(*p.MaxPercent))
+	}
+	return opts
+}
+
+func (n node) StartPayment(ctx context.Context, bolt11 string, p PayParams) error {
+	_, err := n.Pay(ctx, bolt11, p.options()...)
+	return err
+}
+
+func (n node) StartKeysend(ctx context.Context, payee lnactor.NodeID, p PayParams) error {
+	_, err := n.Keysend(ctx, payee, p.AmountMsat, p.options()...)
 	return err
 }
 

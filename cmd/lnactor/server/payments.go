@@ -2,14 +2,10 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
-
-	"connectrpc.com/connect"
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/internal/invoice"
@@ -63,55 +59,6 @@ func (s *service) DecodeInvoice(_ context.Context, r *apiv1.DecodeInvoiceRequest
 	}, nil
 }
 
-// Pay is idempotent by id: it looks first, and if another call with the id was faster it looks again.
-func (s *service) Pay(ctx context.Context, r *apiv1.PayRequest) (*apiv1.PayResponse, error) {
-	var id lnactor.PaymentID
-	var err error
-	if r.GetId() == "" {
-		_, err = rand.Read(id[:])
-	} else if id, err = PaymentID(r.GetId()); err == nil {
-		if out, err := s.repeated(ctx, id, r); err != nil || out != nil {
-			return out, err
-		}
-	}
-	if err != nil {
-		return nil, failed(err)
-	}
-	if err := s.cfg.Node.StartPayment(ctx, r.GetBolt11(), id, r.GetAmountMsat()); err != nil {
-		if errors.Is(err, lnactor.ErrPaymentIDUsed) {
-			if out, err := s.repeated(ctx, id, r); err != nil || out != nil {
-				return out, err
-			}
-		}
-		return nil, failed(err)
-	}
-	p, err := s.cfg.Node.GetPayment(ctx, id)
-	if err != nil {
-		return nil, failed(err)
-	}
-	return &apiv1.PayResponse{Payment: payment(ctx, &p)}, nil
-}
-
-// repeated is the answer to a call whose id is in use, nil if it is not. The same id for something else is an error: it is the caller's mistake.
-func (s *service) repeated(ctx context.Context, id lnactor.PaymentID, r *apiv1.PayRequest) (*apiv1.PayResponse, error) {
-	p, err := s.cfg.Node.GetPayment(ctx, id)
-	if errors.Is(err, lnactor.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, failed(err)
-	}
-	req, err := invoice.Decode(r.GetBolt11(), s.cfg.Params, time.Unix(0, 0)) // it may have expired since
-	if err != nil {
-		return nil, failed(err)
-	}
-	if req.Hash != p.Hash || r.GetAmountMsat() != 0 && r.GetAmountMsat() != p.AmountMsat {
-		return nil, problem(connect.CodeAlreadyExists, "payment_id_used", fmt.Sprintf("payment %s is for another invoice or amount", id),
-			"an id stands for one payment for ever: choose another one for this invoice")
-	}
-	return &apiv1.PayResponse{Payment: payment(ctx, &p), RepeatedCall: true}, nil
-}
-
 func (s *service) GetPayment(ctx context.Context, r *apiv1.GetPaymentRequest) (*apiv1.GetPaymentResponse, error) {
 	id, err := PaymentID(r.GetId())
 	if err != nil {
@@ -138,24 +85,6 @@ func (s *service) ListPayments(ctx context.Context, r *apiv1.ListPaymentsRequest
 		out.Payments = append(out.Payments, payment(ctx, &list[i]))
 	}
 	return out, nil
-}
-
-var statuses = map[lnactor.PaymentStatus]apiv1.PaymentStatus{
-	lnactor.PaymentPending: apiv1.PaymentStatus_PAYMENT_STATUS_PENDING,
-	lnactor.PaymentIsSent:  apiv1.PaymentStatus_PAYMENT_STATUS_SENT,
-	lnactor.PaymentFailure: apiv1.PaymentStatus_PAYMENT_STATUS_FAILED,
-	lnactor.PaymentUnknown: apiv1.PaymentStatus_PAYMENT_STATUS_UNKNOWN,
-}
-
-func payment(ctx context.Context, p *lnactor.Payment) *apiv1.Payment {
-	out := &apiv1.Payment{
-		Id: p.PaymentID.String(), PaymentHash: p.Hash.String(), AmountMsat: p.AmountMsat, Payee: p.Payee.String(),
-		Status: statuses[p.Status], Reason: p.Reason, Lost: p.Lost,
-	}
-	if p.Preimage != (lnactor.Preimage{}) && scopeOf(ctx) >= Full {
-		out.Preimage = p.Preimage.String()
-	}
-	return out
 }
 
 func (s *service) ClaimPayment(ctx context.Context, r *apiv1.ClaimPaymentRequest) (*apiv1.ClaimPaymentResponse, error) {

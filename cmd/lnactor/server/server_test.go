@@ -164,6 +164,7 @@ func procedures(t testing.TB) (out []string) {
 var (
 	spends = []string{
 		"Send", "BumpFee", "Connect", "Disconnect", "OpenChannel", "CloseChannel", "ForceCloseChannel", "SetChannelFee", "SetPolicy", "Pay", "StopNode", "Mine", "Fund",
+		"AbandonPayment",
 		"SetConsumer", "RemoveConsumer", "SetWebhook", "RetryDeadLetters", "DiscardDeadLetters", "Backup", "TrustRestored",
 	}
 	earns = []string{"NextEvents", "AckEvent", "NewAddress", "CreateInvoice", "ClaimPayment", "RefusePayment"}
@@ -322,6 +323,49 @@ func TestPayOnce(t *testing.T) {
 	}
 	if s.fake.paid != 3 {
 		t.Errorf("paid %d times", s.fake.paid)
+	}
+}
+
+// TestPayLimits: limits reach the node, and a payment without an invoice is one by its payee and amount.
+func TestPayLimits(t *testing.T) {
+	s := serve(t)
+	client := api.NewNodeClient(s.unix, "http://x")
+	fee := uint64(0)
+	limits := &apiv1.PayLimits{MaxFeeMsat: &fee, MaxParts: 3, TrySeconds: 90}
+	r := &apiv1.PayRequest{KeysendPayee: s.fake.other.String(), Id: "tip", AmountMsat: 5000, Limits: limits}
+	first, err := client.Pay(t.Context(), r)
+	if err != nil || first.GetPayment().GetPayee() != s.fake.other.String() {
+		t.Fatal(first, err)
+	}
+	if p := s.fake.params; p.MaxFeeMsat == nil || *p.MaxFeeMsat != 0 || p.MaxParts != 3 || p.Timeout != 90*time.Second || p.AmountMsat != 5000 {
+		t.Errorf("%+v", p)
+	}
+	if again, err := client.Pay(t.Context(), r); err != nil || !again.GetRepeatedCall() || s.fake.paid != 1 {
+		t.Error(again, err)
+	}
+	r.KeysendPayee = s.fake.self.String()
+	if _, err := client.Pay(t.Context(), r); connect.CodeOf(err) != connect.CodeAlreadyExists {
+		t.Error(err)
+	}
+	if _, err := client.Pay(t.Context(), &apiv1.PayRequest{Bolt11: s.fake.invoice(t, 1)}); err != nil || s.fake.params.MaxFeeMsat != nil {
+		t.Error(err, s.fake.params)
+	}
+	for _, r := range []*apiv1.PayRequest{
+		{}, {Bolt11: "x", KeysendPayee: s.fake.other.String()}, {KeysendPayee: "02", AmountMsat: 5},
+		{KeysendPayee: s.fake.other.String(), AmountMsat: 5, Limits: &apiv1.PayLimits{MaxParts: 1 << 20}},
+	} {
+		if _, err := client.Pay(t.Context(), r); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%v: %v", r, err)
+		}
+	}
+	if _, err := client.AbandonPayment(t.Context(), &apiv1.AbandonPaymentRequest{Id: "tip"}); err != nil {
+		t.Error(err)
+	}
+	if p, err := client.GetPayment(t.Context(), &apiv1.GetPaymentRequest{Id: "tip"}); err != nil || !p.GetPayment().GetAbandoned() {
+		t.Error(p, err)
+	}
+	if _, err := client.AbandonPayment(t.Context(), &apiv1.AbandonPaymentRequest{Id: "no such"}); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Error(err)
 	}
 }
 

@@ -2474,8 +2474,12 @@ type PayRequest struct {
 	// The idempotency key: 64 hexadecimal digits, or any other text of at most
 	// 255 bytes, whose SHA-256 is then the id. Empty: a new one.
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	// For an invoice that leaves the amount to the payer.
-	AmountMsat    uint64 `protobuf:"varint,3,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
+	// For an invoice that leaves the amount to the payer, and for keysend.
+	AmountMsat uint64 `protobuf:"varint,3,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
+	// Instead of an invoice: the node to pay, 66 hexadecimal digits. It has to
+	// take payments that it did not ask for.
+	KeysendPayee  string     `protobuf:"bytes,4,opt,name=keysend_payee,json=keysendPayee,proto3" json:"keysend_payee,omitempty"`
+	Limits        *PayLimits `protobuf:"bytes,5,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2529,6 +2533,20 @@ func (x *PayRequest) GetAmountMsat() uint64 {
 		return x.AmountMsat
 	}
 	return 0
+}
+
+func (x *PayRequest) GetKeysendPayee() string {
+	if x != nil {
+		return x.KeysendPayee
+	}
+	return ""
+}
+
+func (x *PayRequest) GetLimits() *PayLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
 }
 
 type PayResponse struct {
@@ -2596,7 +2614,13 @@ type Payment struct {
 	// Why it failed.
 	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Failed, and claimed by the payee all the same, after a deep reorganisation.
-	Lost          bool `protobuf:"varint,8,opt,name=lost,proto3" json:"lost,omitempty"`
+	Lost bool `protobuf:"varint,8,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Of the parts that are under way or were claimed.
+	FeeMsat uint64 `protobuf:"varint,9,opt,name=fee_msat,json=feeMsat,proto3" json:"fee_msat,omitempty"`
+	// All that were made, by id.
+	Parts []*OutboundPart `protobuf:"bytes,10,rep,name=parts,proto3" json:"parts,omitempty"`
+	// No new parts are made.
+	Abandoned     bool `protobuf:"varint,11,opt,name=abandoned,proto3" json:"abandoned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2683,6 +2707,27 @@ func (x *Payment) GetReason() string {
 func (x *Payment) GetLost() bool {
 	if x != nil {
 		return x.Lost
+	}
+	return false
+}
+
+func (x *Payment) GetFeeMsat() uint64 {
+	if x != nil {
+		return x.FeeMsat
+	}
+	return 0
+}
+
+func (x *Payment) GetParts() []*OutboundPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Payment) GetAbandoned() bool {
+	if x != nil {
+		return x.Abandoned
 	}
 	return false
 }
@@ -3286,7 +3331,7 @@ var File_api_v1_node_proto protoreflect.FileDescriptor
 
 const file_api_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/backup.proto\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x11api/v1/bump.proto\x1a\x13api/v1/policy.proto\"X\n" +
+	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/backup.proto\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x11api/v1/bump.proto\x1a\x15api/v1/payments.proto\x1a\x13api/v1/policy.proto\"X\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x1d\n" +
@@ -3464,16 +3509,18 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"amountMsat\x12 \n" +
 	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\x03R\texpiresAt\"U\n" +
+	"expires_at\x18\x05 \x01(\x03R\texpiresAt\"\xad\x01\n" +
 	"\n" +
 	"PayRequest\x12\x16\n" +
 	"\x06bolt11\x18\x01 \x01(\tR\x06bolt11\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1f\n" +
 	"\vamount_msat\x18\x03 \x01(\x04R\n" +
-	"amountMsat\"e\n" +
+	"amountMsat\x12#\n" +
+	"\rkeysend_payee\x18\x04 \x01(\tR\fkeysendPayee\x121\n" +
+	"\x06limits\x18\x05 \x01(\v2\x19.lnactor.api.v1.PayLimitsR\x06limits\"e\n" +
 	"\vPayResponse\x121\n" +
 	"\apayment\x18\x01 \x01(\v2\x17.lnactor.api.v1.PaymentR\apayment\x12#\n" +
-	"\rrepeated_call\x18\x02 \x01(\bR\frepeatedCall\"\xf2\x01\n" +
+	"\rrepeated_call\x18\x02 \x01(\bR\frepeatedCall\"\xdf\x02\n" +
 	"\aPayment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fpayment_hash\x18\x02 \x01(\tR\vpaymentHash\x12\x1f\n" +
@@ -3483,7 +3530,11 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x06status\x18\x05 \x01(\x0e2\x1d.lnactor.api.v1.PaymentStatusR\x06status\x12\x1a\n" +
 	"\bpreimage\x18\x06 \x01(\tR\bpreimage\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x12\n" +
-	"\x04lost\x18\b \x01(\bR\x04lost\"#\n" +
+	"\x04lost\x18\b \x01(\bR\x04lost\x12\x19\n" +
+	"\bfee_msat\x18\t \x01(\x04R\afeeMsat\x122\n" +
+	"\x05parts\x18\n" +
+	" \x03(\v2\x1c.lnactor.api.v1.OutboundPartR\x05parts\x12\x1c\n" +
+	"\tabandoned\x18\v \x01(\bR\tabandoned\"#\n" +
 	"\x11GetPaymentRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"G\n" +
 	"\x12GetPaymentResponse\x121\n" +
@@ -3515,7 +3566,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13PAYMENT_STATUS_SENT\x10\x02\x12\x19\n" +
 	"\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1a\n" +
-	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xeb\x1c\n" +
+	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xcc\x1d\n" +
 	"\x04Node\x12J\n" +
 	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12P\n" +
 	"\tGetHealth\x12 .lnactor.api.v1.GetHealthRequest\x1a!.lnactor.api.v1.GetHealthResponse\x12S\n" +
@@ -3542,7 +3593,8 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x12ListClosedChannels\x12).lnactor.api.v1.ListClosedChannelsRequest\x1a*.lnactor.api.v1.ListClosedChannelsResponse\x12\\\n" +
 	"\rCreateInvoice\x12$.lnactor.api.v1.CreateInvoiceRequest\x1a%.lnactor.api.v1.CreateInvoiceResponse\x12\\\n" +
 	"\rDecodeInvoice\x12$.lnactor.api.v1.DecodeInvoiceRequest\x1a%.lnactor.api.v1.DecodeInvoiceResponse\x12>\n" +
-	"\x03Pay\x12\x1a.lnactor.api.v1.PayRequest\x1a\x1b.lnactor.api.v1.PayResponse\x12S\n" +
+	"\x03Pay\x12\x1a.lnactor.api.v1.PayRequest\x1a\x1b.lnactor.api.v1.PayResponse\x12_\n" +
+	"\x0eAbandonPayment\x12%.lnactor.api.v1.AbandonPaymentRequest\x1a&.lnactor.api.v1.AbandonPaymentResponse\x12S\n" +
 	"\n" +
 	"GetPayment\x12!.lnactor.api.v1.GetPaymentRequest\x1a\".lnactor.api.v1.GetPaymentResponse\x12Y\n" +
 	"\fListPayments\x12#.lnactor.api.v1.ListPaymentsRequest\x1a$.lnactor.api.v1.ListPaymentsResponse\x12Y\n" +
@@ -3643,44 +3695,48 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*MineResponse)(nil),               // 55: lnactor.api.v1.MineResponse
 	(*FundRequest)(nil),                // 56: lnactor.api.v1.FundRequest
 	(*FundResponse)(nil),               // 57: lnactor.api.v1.FundResponse
-	(*GetHealthRequest)(nil),           // 58: lnactor.api.v1.GetHealthRequest
-	(*ListActorsRequest)(nil),          // 59: lnactor.api.v1.ListActorsRequest
-	(*BumpFeeRequest)(nil),             // 60: lnactor.api.v1.BumpFeeRequest
-	(*SetPolicyRequest)(nil),           // 61: lnactor.api.v1.SetPolicyRequest
-	(*ListPoliciesRequest)(nil),        // 62: lnactor.api.v1.ListPoliciesRequest
-	(*TailEventsRequest)(nil),          // 63: lnactor.api.v1.TailEventsRequest
-	(*NextEventsRequest)(nil),          // 64: lnactor.api.v1.NextEventsRequest
-	(*AckEventRequest)(nil),            // 65: lnactor.api.v1.AckEventRequest
-	(*ListConsumersRequest)(nil),       // 66: lnactor.api.v1.ListConsumersRequest
-	(*SetConsumerRequest)(nil),         // 67: lnactor.api.v1.SetConsumerRequest
-	(*RemoveConsumerRequest)(nil),      // 68: lnactor.api.v1.RemoveConsumerRequest
-	(*SetWebhookRequest)(nil),          // 69: lnactor.api.v1.SetWebhookRequest
-	(*ListDeadLettersRequest)(nil),     // 70: lnactor.api.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),    // 71: lnactor.api.v1.RetryDeadLettersRequest
-	(*DiscardDeadLettersRequest)(nil),  // 72: lnactor.api.v1.DiscardDeadLettersRequest
-	(*BackupRequest)(nil),              // 73: lnactor.api.v1.BackupRequest
-	(*TrustRestoredRequest)(nil),       // 74: lnactor.api.v1.TrustRestoredRequest
-	(*ExplainHTLCRequest)(nil),         // 75: lnactor.api.v1.ExplainHTLCRequest
-	(*DiagnoseRequest)(nil),            // 76: lnactor.api.v1.DiagnoseRequest
-	(*GetHealthResponse)(nil),          // 77: lnactor.api.v1.GetHealthResponse
-	(*ListActorsResponse)(nil),         // 78: lnactor.api.v1.ListActorsResponse
-	(*BumpFeeResponse)(nil),            // 79: lnactor.api.v1.BumpFeeResponse
-	(*SetPolicyResponse)(nil),          // 80: lnactor.api.v1.SetPolicyResponse
-	(*ListPoliciesResponse)(nil),       // 81: lnactor.api.v1.ListPoliciesResponse
-	(*TailEventsResponse)(nil),         // 82: lnactor.api.v1.TailEventsResponse
-	(*NextEventsResponse)(nil),         // 83: lnactor.api.v1.NextEventsResponse
-	(*AckEventResponse)(nil),           // 84: lnactor.api.v1.AckEventResponse
-	(*ListConsumersResponse)(nil),      // 85: lnactor.api.v1.ListConsumersResponse
-	(*SetConsumerResponse)(nil),        // 86: lnactor.api.v1.SetConsumerResponse
-	(*RemoveConsumerResponse)(nil),     // 87: lnactor.api.v1.RemoveConsumerResponse
-	(*SetWebhookResponse)(nil),         // 88: lnactor.api.v1.SetWebhookResponse
-	(*ListDeadLettersResponse)(nil),    // 89: lnactor.api.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),   // 90: lnactor.api.v1.RetryDeadLettersResponse
-	(*DiscardDeadLettersResponse)(nil), // 91: lnactor.api.v1.DiscardDeadLettersResponse
-	(*BackupResponse)(nil),             // 92: lnactor.api.v1.BackupResponse
-	(*TrustRestoredResponse)(nil),      // 93: lnactor.api.v1.TrustRestoredResponse
-	(*ExplainHTLCResponse)(nil),        // 94: lnactor.api.v1.ExplainHTLCResponse
-	(*DiagnoseResponse)(nil),           // 95: lnactor.api.v1.DiagnoseResponse
+	(*PayLimits)(nil),                  // 58: lnactor.api.v1.PayLimits
+	(*OutboundPart)(nil),               // 59: lnactor.api.v1.OutboundPart
+	(*GetHealthRequest)(nil),           // 60: lnactor.api.v1.GetHealthRequest
+	(*ListActorsRequest)(nil),          // 61: lnactor.api.v1.ListActorsRequest
+	(*BumpFeeRequest)(nil),             // 62: lnactor.api.v1.BumpFeeRequest
+	(*SetPolicyRequest)(nil),           // 63: lnactor.api.v1.SetPolicyRequest
+	(*ListPoliciesRequest)(nil),        // 64: lnactor.api.v1.ListPoliciesRequest
+	(*AbandonPaymentRequest)(nil),      // 65: lnactor.api.v1.AbandonPaymentRequest
+	(*TailEventsRequest)(nil),          // 66: lnactor.api.v1.TailEventsRequest
+	(*NextEventsRequest)(nil),          // 67: lnactor.api.v1.NextEventsRequest
+	(*AckEventRequest)(nil),            // 68: lnactor.api.v1.AckEventRequest
+	(*ListConsumersRequest)(nil),       // 69: lnactor.api.v1.ListConsumersRequest
+	(*SetConsumerRequest)(nil),         // 70: lnactor.api.v1.SetConsumerRequest
+	(*RemoveConsumerRequest)(nil),      // 71: lnactor.api.v1.RemoveConsumerRequest
+	(*SetWebhookRequest)(nil),          // 72: lnactor.api.v1.SetWebhookRequest
+	(*ListDeadLettersRequest)(nil),     // 73: lnactor.api.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),    // 74: lnactor.api.v1.RetryDeadLettersRequest
+	(*DiscardDeadLettersRequest)(nil),  // 75: lnactor.api.v1.DiscardDeadLettersRequest
+	(*BackupRequest)(nil),              // 76: lnactor.api.v1.BackupRequest
+	(*TrustRestoredRequest)(nil),       // 77: lnactor.api.v1.TrustRestoredRequest
+	(*ExplainHTLCRequest)(nil),         // 78: lnactor.api.v1.ExplainHTLCRequest
+	(*DiagnoseRequest)(nil),            // 79: lnactor.api.v1.DiagnoseRequest
+	(*GetHealthResponse)(nil),          // 80: lnactor.api.v1.GetHealthResponse
+	(*ListActorsResponse)(nil),         // 81: lnactor.api.v1.ListActorsResponse
+	(*BumpFeeResponse)(nil),            // 82: lnactor.api.v1.BumpFeeResponse
+	(*SetPolicyResponse)(nil),          // 83: lnactor.api.v1.SetPolicyResponse
+	(*ListPoliciesResponse)(nil),       // 84: lnactor.api.v1.ListPoliciesResponse
+	(*AbandonPaymentResponse)(nil),     // 85: lnactor.api.v1.AbandonPaymentResponse
+	(*TailEventsResponse)(nil),         // 86: lnactor.api.v1.TailEventsResponse
+	(*NextEventsResponse)(nil),         // 87: lnactor.api.v1.NextEventsResponse
+	(*AckEventResponse)(nil),           // 88: lnactor.api.v1.AckEventResponse
+	(*ListConsumersResponse)(nil),      // 89: lnactor.api.v1.ListConsumersResponse
+	(*SetConsumerResponse)(nil),        // 90: lnactor.api.v1.SetConsumerResponse
+	(*RemoveConsumerResponse)(nil),     // 91: lnactor.api.v1.RemoveConsumerResponse
+	(*SetWebhookResponse)(nil),         // 92: lnactor.api.v1.SetWebhookResponse
+	(*ListDeadLettersResponse)(nil),    // 93: lnactor.api.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),   // 94: lnactor.api.v1.RetryDeadLettersResponse
+	(*DiscardDeadLettersResponse)(nil), // 95: lnactor.api.v1.DiscardDeadLettersResponse
+	(*BackupResponse)(nil),             // 96: lnactor.api.v1.BackupResponse
+	(*TrustRestoredResponse)(nil),      // 97: lnactor.api.v1.TrustRestoredResponse
+	(*ExplainHTLCResponse)(nil),        // 98: lnactor.api.v1.ExplainHTLCResponse
+	(*DiagnoseResponse)(nil),           // 99: lnactor.api.v1.DiagnoseResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
 	11, // 0: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
@@ -3688,103 +3744,107 @@ var file_api_v1_node_proto_depIdxs = []int32{
 	31, // 2: lnactor.api.v1.Channel.balance:type_name -> lnactor.api.v1.ChannelBalance
 	32, // 3: lnactor.api.v1.ListChannelsResponse.channels:type_name -> lnactor.api.v1.Channel
 	35, // 4: lnactor.api.v1.ListClosedChannelsResponse.channels:type_name -> lnactor.api.v1.ClosedChannel
-	43, // 5: lnactor.api.v1.PayResponse.payment:type_name -> lnactor.api.v1.Payment
-	0,  // 6: lnactor.api.v1.Payment.status:type_name -> lnactor.api.v1.PaymentStatus
-	43, // 7: lnactor.api.v1.GetPaymentResponse.payment:type_name -> lnactor.api.v1.Payment
-	43, // 8: lnactor.api.v1.ListPaymentsResponse.payments:type_name -> lnactor.api.v1.Payment
-	2,  // 9: lnactor.api.v1.Node.GetInfo:input_type -> lnactor.api.v1.GetInfoRequest
-	58, // 10: lnactor.api.v1.Node.GetHealth:input_type -> lnactor.api.v1.GetHealthRequest
-	59, // 11: lnactor.api.v1.Node.ListActors:input_type -> lnactor.api.v1.ListActorsRequest
-	4,  // 12: lnactor.api.v1.Node.GetBalances:input_type -> lnactor.api.v1.GetBalancesRequest
-	6,  // 13: lnactor.api.v1.Node.NewAddress:input_type -> lnactor.api.v1.NewAddressRequest
-	8,  // 14: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
-	10, // 15: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
-	13, // 16: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
-	60, // 17: lnactor.api.v1.Node.BumpFee:input_type -> lnactor.api.v1.BumpFeeRequest
-	15, // 18: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
-	17, // 19: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
-	19, // 20: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
-	22, // 21: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
-	24, // 22: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
-	26, // 23: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
-	28, // 24: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
-	30, // 25: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
-	61, // 26: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
-	62, // 27: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
-	34, // 28: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
-	37, // 29: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
-	39, // 30: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
-	41, // 31: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
-	44, // 32: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
-	46, // 33: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
-	48, // 34: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
-	50, // 35: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
-	63, // 36: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
-	64, // 37: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
-	65, // 38: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
-	66, // 39: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
-	67, // 40: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
-	68, // 41: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
-	69, // 42: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
-	70, // 43: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
-	71, // 44: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
-	72, // 45: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
-	73, // 46: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
-	74, // 47: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
-	75, // 48: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
-	76, // 49: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
-	52, // 50: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	54, // 51: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	56, // 52: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	3,  // 53: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	77, // 54: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
-	78, // 55: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
-	5,  // 56: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	7,  // 57: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	9,  // 58: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	12, // 59: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	14, // 60: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	79, // 61: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
-	16, // 62: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	18, // 63: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	21, // 64: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	23, // 65: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	25, // 66: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	27, // 67: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	29, // 68: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	33, // 69: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
-	80, // 70: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
-	81, // 71: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
-	36, // 72: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	38, // 73: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	40, // 74: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	42, // 75: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	45, // 76: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	47, // 77: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	49, // 78: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	51, // 79: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
-	82, // 80: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
-	83, // 81: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
-	84, // 82: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
-	85, // 83: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
-	86, // 84: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
-	87, // 85: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
-	88, // 86: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
-	89, // 87: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
-	90, // 88: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
-	91, // 89: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
-	92, // 90: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
-	93, // 91: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
-	94, // 92: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
-	95, // 93: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
-	53, // 94: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	55, // 95: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	57, // 96: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	53, // [53:97] is the sub-list for method output_type
-	9,  // [9:53] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	58, // 5: lnactor.api.v1.PayRequest.limits:type_name -> lnactor.api.v1.PayLimits
+	43, // 6: lnactor.api.v1.PayResponse.payment:type_name -> lnactor.api.v1.Payment
+	0,  // 7: lnactor.api.v1.Payment.status:type_name -> lnactor.api.v1.PaymentStatus
+	59, // 8: lnactor.api.v1.Payment.parts:type_name -> lnactor.api.v1.OutboundPart
+	43, // 9: lnactor.api.v1.GetPaymentResponse.payment:type_name -> lnactor.api.v1.Payment
+	43, // 10: lnactor.api.v1.ListPaymentsResponse.payments:type_name -> lnactor.api.v1.Payment
+	2,  // 11: lnactor.api.v1.Node.GetInfo:input_type -> lnactor.api.v1.GetInfoRequest
+	60, // 12: lnactor.api.v1.Node.GetHealth:input_type -> lnactor.api.v1.GetHealthRequest
+	61, // 13: lnactor.api.v1.Node.ListActors:input_type -> lnactor.api.v1.ListActorsRequest
+	4,  // 14: lnactor.api.v1.Node.GetBalances:input_type -> lnactor.api.v1.GetBalancesRequest
+	6,  // 15: lnactor.api.v1.Node.NewAddress:input_type -> lnactor.api.v1.NewAddressRequest
+	8,  // 16: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
+	10, // 17: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
+	13, // 18: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
+	62, // 19: lnactor.api.v1.Node.BumpFee:input_type -> lnactor.api.v1.BumpFeeRequest
+	15, // 20: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
+	17, // 21: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
+	19, // 22: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
+	22, // 23: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
+	24, // 24: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
+	26, // 25: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
+	28, // 26: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
+	30, // 27: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
+	63, // 28: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
+	64, // 29: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
+	34, // 30: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
+	37, // 31: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
+	39, // 32: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
+	41, // 33: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
+	65, // 34: lnactor.api.v1.Node.AbandonPayment:input_type -> lnactor.api.v1.AbandonPaymentRequest
+	44, // 35: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
+	46, // 36: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
+	48, // 37: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
+	50, // 38: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
+	66, // 39: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
+	67, // 40: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
+	68, // 41: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
+	69, // 42: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
+	70, // 43: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
+	71, // 44: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
+	72, // 45: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
+	73, // 46: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
+	74, // 47: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
+	75, // 48: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
+	76, // 49: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
+	77, // 50: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
+	78, // 51: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
+	79, // 52: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
+	52, // 53: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	54, // 54: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	56, // 55: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	3,  // 56: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	80, // 57: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
+	81, // 58: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
+	5,  // 59: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	7,  // 60: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	9,  // 61: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	12, // 62: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	14, // 63: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	82, // 64: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
+	16, // 65: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	18, // 66: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	21, // 67: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	23, // 68: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	25, // 69: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	27, // 70: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	29, // 71: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	33, // 72: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	83, // 73: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
+	84, // 74: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
+	36, // 75: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	38, // 76: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	40, // 77: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	42, // 78: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	85, // 79: lnactor.api.v1.Node.AbandonPayment:output_type -> lnactor.api.v1.AbandonPaymentResponse
+	45, // 80: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	47, // 81: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	49, // 82: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	51, // 83: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	86, // 84: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
+	87, // 85: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
+	88, // 86: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
+	89, // 87: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
+	90, // 88: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
+	91, // 89: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
+	92, // 90: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
+	93, // 91: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
+	94, // 92: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
+	95, // 93: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
+	96, // 94: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
+	97, // 95: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
+	98, // 96: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
+	99, // 97: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
+	53, // 98: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	55, // 99: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	57, // 100: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	56, // [56:101] is the sub-list for method output_type
+	11, // [11:56] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_api_v1_node_proto_init() }
@@ -3796,6 +3856,7 @@ func file_api_v1_node_proto_init() {
 	file_api_v1_feed_proto_init()
 	file_api_v1_ops_proto_init()
 	file_api_v1_bump_proto_init()
+	file_api_v1_payments_proto_init()
 	file_api_v1_policy_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

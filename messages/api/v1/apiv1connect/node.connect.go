@@ -81,6 +81,8 @@ const (
 	NodeDecodeInvoiceProcedure = "/lnactor.api.v1.Node/DecodeInvoice"
 	// NodePayProcedure is the fully-qualified name of the Node's Pay RPC.
 	NodePayProcedure = "/lnactor.api.v1.Node/Pay"
+	// NodeAbandonPaymentProcedure is the fully-qualified name of the Node's AbandonPayment RPC.
+	NodeAbandonPaymentProcedure = "/lnactor.api.v1.Node/AbandonPayment"
 	// NodeGetPaymentProcedure is the fully-qualified name of the Node's GetPayment RPC.
 	NodeGetPaymentProcedure = "/lnactor.api.v1.Node/GetPayment"
 	// NodeListPaymentsProcedure is the fully-qualified name of the Node's ListPayments RPC.
@@ -174,6 +176,9 @@ type NodeClient interface {
 	// Pay starts a payment and returns when it is durable. Of all calls with one
 	// id, ever, at most one pays: a repeated call answers with the payment as it is.
 	Pay(context.Context, *v1.PayRequest) (*v1.PayResponse, error)
+	// AbandonPayment stops the retries of a payment: it fails when the parts that
+	// are under way have failed. One of them may still arrive.
+	AbandonPayment(context.Context, *v1.AbandonPaymentRequest) (*v1.AbandonPaymentResponse, error)
 	// GetPayment tells where a payment stands.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
 	// ListPayments lists the payments under way, then finished ones by id.
@@ -366,6 +371,12 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(nodeMethods.ByName("Pay")),
 			connect.WithClientOptions(opts...),
 		),
+		abandonPayment: connect.NewClient[v1.AbandonPaymentRequest, v1.AbandonPaymentResponse](
+			httpClient,
+			baseURL+NodeAbandonPaymentProcedure,
+			connect.WithSchema(nodeMethods.ByName("AbandonPayment")),
+			connect.WithClientOptions(opts...),
+		),
 		getPayment: connect.NewClient[v1.GetPaymentRequest, v1.GetPaymentResponse](
 			httpClient,
 			baseURL+NodeGetPaymentProcedure,
@@ -508,6 +519,7 @@ type nodeClient struct {
 	createInvoice      *connect.Client[v1.CreateInvoiceRequest, v1.CreateInvoiceResponse]
 	decodeInvoice      *connect.Client[v1.DecodeInvoiceRequest, v1.DecodeInvoiceResponse]
 	pay                *connect.Client[v1.PayRequest, v1.PayResponse]
+	abandonPayment     *connect.Client[v1.AbandonPaymentRequest, v1.AbandonPaymentResponse]
 	getPayment         *connect.Client[v1.GetPaymentRequest, v1.GetPaymentResponse]
 	listPayments       *connect.Client[v1.ListPaymentsRequest, v1.ListPaymentsResponse]
 	claimPayment       *connect.Client[v1.ClaimPaymentRequest, v1.ClaimPaymentResponse]
@@ -736,6 +748,15 @@ func (c *nodeClient) Pay(ctx context.Context, req *v1.PayRequest) (*v1.PayRespon
 	return nil, err
 }
 
+// AbandonPayment calls lnactor.api.v1.Node.AbandonPayment.
+func (c *nodeClient) AbandonPayment(ctx context.Context, req *v1.AbandonPaymentRequest) (*v1.AbandonPaymentResponse, error) {
+	response, err := c.abandonPayment.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetPayment calls lnactor.api.v1.Node.GetPayment.
 func (c *nodeClient) GetPayment(ctx context.Context, req *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error) {
 	response, err := c.getPayment.CallUnary(ctx, connect.NewRequest(req))
@@ -948,6 +969,9 @@ type NodeHandler interface {
 	// Pay starts a payment and returns when it is durable. Of all calls with one
 	// id, ever, at most one pays: a repeated call answers with the payment as it is.
 	Pay(context.Context, *v1.PayRequest) (*v1.PayResponse, error)
+	// AbandonPayment stops the retries of a payment: it fails when the parts that
+	// are under way have failed. One of them may still arrive.
+	AbandonPayment(context.Context, *v1.AbandonPaymentRequest) (*v1.AbandonPaymentResponse, error)
 	// GetPayment tells where a payment stands.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
 	// ListPayments lists the payments under way, then finished ones by id.
@@ -1136,6 +1160,12 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(nodeMethods.ByName("Pay")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeAbandonPaymentHandler := connect.NewUnaryHandlerSimple(
+		NodeAbandonPaymentProcedure,
+		svc.AbandonPayment,
+		connect.WithSchema(nodeMethods.ByName("AbandonPayment")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeGetPaymentHandler := connect.NewUnaryHandlerSimple(
 		NodeGetPaymentProcedure,
 		svc.GetPayment,
@@ -1298,6 +1328,8 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 			nodeDecodeInvoiceHandler.ServeHTTP(w, r)
 		case NodePayProcedure:
 			nodePayHandler.ServeHTTP(w, r)
+		case NodeAbandonPaymentProcedure:
+			nodeAbandonPaymentHandler.ServeHTTP(w, r)
 		case NodeGetPaymentProcedure:
 			nodeGetPaymentHandler.ServeHTTP(w, r)
 		case NodeListPaymentsProcedure:
@@ -1435,6 +1467,10 @@ func (UnimplementedNodeHandler) DecodeInvoice(context.Context, *v1.DecodeInvoice
 
 func (UnimplementedNodeHandler) Pay(context.Context, *v1.PayRequest) (*v1.PayResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.Pay is not implemented"))
+}
+
+func (UnimplementedNodeHandler) AbandonPayment(context.Context, *v1.AbandonPaymentRequest) (*v1.AbandonPaymentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.AbandonPayment is not implemented"))
 }
 
 func (UnimplementedNodeHandler) GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error) {
