@@ -58,6 +58,8 @@ func (w *world) observe(p sim.Point) {
 		for _, d := range m.Then {
 			w.observeThen(n, d.Msg)
 		}
+	case messages.ChannelLoad:
+		n.loads[m.Channel] = m.Incarnation
 	case messages.Fence:
 		n.fences[m.Channel] = m.Fence
 	case messages.EmitEvents:

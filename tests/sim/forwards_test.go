@@ -23,12 +23,13 @@ type traffic struct {
 	accepted map[htlcOf]facts.HTLCAccepted
 	known    map[ln.Hash]bool // preimages that a durable Claimed told
 	fences   map[ln.ChannelID]uint64
+	loads    map[ln.ChannelID]uint64 // newest incarnation of each channel
 }
 
 func newTraffic() traffic {
 	return traffic{
 		parts: map[ln.PaymentID]*parts{}, forwards: map[htlcOf]*forward{}, claimed: map[htlcOf]facts.Claimed{}, failed: map[htlcOf]facts.Failed{},
-		accepted: map[htlcOf]facts.HTLCAccepted{}, known: map[ln.Hash]bool{}, fences: map[ln.ChannelID]uint64{},
+		accepted: map[htlcOf]facts.HTLCAccepted{}, known: map[ln.Hash]bool{}, fences: map[ln.ChannelID]uint64{}, loads: map[ln.ChannelID]uint64{},
 	}
 }
 
@@ -36,7 +37,7 @@ func newTraffic() traffic {
 func (t traffic) clone() traffic {
 	c := traffic{
 		parts: map[ln.PaymentID]*parts{}, forwards: maps.Clone(t.forwards), claimed: maps.Clone(t.claimed), failed: maps.Clone(t.failed),
-		accepted: maps.Clone(t.accepted), known: maps.Clone(t.known), fences: map[ln.ChannelID]uint64{},
+		accepted: maps.Clone(t.accepted), known: maps.Clone(t.known), fences: map[ln.ChannelID]uint64{}, loads: map[ln.ChannelID]uint64{},
 	}
 	for id, p := range t.parts {
 		c.parts[id] = &parts{maps.Clone(p.at), maps.Clone(p.amount)}

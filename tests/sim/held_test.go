@@ -26,6 +26,9 @@ type held struct {
 // hold notes the durable holder commitment of a node's channel, if it is new.
 func (w *world) hold(n *node, c *shadowChannel) {
 	f := c.facts
+	if w.gossip && !w.plan.forceCloses {
+		return // a network whose channels stay open: nobody asks for them
+	}
 	if last, ok := n.lastHeld[f.ID]; f.WasSpent || ok && last == f.HolderNumber {
 		return
 	}
