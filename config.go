@@ -44,6 +44,9 @@ type Config struct {
 	// ManualClaim asks about every incoming payment (PaymentClaimable, ClaimPayment, RefusePayment) instead of claiming it at once.
 	ManualClaim bool
 
+	// AcceptKeysend takes payments that nobody asked for: without an invoice, of any amount, by whoever knows the node's key.
+	AcceptKeysend bool
+
 	// MinDepth is the number of confirmations before a channel that others fund can be used. 0: 3.
 	MinDepth uint32
 

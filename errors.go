@@ -44,6 +44,8 @@ var (
 	ErrNotIntercepted   = manager.ErrNotIntercepted
 	ErrInterception     = manager.ErrInterception
 	ErrNotForwarded     = manager.ErrNotForwarded
+	ErrPartAway         = manager.ErrPartAway
+	ErrPreimage         = manager.ErrPreimage
 	ErrOpeningLost      = manager.ErrOpeningLost
 	ErrRejected         = opening.ErrRejected // the peer's or our own terms of a channel
 	ErrPeerGone         = opening.ErrPeerGone

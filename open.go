@@ -245,7 +245,7 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 		Alias:   aliasOf(root),
 		Tip:     n.tip,
 		Manager: manager.Config{
-			NodeKey: onion.KeyOf(key), Invoices: n.invoices, Derive: root.Derive, ManualClaim: n.cfg.ManualClaim,
+			NodeKey: onion.KeyOf(key), Invoices: n.invoices, Derive: root.Derive, ManualClaim: n.cfg.ManualClaim, AcceptKeysend: n.cfg.AcceptKeysend,
 			Forwarding: n.cfg.Forwarding, Intercept: n.cfg.Interceptor != nil,
 		},
 		Channel: channel.Config{

@@ -86,6 +86,12 @@ const (
 // Event is a user event. Kind is one of the types below.
 type Event = messages.UserEvent
 
+// PaymentPart is an HTLC of a payment to us.
+type PaymentPart = messages.PaymentPart
+
+// CustomRecord is what a payer's application said in the onion.
+type CustomRecord = messages.CustomRecord
+
 // Kinds of events.
 type (
 	PaymentSent      = messages.PaymentSent

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,55 +54,9 @@ func showParts(p *page, parts []*apiv1.OutboundPart) {
 	}
 }
 
-// Commands about invoices and payments. Paying itself is in pay.go.
+// Commands about payments of this node. Paying itself is in pay.go.
 func paymentCommands() []*cobra.Command {
-	var description string
-	var expiry time.Duration
 	return []*cobra.Command{
-		newCall(call[*apiv1.CreateInvoiceResponse]{
-			use: "invoice AMOUNT|any", short: "Make an invoice", args: wants("AMOUNT"),
-			long:    "Makes a BOLT 11 invoice. An amount is in satoshis, or has a unit: 1500msat, 0.001btc.",
-			example: "  lnactor invoice 21000 --description tea\n  lnactor invoice any --expiry 24h",
-			flags: func(cmd *cobra.Command) {
-				cmd.Flags().StringVar(&description, "description", "", "what it is for; the payer sees it")
-				cmd.Flags().DurationVar(&expiry, "expiry", time.Hour, "how long it can be paid")
-			},
-			make: func(ctx context.Context, n *node, args []string) (*apiv1.CreateInvoiceResponse, error) {
-				r := &apiv1.CreateInvoiceRequest{Description: description}
-				if args[0] != "any" {
-					var err error
-					if r.AmountMsat, err = parseMsat(args[0]); err != nil {
-						return nil, err
-					}
-					if r.AmountMsat == 0 {
-						return nil, &usageError{errNoAmount, "say 'any' if the payer may choose"}
-					}
-				}
-				if expiry < time.Second || expiry > 10*365*24*time.Hour {
-					return nil, &usageError{errExpiry, "such as 30m or 24h"}
-				}
-				r.ExpirySeconds = uint32(expiry / time.Second) //nolint:gosec // bounded above
-				return n.CreateInvoice(ctx, r)
-			},
-			show: func(p *page, a *apiv1.CreateInvoiceResponse) { p.row(a.GetBolt11()) },
-		}),
-		newCall(call[*apiv1.DecodeInvoiceResponse]{
-			use: "decode INVOICE", short: "Show what an invoice asks for", args: wants("INVOICE"), example: "  lnactor decode lnbcrt210u1...",
-			make: func(ctx context.Context, n *node, args []string) (*apiv1.DecodeInvoiceResponse, error) {
-				return n.DecodeInvoice(ctx, &apiv1.DecodeInvoiceRequest{Bolt11: args[0]})
-			},
-			show: func(p *page, a *apiv1.DecodeInvoiceResponse) {
-				amount := "the payer chooses"
-				if a.GetAmountMsat() != 0 {
-					amount = msat(a.GetAmountMsat())
-				}
-				p.row("payee", a.GetPayee())
-				p.row("amount", amount)
-				p.row("description", a.GetDescription())
-				p.row("hash", a.GetPaymentHash())
-				p.row("expires", time.Unix(a.GetExpiresAt(), 0).UTC().Format(time.RFC3339))
-			},
-		}),
 		newCall(call[*apiv1.GetPaymentResponse]{
 			use: "payment ID", short: "Show where a payment stands", args: wants("ID"),
 			long: "Shows where a payment stands. ID is what 'lnactor pay --id' was given, or the 64 digits that\nit printed.", example: "  lnactor payment order-17",
@@ -113,22 +66,6 @@ func paymentCommands() []*cobra.Command {
 			show: func(p *page, a *apiv1.GetPaymentResponse) { showPayment(p, a.GetPayment()) },
 		}),
 		paymentsCommand(),
-		newCall(call[*apiv1.ClaimPaymentResponse]{
-			use: "claim HASH", short: "Claim an incoming payment that waits", args: wants("HASH"),
-			long: "Claims an incoming payment that waits for a decision, on a node with manual-claim.", example: "  lnactor claim 9c0f...",
-			make: func(ctx context.Context, n *node, args []string) (*apiv1.ClaimPaymentResponse, error) {
-				return n.ClaimPayment(ctx, &apiv1.ClaimPaymentRequest{PaymentHash: args[0]})
-			},
-			show: func(p *page, _ *apiv1.ClaimPaymentResponse) { p.row("claimed") },
-		}),
-		newCall(call[*apiv1.RefusePaymentResponse]{
-			use: "refuse HASH", short: "Refuse an incoming payment that waits", args: wants("HASH"),
-			long: "Refuses an incoming payment that waits for a decision: the payer has the money back.", example: "  lnactor refuse 9c0f...",
-			make: func(ctx context.Context, n *node, args []string) (*apiv1.RefusePaymentResponse, error) {
-				return n.RefusePayment(ctx, &apiv1.RefusePaymentRequest{PaymentHash: args[0]})
-			},
-			show: func(p *page, _ *apiv1.RefusePaymentResponse) { p.row("refused") },
-		}),
 	}
 }
 

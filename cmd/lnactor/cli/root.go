@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,7 +59,7 @@ Run a node, and talk to it from another terminal:
 		root.AddCommand(commands...)
 	}
 	group("run", "A node:", append([]*cobra.Command{newRun(), newConfig(), newSeed(), newEvents(), regtestCommand(), statusCommand(), actorsCommand()}, nodeCommands()...)...)
-	group("pay", "Payments:", append([]*cobra.Command{newPay()}, paymentCommands()...)...)
+	group("pay", "Payments:", slices.Concat([]*cobra.Command{newPay()}, invoiceCommands(), paymentCommands())...)
 	group("channel", "Peers and channels:", append(peerCommands(), channelCommands()...)...)
 	group("wallet", "The wallet:", walletCommands()...)
 	group("care", "Care and rescue:", newBackup(), newRestore(), newInspect(), newDoctor(), newHTLCs())

@@ -109,7 +109,7 @@ func (p *process) start(ctx context.Context, stop func()) error {
 	}
 	p.node, err = lnactor.Open(ctx, lnactor.Config{
 		Public: public, Forwarding: forwarding, KeepCommitmentFees: c.Bool("keep-commitment-fees"), MaxCommitmentFeePerKw: c.Number("max-commitment-fee-per-kw"),
-		Dir: c.Dir, Passphrase: passphrase, Chain: src.Source, Params: params, Listen: c.Text("listen"), ManualClaim: c.Bool("manual-claim"),
+		Dir: c.Dir, Passphrase: passphrase, Chain: src.Source, Params: params, Listen: c.Text("listen"), ManualClaim: c.Bool("manual-claim"), AcceptKeysend: c.Bool("accept-keysend"),
 		MinDepth: c.Number("min-depth"), FeeURL: c.Text("fee-url"), FeePerKw: c.Number("fee-per-kw"), Name: "node", Log: p.Log,
 		Observe: p.watch.crashes.Observe, CloseLimit: c.Duration("stop-limit"), Faults: p.Faults,
 	})

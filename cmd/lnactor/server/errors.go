@@ -39,6 +39,8 @@ var known = []struct {
 	{lnactor.ErrAbandoned, connect.CodeAborted, "abandoned", ""},
 	{lnactor.ErrBusy, connect.CodeResourceExhausted, "busy", "try again when some payments are done"},
 	{lnactor.ErrStarting, connect.CodeUnavailable, "starting", "the channel's part of the node is starting; try again"},
+	{lnactor.ErrPartAway, connect.CodeFailedPrecondition, "part_away", ""},
+	{lnactor.ErrPreimage, connect.CodeInvalidArgument, "preimage", "give the preimage of the invoice's payment hash"},
 	{lnactor.ErrNotHeld, connect.CodeNotFound, "not_held", "no incoming payment with this hash waits for a decision"},
 	{lnactor.ErrOpeningLost, connect.CodeAborted, "opening_lost", "look at the channels before you repeat it"},
 	{lnactor.ErrRejected, connect.CodeFailedPrecondition, "channel_rejected", "change the channel's terms"},

@@ -237,6 +237,11 @@ func (f *fake) Payments(context.Context, int) (out []lnactor.Payment, err error)
 	return out, nil
 }
 
+func (f *fake) ClaimPaymentWith(_ context.Context, p lnactor.Preimage) error {
+	f.note("claim with " + p.String())
+	return f.err
+}
+
 func (f *fake) ClaimPayment(context.Context, lnactor.Hash) error {
 	f.note("claim")
 	return nil

@@ -48,6 +48,7 @@ type Node interface {
 	GetPayment(ctx context.Context, id lnactor.PaymentID) (lnactor.Payment, error)
 	Payments(ctx context.Context, limit int) ([]lnactor.Payment, error)
 	ClaimPayment(ctx context.Context, hash lnactor.Hash) error
+	ClaimPaymentWith(ctx context.Context, preimage lnactor.Preimage) error
 	RefusePayment(ctx context.Context, hash lnactor.Hash) error
 
 	Balance(ctx context.Context) (lnactor.Balance, error)

@@ -408,7 +408,8 @@ func TestBadInput(t *testing.T) {
 		"GetPayment":         {`{}`, `{"id":"` + strings.Repeat("x", 256) + `"}`},
 		"Pay":                {`{"id":"` + strings.Repeat("x", 256) + `"}`},
 		"DecodeInvoice":      {`{}`, `{"bolt11":"lnbcrt1"}`, `{"bolt11":"lnbc1"}`},
-		"ClaimPayment":       {`{}`, `{"paymentHash":"zz"}`},
+		"CreateInvoice":      {`{"paymentHash":"zz"}`, `{"descriptionHash":"00"}`},
+		"ClaimPayment":       {`{}`, `{"paymentHash":"zz"}`, `{"preimage":"zz"}`, `{"paymentHash":"` + channel + `","preimage":"` + channel + `"}`},
 		"RefusePayment":      {`{}`, `{"paymentHash":"00"}`},
 	} {
 		for _, body := range bodies {

@@ -2230,6 +2230,17 @@ type CreateInvoiceRequest struct {
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	// 0: one hour.
 	ExpirySeconds uint32 `protobuf:"varint,3,opt,name=expiry_seconds,json=expirySeconds,proto3" json:"expiry_seconds,omitempty"`
+	// 64 hexadecimal digits; instead of a description.
+	DescriptionHash string `protobuf:"bytes,4,opt,name=description_hash,json=descriptionHash,proto3" json:"description_hash,omitempty"`
+	// The blocks that a payment must have left when it comes. 0: 42.
+	MinFinalCltvDelta uint32 `protobuf:"varint,5,opt,name=min_final_cltv_delta,json=minFinalCltvDelta,proto3" json:"min_final_cltv_delta,omitempty"`
+	// A payment waits for ClaimPayment or RefusePayment.
+	Hold bool `protobuf:"varint,6,opt,name=hold,proto3" json:"hold,omitempty"`
+	// Of a preimage that the node does not know: ClaimPayment has to bring it. It
+	// implies hold. Empty: the node makes a preimage.
+	PaymentHash string `protobuf:"bytes,7,opt,name=payment_hash,json=paymentHash,proto3" json:"payment_hash,omitempty"`
+	// Name channels that are not announced, although there are some that are.
+	Private       bool `protobuf:"varint,8,opt,name=private,proto3" json:"private,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2285,12 +2296,49 @@ func (x *CreateInvoiceRequest) GetExpirySeconds() uint32 {
 	return 0
 }
 
+func (x *CreateInvoiceRequest) GetDescriptionHash() string {
+	if x != nil {
+		return x.DescriptionHash
+	}
+	return ""
+}
+
+func (x *CreateInvoiceRequest) GetMinFinalCltvDelta() uint32 {
+	if x != nil {
+		return x.MinFinalCltvDelta
+	}
+	return 0
+}
+
+func (x *CreateInvoiceRequest) GetHold() bool {
+	if x != nil {
+		return x.Hold
+	}
+	return false
+}
+
+func (x *CreateInvoiceRequest) GetPaymentHash() string {
+	if x != nil {
+		return x.PaymentHash
+	}
+	return ""
+}
+
+func (x *CreateInvoiceRequest) GetPrivate() bool {
+	if x != nil {
+		return x.Private
+	}
+	return false
+}
+
 type CreateInvoiceResponse struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Bolt11      string                 `protobuf:"bytes,1,opt,name=bolt11,proto3" json:"bolt11,omitempty"`
 	PaymentHash string                 `protobuf:"bytes,2,opt,name=payment_hash,json=paymentHash,proto3" json:"payment_hash,omitempty"`
 	// Unix seconds.
-	ExpiresAt     int64 `protobuf:"varint,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt int64 `protobuf:"varint,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// How many channels that are not announced it names.
+	RouteHints    uint32 `protobuf:"varint,4,opt,name=route_hints,json=routeHints,proto3" json:"route_hints,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2342,6 +2390,13 @@ func (x *CreateInvoiceResponse) GetPaymentHash() string {
 func (x *CreateInvoiceResponse) GetExpiresAt() int64 {
 	if x != nil {
 		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *CreateInvoiceResponse) GetRouteHints() uint32 {
+	if x != nil {
+		return x.RouteHints
 	}
 	return 0
 }
@@ -2398,7 +2453,12 @@ type DecodeInvoiceResponse struct {
 	AmountMsat  uint64 `protobuf:"varint,3,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// Unix seconds.
-	ExpiresAt     int64 `protobuf:"varint,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt         int64  `protobuf:"varint,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	DescriptionHash   string `protobuf:"bytes,6,opt,name=description_hash,json=descriptionHash,proto3" json:"description_hash,omitempty"`
+	MinFinalCltvDelta uint32 `protobuf:"varint,7,opt,name=min_final_cltv_delta,json=minFinalCltvDelta,proto3" json:"min_final_cltv_delta,omitempty"`
+	// The payee takes payments in parts.
+	Mpp           bool         `protobuf:"varint,8,opt,name=mpp,proto3" json:"mpp,omitempty"`
+	RouteHints    []*RouteHint `protobuf:"bytes,9,rep,name=route_hints,json=routeHints,proto3" json:"route_hints,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2468,6 +2528,156 @@ func (x *DecodeInvoiceResponse) GetExpiresAt() int64 {
 	return 0
 }
 
+func (x *DecodeInvoiceResponse) GetDescriptionHash() string {
+	if x != nil {
+		return x.DescriptionHash
+	}
+	return ""
+}
+
+func (x *DecodeInvoiceResponse) GetMinFinalCltvDelta() uint32 {
+	if x != nil {
+		return x.MinFinalCltvDelta
+	}
+	return 0
+}
+
+func (x *DecodeInvoiceResponse) GetMpp() bool {
+	if x != nil {
+		return x.Mpp
+	}
+	return false
+}
+
+func (x *DecodeInvoiceResponse) GetRouteHints() []*RouteHint {
+	if x != nil {
+		return x.RouteHints
+	}
+	return nil
+}
+
+// RouteHint is a way to a payee over channels that are not announced.
+type RouteHint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hops          []*HopHint             `protobuf:"bytes,1,rep,name=hops,proto3" json:"hops,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteHint) Reset() {
+	*x = RouteHint{}
+	mi := &file_api_v1_node_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteHint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteHint) ProtoMessage() {}
+
+func (x *RouteHint) ProtoReflect() protoreflect.Message {
+	mi := &file_api_v1_node_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteHint.ProtoReflect.Descriptor instead.
+func (*RouteHint) Descriptor() ([]byte, []int) {
+	return file_api_v1_node_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *RouteHint) GetHops() []*HopHint {
+	if x != nil {
+		return x.Hops
+	}
+	return nil
+}
+
+// HopHint is a channel and what its forwarding node asks for.
+type HopHint struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Node           string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	ShortChannelId uint64                 `protobuf:"varint,2,opt,name=short_channel_id,json=shortChannelId,proto3" json:"short_channel_id,omitempty"`
+	FeeBaseMsat    uint32                 `protobuf:"varint,3,opt,name=fee_base_msat,json=feeBaseMsat,proto3" json:"fee_base_msat,omitempty"`
+	FeeMillionths  uint32                 `protobuf:"varint,4,opt,name=fee_millionths,json=feeMillionths,proto3" json:"fee_millionths,omitempty"`
+	CltvDelta      uint32                 `protobuf:"varint,5,opt,name=cltv_delta,json=cltvDelta,proto3" json:"cltv_delta,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *HopHint) Reset() {
+	*x = HopHint{}
+	mi := &file_api_v1_node_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HopHint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HopHint) ProtoMessage() {}
+
+func (x *HopHint) ProtoReflect() protoreflect.Message {
+	mi := &file_api_v1_node_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HopHint.ProtoReflect.Descriptor instead.
+func (*HopHint) Descriptor() ([]byte, []int) {
+	return file_api_v1_node_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *HopHint) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *HopHint) GetShortChannelId() uint64 {
+	if x != nil {
+		return x.ShortChannelId
+	}
+	return 0
+}
+
+func (x *HopHint) GetFeeBaseMsat() uint32 {
+	if x != nil {
+		return x.FeeBaseMsat
+	}
+	return 0
+}
+
+func (x *HopHint) GetFeeMillionths() uint32 {
+	if x != nil {
+		return x.FeeMillionths
+	}
+	return 0
+}
+
+func (x *HopHint) GetCltvDelta() uint32 {
+	if x != nil {
+		return x.CltvDelta
+	}
+	return 0
+}
+
 type PayRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Bolt11 string                 `protobuf:"bytes,1,opt,name=bolt11,proto3" json:"bolt11,omitempty"`
@@ -2486,7 +2696,7 @@ type PayRequest struct {
 
 func (x *PayRequest) Reset() {
 	*x = PayRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[40]
+	mi := &file_api_v1_node_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2498,7 +2708,7 @@ func (x *PayRequest) String() string {
 func (*PayRequest) ProtoMessage() {}
 
 func (x *PayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[40]
+	mi := &file_api_v1_node_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2511,7 +2721,7 @@ func (x *PayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayRequest.ProtoReflect.Descriptor instead.
 func (*PayRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{40}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PayRequest) GetBolt11() string {
@@ -2560,7 +2770,7 @@ type PayResponse struct {
 
 func (x *PayResponse) Reset() {
 	*x = PayResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[41]
+	mi := &file_api_v1_node_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2782,7 @@ func (x *PayResponse) String() string {
 func (*PayResponse) ProtoMessage() {}
 
 func (x *PayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[41]
+	mi := &file_api_v1_node_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2795,7 @@ func (x *PayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PayResponse.ProtoReflect.Descriptor instead.
 func (*PayResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{41}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *PayResponse) GetPayment() *Payment {
@@ -2627,7 +2837,7 @@ type Payment struct {
 
 func (x *Payment) Reset() {
 	*x = Payment{}
-	mi := &file_api_v1_node_proto_msgTypes[42]
+	mi := &file_api_v1_node_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +2849,7 @@ func (x *Payment) String() string {
 func (*Payment) ProtoMessage() {}
 
 func (x *Payment) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[42]
+	mi := &file_api_v1_node_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +2862,7 @@ func (x *Payment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Payment.ProtoReflect.Descriptor instead.
 func (*Payment) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{42}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Payment) GetId() string {
@@ -2742,7 +2952,7 @@ type GetPaymentRequest struct {
 
 func (x *GetPaymentRequest) Reset() {
 	*x = GetPaymentRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[43]
+	mi := &file_api_v1_node_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2754,7 +2964,7 @@ func (x *GetPaymentRequest) String() string {
 func (*GetPaymentRequest) ProtoMessage() {}
 
 func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[43]
+	mi := &file_api_v1_node_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2767,7 +2977,7 @@ func (x *GetPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentRequest.ProtoReflect.Descriptor instead.
 func (*GetPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{43}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetPaymentRequest) GetId() string {
@@ -2786,7 +2996,7 @@ type GetPaymentResponse struct {
 
 func (x *GetPaymentResponse) Reset() {
 	*x = GetPaymentResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[44]
+	mi := &file_api_v1_node_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2798,7 +3008,7 @@ func (x *GetPaymentResponse) String() string {
 func (*GetPaymentResponse) ProtoMessage() {}
 
 func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[44]
+	mi := &file_api_v1_node_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2811,7 +3021,7 @@ func (x *GetPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPaymentResponse.ProtoReflect.Descriptor instead.
 func (*GetPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{44}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GetPaymentResponse) GetPayment() *Payment {
@@ -2831,7 +3041,7 @@ type ListPaymentsRequest struct {
 
 func (x *ListPaymentsRequest) Reset() {
 	*x = ListPaymentsRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[45]
+	mi := &file_api_v1_node_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2843,7 +3053,7 @@ func (x *ListPaymentsRequest) String() string {
 func (*ListPaymentsRequest) ProtoMessage() {}
 
 func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[45]
+	mi := &file_api_v1_node_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2856,7 +3066,7 @@ func (x *ListPaymentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsRequest.ProtoReflect.Descriptor instead.
 func (*ListPaymentsRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{45}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListPaymentsRequest) GetLimit() uint32 {
@@ -2875,7 +3085,7 @@ type ListPaymentsResponse struct {
 
 func (x *ListPaymentsResponse) Reset() {
 	*x = ListPaymentsResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[46]
+	mi := &file_api_v1_node_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2887,7 +3097,7 @@ func (x *ListPaymentsResponse) String() string {
 func (*ListPaymentsResponse) ProtoMessage() {}
 
 func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[46]
+	mi := &file_api_v1_node_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2900,7 +3110,7 @@ func (x *ListPaymentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPaymentsResponse.ProtoReflect.Descriptor instead.
 func (*ListPaymentsResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{46}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListPaymentsResponse) GetPayments() []*Payment {
@@ -2911,15 +3121,18 @@ func (x *ListPaymentsResponse) GetPayments() []*Payment {
 }
 
 type ClaimPaymentRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	PaymentHash   string                 `protobuf:"bytes,1,opt,name=payment_hash,json=paymentHash,proto3" json:"payment_hash,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// It may be left out if there is a preimage.
+	PaymentHash string `protobuf:"bytes,1,opt,name=payment_hash,json=paymentHash,proto3" json:"payment_hash,omitempty"`
+	// Of an invoice for a given hash.
+	Preimage      string `protobuf:"bytes,2,opt,name=preimage,proto3" json:"preimage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClaimPaymentRequest) Reset() {
 	*x = ClaimPaymentRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[47]
+	mi := &file_api_v1_node_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2931,7 +3144,7 @@ func (x *ClaimPaymentRequest) String() string {
 func (*ClaimPaymentRequest) ProtoMessage() {}
 
 func (x *ClaimPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[47]
+	mi := &file_api_v1_node_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2944,12 +3157,19 @@ func (x *ClaimPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimPaymentRequest.ProtoReflect.Descriptor instead.
 func (*ClaimPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{47}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ClaimPaymentRequest) GetPaymentHash() string {
 	if x != nil {
 		return x.PaymentHash
+	}
+	return ""
+}
+
+func (x *ClaimPaymentRequest) GetPreimage() string {
+	if x != nil {
+		return x.Preimage
 	}
 	return ""
 }
@@ -2962,7 +3182,7 @@ type ClaimPaymentResponse struct {
 
 func (x *ClaimPaymentResponse) Reset() {
 	*x = ClaimPaymentResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[48]
+	mi := &file_api_v1_node_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3194,7 @@ func (x *ClaimPaymentResponse) String() string {
 func (*ClaimPaymentResponse) ProtoMessage() {}
 
 func (x *ClaimPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[48]
+	mi := &file_api_v1_node_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3207,7 @@ func (x *ClaimPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimPaymentResponse.ProtoReflect.Descriptor instead.
 func (*ClaimPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{48}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{50}
 }
 
 type RefusePaymentRequest struct {
@@ -2999,7 +3219,7 @@ type RefusePaymentRequest struct {
 
 func (x *RefusePaymentRequest) Reset() {
 	*x = RefusePaymentRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[49]
+	mi := &file_api_v1_node_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3011,7 +3231,7 @@ func (x *RefusePaymentRequest) String() string {
 func (*RefusePaymentRequest) ProtoMessage() {}
 
 func (x *RefusePaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[49]
+	mi := &file_api_v1_node_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3024,7 +3244,7 @@ func (x *RefusePaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePaymentRequest.ProtoReflect.Descriptor instead.
 func (*RefusePaymentRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{49}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RefusePaymentRequest) GetPaymentHash() string {
@@ -3042,7 +3262,7 @@ type RefusePaymentResponse struct {
 
 func (x *RefusePaymentResponse) Reset() {
 	*x = RefusePaymentResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[50]
+	mi := &file_api_v1_node_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3054,7 +3274,7 @@ func (x *RefusePaymentResponse) String() string {
 func (*RefusePaymentResponse) ProtoMessage() {}
 
 func (x *RefusePaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[50]
+	mi := &file_api_v1_node_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3067,7 +3287,7 @@ func (x *RefusePaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusePaymentResponse.ProtoReflect.Descriptor instead.
 func (*RefusePaymentResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{50}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{52}
 }
 
 type StopNodeRequest struct {
@@ -3078,7 +3298,7 @@ type StopNodeRequest struct {
 
 func (x *StopNodeRequest) Reset() {
 	*x = StopNodeRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[51]
+	mi := &file_api_v1_node_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3310,7 @@ func (x *StopNodeRequest) String() string {
 func (*StopNodeRequest) ProtoMessage() {}
 
 func (x *StopNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[51]
+	mi := &file_api_v1_node_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3323,7 @@ func (x *StopNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopNodeRequest.ProtoReflect.Descriptor instead.
 func (*StopNodeRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{51}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{53}
 }
 
 type StopNodeResponse struct {
@@ -3114,7 +3334,7 @@ type StopNodeResponse struct {
 
 func (x *StopNodeResponse) Reset() {
 	*x = StopNodeResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[52]
+	mi := &file_api_v1_node_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3126,7 +3346,7 @@ func (x *StopNodeResponse) String() string {
 func (*StopNodeResponse) ProtoMessage() {}
 
 func (x *StopNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[52]
+	mi := &file_api_v1_node_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3139,7 +3359,7 @@ func (x *StopNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopNodeResponse.ProtoReflect.Descriptor instead.
 func (*StopNodeResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{52}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{54}
 }
 
 type MineRequest struct {
@@ -3152,7 +3372,7 @@ type MineRequest struct {
 
 func (x *MineRequest) Reset() {
 	*x = MineRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[53]
+	mi := &file_api_v1_node_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3164,7 +3384,7 @@ func (x *MineRequest) String() string {
 func (*MineRequest) ProtoMessage() {}
 
 func (x *MineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[53]
+	mi := &file_api_v1_node_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3177,7 +3397,7 @@ func (x *MineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MineRequest.ProtoReflect.Descriptor instead.
 func (*MineRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{53}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *MineRequest) GetBlocks() uint32 {
@@ -3196,7 +3416,7 @@ type MineResponse struct {
 
 func (x *MineResponse) Reset() {
 	*x = MineResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[54]
+	mi := &file_api_v1_node_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3208,7 +3428,7 @@ func (x *MineResponse) String() string {
 func (*MineResponse) ProtoMessage() {}
 
 func (x *MineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[54]
+	mi := &file_api_v1_node_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3221,7 +3441,7 @@ func (x *MineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MineResponse.ProtoReflect.Descriptor instead.
 func (*MineResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{54}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *MineResponse) GetHeight() uint32 {
@@ -3241,7 +3461,7 @@ type FundRequest struct {
 
 func (x *FundRequest) Reset() {
 	*x = FundRequest{}
-	mi := &file_api_v1_node_proto_msgTypes[55]
+	mi := &file_api_v1_node_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3253,7 +3473,7 @@ func (x *FundRequest) String() string {
 func (*FundRequest) ProtoMessage() {}
 
 func (x *FundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[55]
+	mi := &file_api_v1_node_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3266,7 +3486,7 @@ func (x *FundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FundRequest.ProtoReflect.Descriptor instead.
 func (*FundRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{55}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *FundRequest) GetAddress() string {
@@ -3292,7 +3512,7 @@ type FundResponse struct {
 
 func (x *FundResponse) Reset() {
 	*x = FundResponse{}
-	mi := &file_api_v1_node_proto_msgTypes[56]
+	mi := &file_api_v1_node_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3304,7 +3524,7 @@ func (x *FundResponse) String() string {
 func (*FundResponse) ProtoMessage() {}
 
 func (x *FundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_node_proto_msgTypes[56]
+	mi := &file_api_v1_node_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3317,7 +3537,7 @@ func (x *FundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FundResponse.ProtoReflect.Descriptor instead.
 func (*FundResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_node_proto_rawDescGZIP(), []int{56}
+	return file_api_v1_node_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *FundResponse) GetTxid() string {
@@ -3489,19 +3709,26 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\bfees_sat\x18\n" +
 	" \x01(\x04R\afeesSat\"W\n" +
 	"\x1aListClosedChannelsResponse\x129\n" +
-	"\bchannels\x18\x01 \x03(\v2\x1d.lnactor.api.v1.ClosedChannelR\bchannels\"\x80\x01\n" +
+	"\bchannels\x18\x01 \x03(\v2\x1d.lnactor.api.v1.ClosedChannelR\bchannels\"\xad\x02\n" +
 	"\x14CreateInvoiceRequest\x12\x1f\n" +
 	"\vamount_msat\x18\x01 \x01(\x04R\n" +
 	"amountMsat\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12%\n" +
-	"\x0eexpiry_seconds\x18\x03 \x01(\rR\rexpirySeconds\"q\n" +
+	"\x0eexpiry_seconds\x18\x03 \x01(\rR\rexpirySeconds\x12)\n" +
+	"\x10description_hash\x18\x04 \x01(\tR\x0fdescriptionHash\x12/\n" +
+	"\x14min_final_cltv_delta\x18\x05 \x01(\rR\x11minFinalCltvDelta\x12\x12\n" +
+	"\x04hold\x18\x06 \x01(\bR\x04hold\x12!\n" +
+	"\fpayment_hash\x18\a \x01(\tR\vpaymentHash\x12\x18\n" +
+	"\aprivate\x18\b \x01(\bR\aprivate\"\x92\x01\n" +
 	"\x15CreateInvoiceResponse\x12\x16\n" +
 	"\x06bolt11\x18\x01 \x01(\tR\x06bolt11\x12!\n" +
 	"\fpayment_hash\x18\x02 \x01(\tR\vpaymentHash\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\x03 \x01(\x03R\texpiresAt\".\n" +
+	"expires_at\x18\x03 \x01(\x03R\texpiresAt\x12\x1f\n" +
+	"\vroute_hints\x18\x04 \x01(\rR\n" +
+	"routeHints\".\n" +
 	"\x14DecodeInvoiceRequest\x12\x16\n" +
-	"\x06bolt11\x18\x01 \x01(\tR\x06bolt11\"\xb2\x01\n" +
+	"\x06bolt11\x18\x01 \x01(\tR\x06bolt11\"\xdc\x02\n" +
 	"\x15DecodeInvoiceResponse\x12\x14\n" +
 	"\x05payee\x18\x01 \x01(\tR\x05payee\x12!\n" +
 	"\fpayment_hash\x18\x02 \x01(\tR\vpaymentHash\x12\x1f\n" +
@@ -3509,7 +3736,21 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"amountMsat\x12 \n" +
 	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\x03R\texpiresAt\"\xad\x01\n" +
+	"expires_at\x18\x05 \x01(\x03R\texpiresAt\x12)\n" +
+	"\x10description_hash\x18\x06 \x01(\tR\x0fdescriptionHash\x12/\n" +
+	"\x14min_final_cltv_delta\x18\a \x01(\rR\x11minFinalCltvDelta\x12\x10\n" +
+	"\x03mpp\x18\b \x01(\bR\x03mpp\x12:\n" +
+	"\vroute_hints\x18\t \x03(\v2\x19.lnactor.api.v1.RouteHintR\n" +
+	"routeHints\"8\n" +
+	"\tRouteHint\x12+\n" +
+	"\x04hops\x18\x01 \x03(\v2\x17.lnactor.api.v1.HopHintR\x04hops\"\xb1\x01\n" +
+	"\aHopHint\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12(\n" +
+	"\x10short_channel_id\x18\x02 \x01(\x04R\x0eshortChannelId\x12\"\n" +
+	"\rfee_base_msat\x18\x03 \x01(\rR\vfeeBaseMsat\x12%\n" +
+	"\x0efee_millionths\x18\x04 \x01(\rR\rfeeMillionths\x12\x1d\n" +
+	"\n" +
+	"cltv_delta\x18\x05 \x01(\rR\tcltvDelta\"\xad\x01\n" +
 	"\n" +
 	"PayRequest\x12\x16\n" +
 	"\x06bolt11\x18\x01 \x01(\tR\x06bolt11\x12\x0e\n" +
@@ -3542,9 +3783,10 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x13ListPaymentsRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\"K\n" +
 	"\x14ListPaymentsResponse\x123\n" +
-	"\bpayments\x18\x01 \x03(\v2\x17.lnactor.api.v1.PaymentR\bpayments\"8\n" +
+	"\bpayments\x18\x01 \x03(\v2\x17.lnactor.api.v1.PaymentR\bpayments\"T\n" +
 	"\x13ClaimPaymentRequest\x12!\n" +
-	"\fpayment_hash\x18\x01 \x01(\tR\vpaymentHash\"\x16\n" +
+	"\fpayment_hash\x18\x01 \x01(\tR\vpaymentHash\x12\x1a\n" +
+	"\bpreimage\x18\x02 \x01(\tR\bpreimage\"\x16\n" +
 	"\x14ClaimPaymentResponse\"9\n" +
 	"\x14RefusePaymentRequest\x12!\n" +
 	"\fpayment_hash\x18\x01 \x01(\tR\vpaymentHash\"\x17\n" +
@@ -3635,7 +3877,7 @@ func file_api_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_api_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_api_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_api_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_api_v1_node_proto_goTypes = []any{
 	(PaymentStatus)(0),                 // 0: lnactor.api.v1.PaymentStatus
 	(*ErrorDetail)(nil),                // 1: lnactor.api.v1.ErrorDetail
@@ -3678,173 +3920,177 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*CreateInvoiceResponse)(nil),      // 38: lnactor.api.v1.CreateInvoiceResponse
 	(*DecodeInvoiceRequest)(nil),       // 39: lnactor.api.v1.DecodeInvoiceRequest
 	(*DecodeInvoiceResponse)(nil),      // 40: lnactor.api.v1.DecodeInvoiceResponse
-	(*PayRequest)(nil),                 // 41: lnactor.api.v1.PayRequest
-	(*PayResponse)(nil),                // 42: lnactor.api.v1.PayResponse
-	(*Payment)(nil),                    // 43: lnactor.api.v1.Payment
-	(*GetPaymentRequest)(nil),          // 44: lnactor.api.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),         // 45: lnactor.api.v1.GetPaymentResponse
-	(*ListPaymentsRequest)(nil),        // 46: lnactor.api.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),       // 47: lnactor.api.v1.ListPaymentsResponse
-	(*ClaimPaymentRequest)(nil),        // 48: lnactor.api.v1.ClaimPaymentRequest
-	(*ClaimPaymentResponse)(nil),       // 49: lnactor.api.v1.ClaimPaymentResponse
-	(*RefusePaymentRequest)(nil),       // 50: lnactor.api.v1.RefusePaymentRequest
-	(*RefusePaymentResponse)(nil),      // 51: lnactor.api.v1.RefusePaymentResponse
-	(*StopNodeRequest)(nil),            // 52: lnactor.api.v1.StopNodeRequest
-	(*StopNodeResponse)(nil),           // 53: lnactor.api.v1.StopNodeResponse
-	(*MineRequest)(nil),                // 54: lnactor.api.v1.MineRequest
-	(*MineResponse)(nil),               // 55: lnactor.api.v1.MineResponse
-	(*FundRequest)(nil),                // 56: lnactor.api.v1.FundRequest
-	(*FundResponse)(nil),               // 57: lnactor.api.v1.FundResponse
-	(*PayLimits)(nil),                  // 58: lnactor.api.v1.PayLimits
-	(*OutboundPart)(nil),               // 59: lnactor.api.v1.OutboundPart
-	(*GetHealthRequest)(nil),           // 60: lnactor.api.v1.GetHealthRequest
-	(*ListActorsRequest)(nil),          // 61: lnactor.api.v1.ListActorsRequest
-	(*BumpFeeRequest)(nil),             // 62: lnactor.api.v1.BumpFeeRequest
-	(*SetPolicyRequest)(nil),           // 63: lnactor.api.v1.SetPolicyRequest
-	(*ListPoliciesRequest)(nil),        // 64: lnactor.api.v1.ListPoliciesRequest
-	(*AbandonPaymentRequest)(nil),      // 65: lnactor.api.v1.AbandonPaymentRequest
-	(*TailEventsRequest)(nil),          // 66: lnactor.api.v1.TailEventsRequest
-	(*NextEventsRequest)(nil),          // 67: lnactor.api.v1.NextEventsRequest
-	(*AckEventRequest)(nil),            // 68: lnactor.api.v1.AckEventRequest
-	(*ListConsumersRequest)(nil),       // 69: lnactor.api.v1.ListConsumersRequest
-	(*SetConsumerRequest)(nil),         // 70: lnactor.api.v1.SetConsumerRequest
-	(*RemoveConsumerRequest)(nil),      // 71: lnactor.api.v1.RemoveConsumerRequest
-	(*SetWebhookRequest)(nil),          // 72: lnactor.api.v1.SetWebhookRequest
-	(*ListDeadLettersRequest)(nil),     // 73: lnactor.api.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),    // 74: lnactor.api.v1.RetryDeadLettersRequest
-	(*DiscardDeadLettersRequest)(nil),  // 75: lnactor.api.v1.DiscardDeadLettersRequest
-	(*BackupRequest)(nil),              // 76: lnactor.api.v1.BackupRequest
-	(*TrustRestoredRequest)(nil),       // 77: lnactor.api.v1.TrustRestoredRequest
-	(*ExplainHTLCRequest)(nil),         // 78: lnactor.api.v1.ExplainHTLCRequest
-	(*DiagnoseRequest)(nil),            // 79: lnactor.api.v1.DiagnoseRequest
-	(*GetHealthResponse)(nil),          // 80: lnactor.api.v1.GetHealthResponse
-	(*ListActorsResponse)(nil),         // 81: lnactor.api.v1.ListActorsResponse
-	(*BumpFeeResponse)(nil),            // 82: lnactor.api.v1.BumpFeeResponse
-	(*SetPolicyResponse)(nil),          // 83: lnactor.api.v1.SetPolicyResponse
-	(*ListPoliciesResponse)(nil),       // 84: lnactor.api.v1.ListPoliciesResponse
-	(*AbandonPaymentResponse)(nil),     // 85: lnactor.api.v1.AbandonPaymentResponse
-	(*TailEventsResponse)(nil),         // 86: lnactor.api.v1.TailEventsResponse
-	(*NextEventsResponse)(nil),         // 87: lnactor.api.v1.NextEventsResponse
-	(*AckEventResponse)(nil),           // 88: lnactor.api.v1.AckEventResponse
-	(*ListConsumersResponse)(nil),      // 89: lnactor.api.v1.ListConsumersResponse
-	(*SetConsumerResponse)(nil),        // 90: lnactor.api.v1.SetConsumerResponse
-	(*RemoveConsumerResponse)(nil),     // 91: lnactor.api.v1.RemoveConsumerResponse
-	(*SetWebhookResponse)(nil),         // 92: lnactor.api.v1.SetWebhookResponse
-	(*ListDeadLettersResponse)(nil),    // 93: lnactor.api.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),   // 94: lnactor.api.v1.RetryDeadLettersResponse
-	(*DiscardDeadLettersResponse)(nil), // 95: lnactor.api.v1.DiscardDeadLettersResponse
-	(*BackupResponse)(nil),             // 96: lnactor.api.v1.BackupResponse
-	(*TrustRestoredResponse)(nil),      // 97: lnactor.api.v1.TrustRestoredResponse
-	(*ExplainHTLCResponse)(nil),        // 98: lnactor.api.v1.ExplainHTLCResponse
-	(*DiagnoseResponse)(nil),           // 99: lnactor.api.v1.DiagnoseResponse
+	(*RouteHint)(nil),                  // 41: lnactor.api.v1.RouteHint
+	(*HopHint)(nil),                    // 42: lnactor.api.v1.HopHint
+	(*PayRequest)(nil),                 // 43: lnactor.api.v1.PayRequest
+	(*PayResponse)(nil),                // 44: lnactor.api.v1.PayResponse
+	(*Payment)(nil),                    // 45: lnactor.api.v1.Payment
+	(*GetPaymentRequest)(nil),          // 46: lnactor.api.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),         // 47: lnactor.api.v1.GetPaymentResponse
+	(*ListPaymentsRequest)(nil),        // 48: lnactor.api.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),       // 49: lnactor.api.v1.ListPaymentsResponse
+	(*ClaimPaymentRequest)(nil),        // 50: lnactor.api.v1.ClaimPaymentRequest
+	(*ClaimPaymentResponse)(nil),       // 51: lnactor.api.v1.ClaimPaymentResponse
+	(*RefusePaymentRequest)(nil),       // 52: lnactor.api.v1.RefusePaymentRequest
+	(*RefusePaymentResponse)(nil),      // 53: lnactor.api.v1.RefusePaymentResponse
+	(*StopNodeRequest)(nil),            // 54: lnactor.api.v1.StopNodeRequest
+	(*StopNodeResponse)(nil),           // 55: lnactor.api.v1.StopNodeResponse
+	(*MineRequest)(nil),                // 56: lnactor.api.v1.MineRequest
+	(*MineResponse)(nil),               // 57: lnactor.api.v1.MineResponse
+	(*FundRequest)(nil),                // 58: lnactor.api.v1.FundRequest
+	(*FundResponse)(nil),               // 59: lnactor.api.v1.FundResponse
+	(*PayLimits)(nil),                  // 60: lnactor.api.v1.PayLimits
+	(*OutboundPart)(nil),               // 61: lnactor.api.v1.OutboundPart
+	(*GetHealthRequest)(nil),           // 62: lnactor.api.v1.GetHealthRequest
+	(*ListActorsRequest)(nil),          // 63: lnactor.api.v1.ListActorsRequest
+	(*BumpFeeRequest)(nil),             // 64: lnactor.api.v1.BumpFeeRequest
+	(*SetPolicyRequest)(nil),           // 65: lnactor.api.v1.SetPolicyRequest
+	(*ListPoliciesRequest)(nil),        // 66: lnactor.api.v1.ListPoliciesRequest
+	(*AbandonPaymentRequest)(nil),      // 67: lnactor.api.v1.AbandonPaymentRequest
+	(*TailEventsRequest)(nil),          // 68: lnactor.api.v1.TailEventsRequest
+	(*NextEventsRequest)(nil),          // 69: lnactor.api.v1.NextEventsRequest
+	(*AckEventRequest)(nil),            // 70: lnactor.api.v1.AckEventRequest
+	(*ListConsumersRequest)(nil),       // 71: lnactor.api.v1.ListConsumersRequest
+	(*SetConsumerRequest)(nil),         // 72: lnactor.api.v1.SetConsumerRequest
+	(*RemoveConsumerRequest)(nil),      // 73: lnactor.api.v1.RemoveConsumerRequest
+	(*SetWebhookRequest)(nil),          // 74: lnactor.api.v1.SetWebhookRequest
+	(*ListDeadLettersRequest)(nil),     // 75: lnactor.api.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),    // 76: lnactor.api.v1.RetryDeadLettersRequest
+	(*DiscardDeadLettersRequest)(nil),  // 77: lnactor.api.v1.DiscardDeadLettersRequest
+	(*BackupRequest)(nil),              // 78: lnactor.api.v1.BackupRequest
+	(*TrustRestoredRequest)(nil),       // 79: lnactor.api.v1.TrustRestoredRequest
+	(*ExplainHTLCRequest)(nil),         // 80: lnactor.api.v1.ExplainHTLCRequest
+	(*DiagnoseRequest)(nil),            // 81: lnactor.api.v1.DiagnoseRequest
+	(*GetHealthResponse)(nil),          // 82: lnactor.api.v1.GetHealthResponse
+	(*ListActorsResponse)(nil),         // 83: lnactor.api.v1.ListActorsResponse
+	(*BumpFeeResponse)(nil),            // 84: lnactor.api.v1.BumpFeeResponse
+	(*SetPolicyResponse)(nil),          // 85: lnactor.api.v1.SetPolicyResponse
+	(*ListPoliciesResponse)(nil),       // 86: lnactor.api.v1.ListPoliciesResponse
+	(*AbandonPaymentResponse)(nil),     // 87: lnactor.api.v1.AbandonPaymentResponse
+	(*TailEventsResponse)(nil),         // 88: lnactor.api.v1.TailEventsResponse
+	(*NextEventsResponse)(nil),         // 89: lnactor.api.v1.NextEventsResponse
+	(*AckEventResponse)(nil),           // 90: lnactor.api.v1.AckEventResponse
+	(*ListConsumersResponse)(nil),      // 91: lnactor.api.v1.ListConsumersResponse
+	(*SetConsumerResponse)(nil),        // 92: lnactor.api.v1.SetConsumerResponse
+	(*RemoveConsumerResponse)(nil),     // 93: lnactor.api.v1.RemoveConsumerResponse
+	(*SetWebhookResponse)(nil),         // 94: lnactor.api.v1.SetWebhookResponse
+	(*ListDeadLettersResponse)(nil),    // 95: lnactor.api.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),   // 96: lnactor.api.v1.RetryDeadLettersResponse
+	(*DiscardDeadLettersResponse)(nil), // 97: lnactor.api.v1.DiscardDeadLettersResponse
+	(*BackupResponse)(nil),             // 98: lnactor.api.v1.BackupResponse
+	(*TrustRestoredResponse)(nil),      // 99: lnactor.api.v1.TrustRestoredResponse
+	(*ExplainHTLCResponse)(nil),        // 100: lnactor.api.v1.ExplainHTLCResponse
+	(*DiagnoseResponse)(nil),           // 101: lnactor.api.v1.DiagnoseResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
-	11, // 0: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
-	20, // 1: lnactor.api.v1.ListPeersResponse.peers:type_name -> lnactor.api.v1.Peer
-	31, // 2: lnactor.api.v1.Channel.balance:type_name -> lnactor.api.v1.ChannelBalance
-	32, // 3: lnactor.api.v1.ListChannelsResponse.channels:type_name -> lnactor.api.v1.Channel
-	35, // 4: lnactor.api.v1.ListClosedChannelsResponse.channels:type_name -> lnactor.api.v1.ClosedChannel
-	58, // 5: lnactor.api.v1.PayRequest.limits:type_name -> lnactor.api.v1.PayLimits
-	43, // 6: lnactor.api.v1.PayResponse.payment:type_name -> lnactor.api.v1.Payment
-	0,  // 7: lnactor.api.v1.Payment.status:type_name -> lnactor.api.v1.PaymentStatus
-	59, // 8: lnactor.api.v1.Payment.parts:type_name -> lnactor.api.v1.OutboundPart
-	43, // 9: lnactor.api.v1.GetPaymentResponse.payment:type_name -> lnactor.api.v1.Payment
-	43, // 10: lnactor.api.v1.ListPaymentsResponse.payments:type_name -> lnactor.api.v1.Payment
-	2,  // 11: lnactor.api.v1.Node.GetInfo:input_type -> lnactor.api.v1.GetInfoRequest
-	60, // 12: lnactor.api.v1.Node.GetHealth:input_type -> lnactor.api.v1.GetHealthRequest
-	61, // 13: lnactor.api.v1.Node.ListActors:input_type -> lnactor.api.v1.ListActorsRequest
-	4,  // 14: lnactor.api.v1.Node.GetBalances:input_type -> lnactor.api.v1.GetBalancesRequest
-	6,  // 15: lnactor.api.v1.Node.NewAddress:input_type -> lnactor.api.v1.NewAddressRequest
-	8,  // 16: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
-	10, // 17: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
-	13, // 18: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
-	62, // 19: lnactor.api.v1.Node.BumpFee:input_type -> lnactor.api.v1.BumpFeeRequest
-	15, // 20: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
-	17, // 21: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
-	19, // 22: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
-	22, // 23: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
-	24, // 24: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
-	26, // 25: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
-	28, // 26: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
-	30, // 27: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
-	63, // 28: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
-	64, // 29: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
-	34, // 30: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
-	37, // 31: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
-	39, // 32: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
-	41, // 33: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
-	65, // 34: lnactor.api.v1.Node.AbandonPayment:input_type -> lnactor.api.v1.AbandonPaymentRequest
-	44, // 35: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
-	46, // 36: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
-	48, // 37: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
-	50, // 38: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
-	66, // 39: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
-	67, // 40: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
-	68, // 41: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
-	69, // 42: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
-	70, // 43: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
-	71, // 44: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
-	72, // 45: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
-	73, // 46: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
-	74, // 47: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
-	75, // 48: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
-	76, // 49: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
-	77, // 50: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
-	78, // 51: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
-	79, // 52: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
-	52, // 53: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	54, // 54: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	56, // 55: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	3,  // 56: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	80, // 57: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
-	81, // 58: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
-	5,  // 59: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	7,  // 60: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	9,  // 61: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	12, // 62: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	14, // 63: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	82, // 64: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
-	16, // 65: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	18, // 66: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	21, // 67: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	23, // 68: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	25, // 69: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	27, // 70: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	29, // 71: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	33, // 72: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
-	83, // 73: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
-	84, // 74: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
-	36, // 75: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	38, // 76: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	40, // 77: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	42, // 78: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	85, // 79: lnactor.api.v1.Node.AbandonPayment:output_type -> lnactor.api.v1.AbandonPaymentResponse
-	45, // 80: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	47, // 81: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	49, // 82: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	51, // 83: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
-	86, // 84: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
-	87, // 85: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
-	88, // 86: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
-	89, // 87: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
-	90, // 88: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
-	91, // 89: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
-	92, // 90: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
-	93, // 91: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
-	94, // 92: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
-	95, // 93: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
-	96, // 94: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
-	97, // 95: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
-	98, // 96: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
-	99, // 97: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
-	53, // 98: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	55, // 99: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	57, // 100: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	56, // [56:101] is the sub-list for method output_type
-	11, // [11:56] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	11,  // 0: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
+	20,  // 1: lnactor.api.v1.ListPeersResponse.peers:type_name -> lnactor.api.v1.Peer
+	31,  // 2: lnactor.api.v1.Channel.balance:type_name -> lnactor.api.v1.ChannelBalance
+	32,  // 3: lnactor.api.v1.ListChannelsResponse.channels:type_name -> lnactor.api.v1.Channel
+	35,  // 4: lnactor.api.v1.ListClosedChannelsResponse.channels:type_name -> lnactor.api.v1.ClosedChannel
+	41,  // 5: lnactor.api.v1.DecodeInvoiceResponse.route_hints:type_name -> lnactor.api.v1.RouteHint
+	42,  // 6: lnactor.api.v1.RouteHint.hops:type_name -> lnactor.api.v1.HopHint
+	60,  // 7: lnactor.api.v1.PayRequest.limits:type_name -> lnactor.api.v1.PayLimits
+	45,  // 8: lnactor.api.v1.PayResponse.payment:type_name -> lnactor.api.v1.Payment
+	0,   // 9: lnactor.api.v1.Payment.status:type_name -> lnactor.api.v1.PaymentStatus
+	61,  // 10: lnactor.api.v1.Payment.parts:type_name -> lnactor.api.v1.OutboundPart
+	45,  // 11: lnactor.api.v1.GetPaymentResponse.payment:type_name -> lnactor.api.v1.Payment
+	45,  // 12: lnactor.api.v1.ListPaymentsResponse.payments:type_name -> lnactor.api.v1.Payment
+	2,   // 13: lnactor.api.v1.Node.GetInfo:input_type -> lnactor.api.v1.GetInfoRequest
+	62,  // 14: lnactor.api.v1.Node.GetHealth:input_type -> lnactor.api.v1.GetHealthRequest
+	63,  // 15: lnactor.api.v1.Node.ListActors:input_type -> lnactor.api.v1.ListActorsRequest
+	4,   // 16: lnactor.api.v1.Node.GetBalances:input_type -> lnactor.api.v1.GetBalancesRequest
+	6,   // 17: lnactor.api.v1.Node.NewAddress:input_type -> lnactor.api.v1.NewAddressRequest
+	8,   // 18: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
+	10,  // 19: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
+	13,  // 20: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
+	64,  // 21: lnactor.api.v1.Node.BumpFee:input_type -> lnactor.api.v1.BumpFeeRequest
+	15,  // 22: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
+	17,  // 23: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
+	19,  // 24: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
+	22,  // 25: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
+	24,  // 26: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
+	26,  // 27: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
+	28,  // 28: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
+	30,  // 29: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
+	65,  // 30: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
+	66,  // 31: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
+	34,  // 32: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
+	37,  // 33: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
+	39,  // 34: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
+	43,  // 35: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
+	67,  // 36: lnactor.api.v1.Node.AbandonPayment:input_type -> lnactor.api.v1.AbandonPaymentRequest
+	46,  // 37: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
+	48,  // 38: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
+	50,  // 39: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
+	52,  // 40: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
+	68,  // 41: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
+	69,  // 42: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
+	70,  // 43: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
+	71,  // 44: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
+	72,  // 45: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
+	73,  // 46: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
+	74,  // 47: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
+	75,  // 48: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
+	76,  // 49: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
+	77,  // 50: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
+	78,  // 51: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
+	79,  // 52: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
+	80,  // 53: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
+	81,  // 54: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
+	54,  // 55: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	56,  // 56: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	58,  // 57: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	3,   // 58: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	82,  // 59: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
+	83,  // 60: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
+	5,   // 61: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	7,   // 62: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	9,   // 63: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	12,  // 64: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	14,  // 65: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	84,  // 66: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
+	16,  // 67: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	18,  // 68: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	21,  // 69: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	23,  // 70: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	25,  // 71: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	27,  // 72: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	29,  // 73: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	33,  // 74: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	85,  // 75: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
+	86,  // 76: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
+	36,  // 77: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	38,  // 78: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	40,  // 79: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	44,  // 80: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	87,  // 81: lnactor.api.v1.Node.AbandonPayment:output_type -> lnactor.api.v1.AbandonPaymentResponse
+	47,  // 82: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	49,  // 83: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	51,  // 84: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	53,  // 85: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	88,  // 86: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
+	89,  // 87: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
+	90,  // 88: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
+	91,  // 89: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
+	92,  // 90: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
+	93,  // 91: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
+	94,  // 92: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
+	95,  // 93: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
+	96,  // 94: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
+	97,  // 95: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
+	98,  // 96: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
+	99,  // 97: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
+	100, // 98: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
+	101, // 99: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
+	55,  // 100: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	57,  // 101: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	59,  // 102: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	58,  // [58:103] is the sub-list for method output_type
+	13,  // [13:58] is the sub-list for method input_type
+	13,  // [13:13] is the sub-list for extension type_name
+	13,  // [13:13] is the sub-list for extension extendee
+	0,   // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_api_v1_node_proto_init() }
@@ -3864,7 +4110,7 @@ func file_api_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_v1_node_proto_rawDesc), len(file_api_v1_node_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   57,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
