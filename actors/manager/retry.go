@@ -111,9 +111,9 @@ func (m *Manager) unseen(p *payment) bool {
 }
 
 // mayPass tells that there was no route for a reason of our own that may pass: a channel whose peer is away, that has just restarted, or that did not
-// take a part.
+// take a part. What a failed part gives back to its channel is told a moment later than its failure, so the first time it may always pass.
 func (m *Manager) mayPass(p *payment) bool {
-	if len(p.refused) > 0 || m.waiting > 0 {
+	if p.pauses == 0 || len(p.refused) > 0 || m.waiting > 0 {
 		return true
 	}
 	for _, c := range m.channels {
