@@ -19,6 +19,25 @@
 // payment (rule 14), the user event behind an outcome that no monitor event holds (rule 15), the preimage behind the invoice's row (rule 13), the
 // ack behind the tombstone or the note that ChannelClosed was handled. Effects.Tell is for what needs no record of ours.
 //
+// # Payments to us
+//
+// The HTLCs of one payment hash are a set, one a hash at a time, over any channels. It gathers in memory until its sum is the total that all of its parts
+// name (BOLT 4), or fails whole: after 60 s, when a part names another total, when a part is gone on chain. Complete, it is claimed, or held for the
+// user: by Config.ManualClaim, or by the invoice, whose secret says so. A part in a quarantined channel is waited for, since without it the payment would
+// be ours in part only.
+//
+// What is decided is decided once and of all parts. The row with the list of the parts is durable before any monitor gets the preimage, and each monitor
+// gets the list with it (rule 13). A list found in any monitor is a claim, whatever the row says, and whether there is one: the other listed parts are
+// claimed, and every other HTLC of that hash is failed. A claim that only the row knows is taken back if a part can't be claimed safely any more, 24
+// blocks before its expiry: nobody knows the preimage yet. PaymentClaimed is told once a monitor has the claim; it names the set by its parts, so that it
+// is the same event after any loss. A listed part that ends without the preimage is told as ClaimLost.
+//
+// An HTLC of a claimed set is acknowledged when the list is durable with every part, PaymentClaimed was handled, and its own end is irrevocable. So an
+// event that is still there brings all that is needed to end the claim of its set, and one that is not says that the user was told.
+//
+// Invoices need no record: the payment secret says what was asked (package invoice), also that of an invoice whose hash was given to the node. Its
+// preimage comes with ClaimHeld, and is in the row and in the monitors from then on. A keysend payment brings its own.
+//
 // # A channel's end on chain
 //
 // Outputs that only the wallet can spend are handed to it with every report of their monitor, until the monitor says that they are irrevocably spent:
@@ -29,11 +48,14 @@
 //
 // # Limits
 //
-// Amounts are in msat. This release pays direct peers only, in one part, and refuses to forward: an HTLC for somebody else is failed with
-// unknown_next_peer. Invoices are paid by one HTLC.
+// Amounts are in msat. A payment to us may have 128 parts, and 4096 bytes of its application's records are kept. More parts are failed with
+// temporary_node_failure, as are payments when too many user events are not handled.
 //
 // If all records of the manager are lost, then
-//   - an invoice that was paid by an HTLC that is gone can be paid again: the payer pays twice, and both payments are reported;
+//   - an invoice that was paid by HTLCs that are all gone and acknowledged can be paid again until it expires: the payer pays twice, and both payments are
+//     reported;
+//   - that a payment was held is forgotten if no part of it was decided: it is judged anew, and fails if the invoice has expired or too few blocks are left;
+//   - PaymentClaimed of a set with a part in a quarantined channel waits for that channel, which alone knows the part's amount;
 //   - a payment id whose payment never left the node is unused again;
 //   - a payment id that only a quarantined monitor knows, in a live HTLC, is not recognised until that monitor comes back;
 //   - a payment whose failure was handled, and that a reorganisation deeper than 6 blocks lets the payee claim after that, is told as sent;
