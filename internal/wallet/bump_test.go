@@ -36,8 +36,9 @@ func TestBump(t *testing.T) {
 		rate    chainfee.SatPerKWeight
 		inputs  int
 		outputs int
-	}{{2000, 1, 2}, {18_000, 1, 1}, {25_000, 2, 2}} {
-		f, err := bump(step.rate, 0)
+		keep    btcutil.Amount // the change counts, and the coin that stays
+	}{{2000, 1, 2, 25_000}, {18_000, 1, 1, 20_000}, {25_000, 2, 2, 0}} {
+		f, err := bump(step.rate, step.keep)
 		if err != nil || len(f.Tx.TxIn) != step.inputs || len(f.Tx.TxOut) != step.outputs {
 			t.Fatalf("%d: %v, %+v", step.rate, err, f)
 		}
