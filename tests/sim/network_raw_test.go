@@ -59,15 +59,20 @@ func (w *world) randomPath(from, to *node, r *rand.Rand) []leg {
 	return walk(from)
 }
 
-// rawHTLC is the payer's HTLC.
+// rawHTLC is the payer's only HTLC.
 func (w *world) rawHTLC(p *payment, path []leg) messages.AddHTLC {
+	return w.rawPart(p, path, 0, p.msg.AmountMsat)
+}
+
+// rawPart is one of the payer's HTLCs.
+func (w *world) rawPart(p *payment, path []leg, part, amount uint64) messages.AddHTLC {
 	m := p.msg
-	amount, expiry := m.AmountMsat, uint32(w.chain.Height())+m.MinFinalCLTVDelta+3
+	expiry := uint32(w.chain.Height()) + m.MinFinalCLTVDelta + 3
 	payee, err := btcec.ParsePubKey(m.Payee[:])
 	if err != nil {
 		panic(err)
 	}
-	last := onion.Hop{PubKey: payee, AmountMsat: amount, CLTVExpiry: expiry, PaymentSecret: m.Secret, TotalMsat: amount, Keysend: m.Keysend}
+	last := onion.Hop{PubKey: payee, AmountMsat: amount, CLTVExpiry: expiry, PaymentSecret: m.Secret, TotalMsat: m.AmountMsat, Keysend: m.Keysend}
 	hops := []onion.Hop{last}
 	for i := len(path) - 1; i > 0; i-- {
 		via := path[i]
@@ -77,13 +82,13 @@ func (w *world) rawHTLC(p *payment, path []leg) messages.AddHTLC {
 		expiry += uint32(policy.CLTVDelta)
 	}
 	slices.Reverse(hops)
-	secret := sha256.Sum256(fmt.Appendf(nil, "raw %d %s", w.seed, m.PaymentID))
+	secret := sha256.Sum256(fmt.Appendf(nil, "raw %d %s %d", w.seed, m.PaymentID, part))
 	session, _ := btcec.PrivKeyFromBytes(secret[:])
 	packet, err := onion.Build(session, hops, m.Hash)
 	if err != nil {
 		panic(err)
 	}
-	src := &ln.PaymentSource{PaymentID: m.PaymentID, SessionKey: secret, TotalMsat: m.AmountMsat}
+	src := &ln.PaymentSource{PaymentID: m.PaymentID, PartID: part, SessionKey: secret, TotalMsat: m.AmountMsat}
 	for _, l := range path {
 		src.Path = append(src.Path, l.to.id)
 	}
