@@ -48,7 +48,6 @@ func (m *Manager) onEvent(id ln.EventID, kind facts.EventKind, known map[uint64]
 	m.open[id] = true
 	switch k := kind.(type) {
 	case facts.Claimed:
-		m.learn(k.Hash, k.Preimage)
 		if k.Source.Forward != nil {
 			m.forwardClaimed(id, k)
 			return

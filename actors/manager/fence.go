@@ -122,9 +122,6 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	}
 	// Live parts come before the events, so that a payment with one of them is not taken for failed.
 	for _, h := range msg.Own {
-		if h.Preimage != nil {
-			m.learn(h.Hash, *h.Preimage)
-		}
 		switch {
 		case told[h.HTLCID]:
 		case h.Source.Payment != nil:

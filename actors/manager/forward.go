@@ -48,6 +48,7 @@ type forward struct {
 	reason   *facts.Resolution // to fail it with
 	why      string
 	events   []ln.EventID // to acknowledge when that is done
+	taught   bool         // counted in preimages
 	decided  bool         // the inbound monitor has it
 	ended    bool         // the inbound HTLC is gone for good
 	paid     bool         // with its preimage
@@ -90,6 +91,7 @@ func (m *Manager) forwardOf(src *ln.ForwardSource, hash ln.Hash) *forward {
 
 func (m *Manager) forgetForward(f *forward) {
 	m.unask(f)
+	m.unlearn(f)
 	if m.forwardAt(f.key) != f {
 		return
 	}

@@ -21,15 +21,13 @@ import (
 // burial is how deep the transaction that closed a channel is when it counts as irrevocable.
 const burial = 6
 
-// maxPreimages bounds the preimages that are remembered for other HTLCs of the same hash.
-const maxPreimages = 8192
-
 // forwardClaimed: downstream revealed the preimage. It goes upstream at once and waits for nothing (rule 10, L4).
 func (m *Manager) forwardClaimed(id ln.EventID, ev facts.Claimed) {
 	f := m.forwardOf(ev.Source.Forward, ev.Hash)
 	m.went(f, htlcKey{id.Channel, ev.HTLCID}, ev.AmountMsat)
 	f.events = append(f.events, id)
 	f.preimage, f.onChain, f.failed, f.decided = &ev.Preimage, ev.OnChain, false, false
+	m.learn(f, ev.Preimage)
 	m.toUpstream(f)
 }
 
@@ -45,12 +43,12 @@ func (m *Manager) forwardFailed(id ln.EventID, ev facts.Failed) {
 	}
 	// Another monitor may tell of the preimage: a claim beats a failure (S7).
 	m.whenSettled(func() {
-		switch p, known := m.preimages[f.hash]; {
+		switch r, known := m.preimages[f.hash]; {
 		case !m.living(f):
 		case f.preimage != nil || f.reason != nil:
 			m.toUpstream(f)
 		case known:
-			f.preimage = &p
+			f.preimage = &r.preimage
 			m.toUpstream(f)
 		default:
 			reason, why := m.wrap(f, ev)
@@ -171,6 +169,7 @@ func (m *Manager) inboundEnded(f *forward, paid bool) {
 		return
 	}
 	f.ended, f.paid = true, paid
+	m.unlearn(f)
 	if a := f.ask; a != nil {
 		m.recall(f, a) // it must not go out any more
 	}
@@ -259,19 +258,34 @@ func (m *Manager) lookForFate(f *forward) {
 	})
 }
 
-// learn remembers a preimage for other HTLCs of the same hash: one that failed downstream is claimed upstream instead.
-func (m *Manager) learn(hash ln.Hash, p ln.Preimage) {
-	if _, known := m.preimages[hash]; known {
+// revealed is a preimage that is on its way upstream for one HTLC at least.
+type revealed struct {
+	preimage ln.Preimage
+	htlcs    int
+}
+
+// learn remembers a preimage for other HTLCs of the same hash, which are parts of the same payment: one that failed downstream is claimed upstream all
+// the same. That ends when the HTLC that taught it has ended: who pays a hash again later has made a mistake that is not ours to take.
+func (m *Manager) learn(f *forward, p ln.Preimage) {
+	if f.taught || f.ended {
 		return
 	}
-	if len(m.learned) == maxPreimages {
-		delete(m.preimages, m.learned[m.oldest])
-		m.learned[m.oldest] = hash
-		m.oldest = (m.oldest + 1) % maxPreimages
-	} else {
-		m.learned = append(m.learned, hash)
+	f.taught = true
+	r := m.preimages[f.hash]
+	m.preimages[f.hash] = revealed{p, r.htlcs + 1}
+}
+
+func (m *Manager) unlearn(f *forward) {
+	if !f.taught {
+		return
 	}
-	m.preimages[hash] = p
+	f.taught = false
+	r := m.preimages[f.hash]
+	if r.htlcs--; r.htlcs == 0 {
+		delete(m.preimages, f.hash)
+		return
+	}
+	m.preimages[f.hash] = r
 }
 
 // closedInbound goes on with what waits for the burial of a channel.

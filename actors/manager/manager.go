@@ -121,9 +121,7 @@ type Manager struct {
 	byScid       map[uint64]ln.ChannelID               // and by alias
 	updates      map[ln.ChannelID]map[uint64][]byte    // our newest channel_update by short channel id or alias
 	askedUpdates bool                                  // for all of them
-	preimages    map[ln.Hash]ln.Preimage               // the newest ones
-	learned      []ln.Hash                             // in the order in which they came, once full from oldest on
-	oldest       int
+	preimages    map[ln.Hash]revealed                  // of forwards
 
 	sweeps map[ln.EventID][]facts.SpendableOutput // handed to the wallet, not irrevocably spent
 
@@ -188,7 +186,7 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 		searches: map[uint64]*payment{}, finder: &route.Finder{}, noGraph: graph.New(graph.Limits{}),
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, sets: map[ln.Hash]*set{}, setOf: map[htlcKey]*set{},
 		forwards: map[ln.ChannelID]map[uint64]*forward{}, asked: map[ln.ChannelID]map[htlcKey]*forward{},
-		byScid: map[uint64]ln.ChannelID{}, updates: map[ln.ChannelID]map[uint64][]byte{}, preimages: map[ln.Hash]ln.Preimage{},
+		byScid: map[uint64]ln.ChannelID{}, updates: map[ln.ChannelID]map[uint64][]byte{}, preimages: map[ln.Hash]revealed{},
 		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},
 		lookups: map[uint64]func([]messages.Row, error){},
 	}
