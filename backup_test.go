@@ -3,6 +3,8 @@ package lnactor_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +14,9 @@ import (
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/actors/persister/bboltstore"
+	"github.com/lnactor/lnactor/internal/wallet"
+	"github.com/lnactor/lnactor/messages"
 )
 
 // copied writes a backup of a running node.
@@ -293,6 +298,9 @@ func TestRestoreRefusals(t *testing.T) {
 	defer cancel()
 	dir := t.TempDir()
 	p := newPair(t, ctx, dir)
+	if _, err := p.alice.OpenChannel(ctx, lnactor.OpenParams{Peer: p.bob.ID(), CapacitySat: 500_000}); err != nil {
+		t.Fatal(err)
+	}
 	path := copied(t, ctx, p.alice)
 
 	if _, err := lnactor.RestoreBackup(path, dir); !errors.Is(err, lnactor.ErrStoreExists) {
@@ -360,16 +368,44 @@ func TestRestoreRefusals(t *testing.T) {
 	if r, err = lnactor.RestoreBackup(bad, to); err != nil || !r.Seed {
 		t.Fatalf("%+v, %v", r, err)
 	}
+	// Neither a channel key nor an address is used again.
+	if was, now := lastKey(t, dir), lastKey(t, to); now < was+1<<20 {
+		t.Fatalf("channel keys up to %d were given out, and %d is the last given up", was, now)
+	}
+	if was, now := indexes(t, dir), indexes(t, to); now.Receive < was.Receive+1000 || now.Change < was.Change+1000 {
+		t.Fatalf("addresses %+v, were %+v", now, was)
+	}
 	n := p.reopened(t, ctx, to, false)
 	if n.ID() != p.alice.ID() {
 		t.Fatal("another node")
 	}
-	// Neither a channel key nor an address is used again.
-	if c := channelOf(t, ctx, n, p.channel); c.KeyIndex != 0 {
-		t.Fatal(c.KeyIndex)
+	list, err := n.Channels(ctx)
+	if err != nil || len(list) != 2 || !list[0].Unverified || !list[1].Unverified {
+		t.Fatalf("%+v, %v", list, err)
 	}
-	address, err := n.NewAddress(ctx)
-	if err != nil || address == "" {
+}
+
+func lastKey(t *testing.T, dir string) uint32 {
+	t.Helper()
+	s, err := bboltstore.OpenReadOnly(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
+	row, _, err := s.Last(messages.BucketKeys, nil)
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return binary.BigEndian.Uint32(row.Key)
+}
+
+func indexes(t *testing.T, dir string) (next wallet.Indexes) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "wallet.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &next)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
 }

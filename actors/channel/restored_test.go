@@ -126,6 +126,9 @@ func TestRestoredAndBehind(t *testing.T) {
 				if !strings.Contains(all, "error ") || strings.Contains(all, "commitment_signed") || strings.Contains(all, "revoke_and_ack") {
 					t.Fatalf("said %q", all)
 				}
+				if w.a.ch.session.link != linkMute {
+					t.Fatal("it would go on with this peer")
+				}
 				w.a.add(20, 2_000_000)
 				for w.a.turnChannel() || w.a.turnMonitor() || w.a.turnPeer() {
 				}

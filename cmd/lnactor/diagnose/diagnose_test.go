@@ -19,7 +19,8 @@ type fake struct {
 	err      error
 }
 
-func (f *fake) Channels(context.Context) ([]lnactor.Channel, error)          { return f.channels, f.err }
+func (f *fake) Channels(context.Context) ([]lnactor.Channel, error) { return f.channels, f.err }
+
 func (f *fake) Peers(context.Context) ([]lnactor.Peer, error)                { return f.peers, f.err }
 func (f *fake) ChainTip(context.Context) (lnactor.ChainTip, error)           { return f.tip, f.err }
 func (f *fake) FundsStatus(context.Context) (s lnactor.FundsStatus, _ error) { return s, f.err }
