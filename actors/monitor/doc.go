@@ -6,6 +6,8 @@
 //     record to append, keyed rows, and what follows once they are durable.
 //   - Session (session.go, report.go) is one incarnation of a monitor among its neighbours: which channel incarnation is current, which fence
 //     was drawn, what chainwatch was asked. It turns messages into Steps and Steps into deliveries. Nothing of it is durable.
+//   - restored.go: a channel that was restored from a copy of unknown age is silent until its peer has spoken. explain.go: where an HTLC stands,
+//     for people.
 //   - package record below is the durable form; actor.go is the actor.
 //
 // Monitor and Session are pure: same inputs, same outputs, to the byte.

@@ -86,6 +86,6 @@ func (s *Store) corrupt(op, bucket string, key []byte, err error) *persister.Err
 func corruptFile(op, path, bucket string, key []byte, err error) *persister.Error {
 	return &persister.Error{
 		Kind: persister.ErrCorrupt, Op: op, Path: path, Bucket: bucket, Key: append([]byte(nil), key...), Err: err,
-		Hint: "keep a copy of the directory, check the disk, and do not start an older backup: it could broadcast a revoked state",
+		Hint: "keep a copy of the directory, check the disk, and put no older store in its place by hand, which could broadcast a revoked state: 'lnactor restore' marks its channels",
 	}
 }
