@@ -54,11 +54,11 @@ func TestScripts(t *testing.T) {
 			"mode":   mode,
 			"event":  event,
 
-			"endpoint": endpoint,
-			"lines":    lines,
-			"eventid":  eventid,
-			"dead":     dead,
-			"spoil":    spoil,
+			"endpoint":  endpoint,
+			"lines":     lines,
+			"eventid":   eventid,
+			"consumers": consumers,
+			"spoil":     spoil,
 		},
 	})
 }

@@ -188,19 +188,18 @@ func eventid(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no %s in %s", args[2], args[1])
 }
 
-// dead DIR NAME N waits until a webhook has so many dead letters.
-func dead(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 3 {
-		ts.Fatalf("usage: dead DIR NAME N")
+// consumers DIR TEXT waits until the list of consumers, as JSON without spaces, holds the text.
+func consumers(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: consumers DIR TEXT")
 	}
-	want := `"deadLetters":` + args[2]
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		ts.Check(ts.Exec("lnactor", "events", "consumers", "-d", args[0], "--json"))
-		if strings.Contains(strings.ReplaceAll(ts.ReadFile("stdout"), " ", ""), want) {
+		if strings.Contains(strings.ReplaceAll(ts.ReadFile("stdout"), " ", ""), args[1]) {
 			return
 		}
 	}
-	ts.Fatalf("%s never had %s dead letters", args[1], args[2])
+	ts.Fatalf("the consumers of %s never had %s", args[0], args[1])
 }
 
 // spoil FILE TEXT changes a byte of the first line that holds the text.
