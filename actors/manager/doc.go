@@ -38,6 +38,18 @@
 // Invoices need no record: the payment secret says what was asked (package invoice), also that of an invoice whose hash was given to the node. Its
 // preimage comes with ClaimHeld, and is in the row and in the monitors from then on. A keysend payment brings its own.
 //
+// # Forwards
+//
+// An HTLC for somebody else is offered to the channel that the payer names, by short channel id or alias, or to another one with the same peer. No record
+// of ours is about it: the outbound monitor holds the name of the inbound HTLC with its own (rule 9), so HTLCAccepted is acknowledged when that is durable
+// (HTLCCommitted, or a report), when a failure of ours is durable in the inbound monitor, or when the HTLC is gone. A claim goes upstream at once, a
+// failure when all monitors have reported, since one of them may tell the preimage of another part; both are given to the inbound monitor again behind
+// each of its reports, and acknowledged when the inbound HTLC is irrevocably gone (a failure also when the inbound channel's end is 6 blocks deep) and, of a
+// claim, PaymentForwarded was handled. An HTLC that an older incarnation may have offered waits while a channel is quarantined or restored and not
+// verified; 3 blocks before its expiry it is failed, and that is logged. docs/forwarding.md tells it message by message.
+//
+// An interceptor is asked before an HTLC is offered, and again by each incarnation until a monitor holds what came of it.
+//
 // # A channel's end on chain
 //
 // Outputs that only the wallet can spend are handed to it with every report of their monitor, until the monitor says that they are irrevocably spent:
