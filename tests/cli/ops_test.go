@@ -214,7 +214,8 @@ func TestWatchdog(t *testing.T) {
 	for _, actor := range []string{"manager", "persister", "graph"} {
 		t.Run(actor, func(t *testing.T) {
 			t.Parallel()
-			w := startWatched(t, 3*time.Second)
+			const timeout = 6 * time.Second
+			w := startWatched(t, timeout)
 			poll(t, time.Minute, "signs of life", func(context.Context) bool { return w.count("WATCHDOG=1") >= 2 })
 			if actor == "manager" {
 				w.fault(t, "hold "+actor)
@@ -225,12 +226,12 @@ func TestWatchdog(t *testing.T) {
 			var report string
 			poll(t, time.Minute, "a report", func(context.Context) bool {
 				files, err := crash.Reports(dir)
-				if err == nil && len(files) == 1 {
-					raw, err := os.ReadFile(files[0])
-					report = string(raw)
-					return err == nil
+				if err != nil || len(files) == 0 {
+					return false
 				}
-				return false
+				raw, err := os.ReadFile(files[len(files)-1])
+				report = string(raw)
+				return err == nil && strings.Contains(report, "actor      "+actor+"\n")
 			})
 			for _, want := range []string{"actor      " + actor + "\n", actor + " has handled no message for ", actor + ": last messages ", "goroutine ", "cli_test.fault.Before(...)"} {
 				if !strings.Contains(report, want) {
@@ -238,7 +239,7 @@ func TestWatchdog(t *testing.T) {
 				}
 			}
 			petted := w.count("WATCHDOG=1")
-			time.Sleep(4 * time.Second) // longer than a service manager would wait
+			time.Sleep(timeout + time.Second) // a service manager would act by now
 			if n := w.count("WATCHDOG=1"); n != petted {
 				t.Errorf("it was said %d times that all is well", n-petted)
 			}
