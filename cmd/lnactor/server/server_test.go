@@ -351,7 +351,9 @@ func TestPayLimits(t *testing.T) {
 		t.Error(err, s.fake.params)
 	}
 	for _, r := range []*apiv1.PayRequest{
-		{}, {Bolt11: "x", KeysendPayee: s.fake.other.String()}, {KeysendPayee: "02", AmountMsat: 5},
+		{},
+		{Bolt11: "x", KeysendPayee: s.fake.other.String()},
+		{KeysendPayee: "02", AmountMsat: 5},
 		{KeysendPayee: s.fake.other.String(), AmountMsat: 5, Limits: &apiv1.PayLimits{MaxParts: 1 << 20}},
 	} {
 		if _, err := client.Pay(t.Context(), r); connect.CodeOf(err) != connect.CodeInvalidArgument {
