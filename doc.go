@@ -31,8 +31,6 @@
 //
 // # Limits of this release
 //
-// On the embedded regtest chain. Channels to direct peers only: no forwarding, no gossip, no multi-part payments. A quarantined channel is not
-// watched. The commitment fee changes only by SetChannelFee. A channel that is closed by one side alone is broadcast and
-// reported; claiming its outputs is not part of this release, nor are HTLCs that were in it: PaymentClaimed of a channel that ends that way
-// does not hold. So do not use it with money that you can't lose.
+// One channel type (static_remotekey with anchors_zero_fee_htlc), no BOLT 12, no blinded paths. It has never run on mainnet: do not use it with money
+// that you can't lose. The README has the rest of what is not done.
 package lnactor
