@@ -306,7 +306,10 @@ func (l *lndNode) lookup(ctx context.Context, hash []byte) (lndInvoice, error) {
 // pay pays an invoice and waits for the outcome.
 func (l *lndNode) pay(ctx context.Context, bolt11 string, more map[string]any) (lndPayment, error) {
 	req := map[string]any{
-		"payment_request": bolt11, "timeout_seconds": 60, "fee_limit_msat": "100000", "no_inflight_updates": true, "max_parts": 1,
+		"timeout_seconds": 60, "fee_limit_msat": "100000", "no_inflight_updates": true, "max_parts": 1,
+	}
+	if bolt11 != "" {
+		req["payment_request"] = bolt11
 	}
 	for k, v := range more {
 		req[k] = v
