@@ -213,10 +213,6 @@ func (p *payment) outcome() messages.UserEventKind {
 func sentID(id ln.PaymentID) string   { return "payment-sent/" + id.String() }
 func failedID(id ln.PaymentID) string { return "payment-failed/" + id.String() }
 
-func claimedID(channel ln.ChannelID, htlc uint64) string {
-	return fmt.Sprintf("payment-claimed/%s/%d", channel, htlc)
-}
-
 // forwardedID is that of PaymentForwarded, by the inbound HTLC.
 func forwardedID(channel ln.ChannelID, htlc uint64) string {
 	return fmt.Sprintf("payment-forwarded/%s/%d", channel, htlc)

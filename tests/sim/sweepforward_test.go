@@ -172,9 +172,9 @@ func TestSweepForwardAppends(t *testing.T) {
 		for i, f := range commitFaults {
 			for node, who := range identities[:3] {
 				t.Run(fmt.Sprintf("%s/%s/%s", s.name, who.name, f.name), func(t *testing.T) {
-					stride, first := 2, i%2
+					stride, first := 4, i%4
 					if s.chain {
-						stride, first = 6, i // others in each
+						stride, first = 14, i // others in each
 					}
 					if *fullFlag {
 						stride, first = 1, 0
@@ -209,12 +209,12 @@ func (s relay) crashAtCommit(k, which int, f commitFault) (hit bool, problem str
 // TestSweepForwardMessages crashes one actor, or a whole node, before and after messages while bob forwards: of bob, and of either side.
 func TestSweepForwardMessages(t *testing.T) {
 	for _, s := range relays {
-		stride := 7
+		stride := 20
 		if s.chain {
-			stride = 150
+			stride = 400
 		}
 		if *fullFlag {
-			stride = (stride + 9) / 10
+			stride /= 20 // every message; of an ending every 20th
 		}
 		for _, kind := range []sim.FaultKind{sim.CrashActor, sim.CrashNode} {
 			for _, after := range []bool{false, true} {
