@@ -190,6 +190,8 @@ func (s *script) forwardCommand(t *testing.T, d *datadriven.TestData) bool {
 			msg.Out = channelID(n)
 		}
 		s.step(msg)
+	case "may-archive":
+		s.step(messages.MayArchive{Channel: id, Incarnation: 1})
 	case "interceptor-started":
 		s.step(messages.InterceptorStarted{})
 	case "update":
