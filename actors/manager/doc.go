@@ -19,6 +19,21 @@
 // payment (rule 14), the user event behind an outcome that no monitor event holds (rule 15), the preimage behind the invoice's row (rule 13), the
 // ack behind the tombstone or the note that ChannelClosed was handled. Effects.Tell is for what needs no record of ours.
 //
+// # Payments of ours
+//
+// A payment is made in parts, each an HTLC over a route of its own with a number of its own, which is never used again. Routes are those that cost
+// least within the limits of the call: over channels to the payee, or found by the graph, which is asked again when it restarts or is silent, or by the
+// invoice's hints alone when it does not answer. A part is in the log with its route before its HTLC leaves (rule 14). When one fails, what is missing
+// is looked for anew, at the end of the step that tells of it: with less of the fee limit and of the channels that live parts use, and without what failed.
+// That is read out of the answers of the hops, so it is known again after a restart, when monitors tell the same events; the graph is told of it too.
+//
+// No part is made after the deadline, beyond 64, once the payee has refused, after AbandonPayment, and after a part was claimed. Nor are any while a part
+// is where nobody can see it (a quarantined monitor, one restored from a copy), for a payment that only monitors know, and by a record that lacks a
+// part which a monitor has. A payment of an earlier incarnation first looks for outcomes that were acknowledged: then the user has handled it.
+//
+// One claimed part means that the payment is sent. It has failed when no part is live, unknown or claimed and none will be made; that is durable before it
+// is told, because it is for us to say (rule 15). So is what a payment of several parts cost. Events of parts are acknowledged when the outcome was handled.
+//
 // # Payments to us
 //
 // The HTLCs of one payment hash are a set, one a hash at a time, over any channels. It gathers in memory until its sum is the total that all of its parts
@@ -71,5 +86,8 @@
 //   - a payment id whose payment never left the node is unused again;
 //   - a payment id that only a quarantined monitor knows, in a live HTLC, is not recognised until that monitor comes back;
 //   - a payment whose failure was handled, and that a reorganisation deeper than 6 blocks lets the payee claim after that, is told as sent;
+//   - a payment whose part failed and was claimed after that by such a reorganisation, and that was told as sent, may be told as failed and lost;
 //   - ChannelResolved is not told of channels whose ChannelClosed had been handled.
+//
+// If they are from an earlier moment, a payment that was told as failed after that is tried again until its deadline.
 package manager
