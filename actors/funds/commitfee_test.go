@@ -20,8 +20,17 @@ func TestCommitmentFee(t *testing.T) {
 			estimates bool
 			told      uint32 // 0: nothing
 		}{
-			{1000, nil, false, 0}, {1000, nil, true, 1000}, {1099, nil, true, 0}, {1100, nil, true, 1100}, {991, nil, true, 0}, {990, nil, true, 990},
-			{5000, errors.New("down"), true, 0}, {5000, nil, true, 2500}, {9000, nil, true, 0}, {100, nil, true, 253}, {2000, nil, false, 0},
+			{1000, nil, false, 0},
+			{1000, nil, true, 1000},
+			{1099, nil, true, 0},
+			{1100, nil, true, 1100},
+			{991, nil, true, 0},
+			{990, nil, true, 990},
+			{5000, errors.New("down"), true, 0},
+			{5000, nil, true, 2500},
+			{9000, nil, true, 0},
+			{100, nil, true, 253},
+			{2000, nil, false, 0},
 		} {
 			estimates = step.estimates
 			w.rates.set(step.perKw, step.err)

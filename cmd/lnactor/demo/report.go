@@ -20,7 +20,7 @@ type Options struct {
 }
 
 // ErrOptions is wrapped by what Run says about Options that make no sense.
-var ErrOptions = errors.New("demo: options")
+var ErrOptions = errors.New("demo")
 
 // Report is what a run found. Its JSON form is for scripts and stays compatible.
 type Report struct {

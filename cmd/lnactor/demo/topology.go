@@ -36,7 +36,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Topology = Pair
 	}
 	if !slices.Contains(Topologies, o.Topology) {
-		return o, fmt.Errorf("%w: there is no topology %q", ErrOptions, o.Topology)
+		return o, fmt.Errorf("%w: --topology is %q; it must be pair, line, diamond or star", ErrOptions, o.Topology)
 	}
 	if o.Nodes == 0 {
 		o.Nodes = o.Topology.DefaultNodes()
@@ -48,11 +48,11 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	switch {
 	case o.Nodes < least || o.Nodes > most:
-		return o, fmt.Errorf("%w: a %s has %d to %d nodes, not %d", ErrOptions, o.Topology, least, most, o.Nodes)
+		return o, fmt.Errorf("%w: --nodes is %d; it must be from %d to %d for a %s", ErrOptions, o.Nodes, least, most, o.Topology)
 	case o.Payments < o.last():
-		return o, fmt.Errorf("%w: %d payments are too few, the last ones alone are %d", ErrOptions, o.Payments, o.last())
+		return o, fmt.Errorf("%w: --payments is %d; it must be from %d for a %s, one each way over every channel", ErrOptions, o.Payments, o.last(), o.Topology)
 	case o.Topology != Pair && o.Close != CloseNot:
-		return o, fmt.Errorf("%w: the demo closes the channel of a pair, not those of a %s", ErrOptions, o.Topology)
+		return o, fmt.Errorf("%w: --close is for a pair, not for a %s", ErrOptions, o.Topology)
 	}
 	return o, nil
 }
