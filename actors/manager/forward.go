@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -35,6 +36,7 @@ type forward struct {
 	tried    []ln.ChannelID // channels that refused it
 	unknown  bool           // a channel that nothing is known of may hold it
 	held     bool           // the interceptor was asked
+	since    time.Time      // when it was looked at first
 	reply    messages.Addr  // who decided in its place, and is not answered yet
 	chosen   bool           // the failure or the preimage
 
@@ -125,6 +127,9 @@ func (m *Manager) forward(h *inbound, p *onion.Packet) {
 		return
 	}
 	f.h, f.inMsat, f.hop, f.next = h, h.htlc.AmountMsat, *p.Payload, bytes.Clone(p.Next[:])
+	if f.since.IsZero() {
+		f.since = m.now
+	}
 	switch {
 	case f.ask != nil:
 	case h.replayed && m.uncertain():
@@ -156,6 +161,9 @@ func (m *Manager) offer(f *forward) {
 	case wait != nil:
 		wait.later = append(wait.later, func() { m.offer(f) })
 		return
+	case failure != nil && m.comesBack(f):
+		m.after(lookAgain, func() { m.offer(f) })
+		return
 	case failure != nil:
 		m.refuse(f, failure, failure.Code().String())
 		return
@@ -172,6 +180,18 @@ func (m *Manager) offer(f *forward) {
 	})
 	a := f.ask
 	m.at(f.hop.CLTVExpiry-min(f.hop.CLTVExpiry, expiryMargin), func() { m.recall(f, a) })
+}
+
+// After a restart all peers are away, and most come back: an HTLC that waited over it waits for the next node a little longer.
+const (
+	homecoming = 10 * time.Second
+	lookAgain  = 250 * time.Millisecond
+)
+
+// comesBack tells that the peer of the outgoing channel is away since a restart that the HTLC was there before.
+func (m *Manager) comesBack(f *forward) bool {
+	c := m.outgoing(f)
+	return f.h.replayed && c != nil && c.reported && c.down && c.summary.Phase == messages.PhaseOpen && m.now.Sub(f.since) < homecoming
 }
 
 // recall takes back an AddHTLC that the channel could not commit to yet: a fence drops it, or finds it committed.

@@ -54,12 +54,8 @@ func (m *Manager) place(c *channel, s messages.ChannelSummary) {
 // route finds the channel for an HTLC, or one that is to be waited for because it has just restarted, or the failure for the payer. It is the channel
 // that the payer named or, where that can't take the HTLC, another one with the same peer (BOLT 4, non-strict forwarding).
 func (m *Manager) route(f *forward) (best, wait *channel, failure lnwire.FailureMessage) {
-	id := f.out
-	if id == (ln.ChannelID{}) {
-		id = m.byScid[f.hop.NextSCID]
-	}
-	named := m.channels[id]
-	if named == nil || id == f.key.channel {
+	named := m.outgoing(f)
+	if named == nil || named.summary.Channel == f.key.channel {
 		return nil, nil, &lnwire.FailUnknownNextPeer{}
 	}
 	s := &named.summary
@@ -90,6 +86,14 @@ func (m *Manager) route(f *forward) (best, wait *channel, failure lnwire.Failure
 		return nil, nil, m.updated(f, named, lnwire.CodeChannelDisabled)
 	}
 	return nil, nil, m.updated(f, named, lnwire.CodeTemporaryChannelFailure)
+}
+
+// outgoing is the channel that was named, nil if it is none of ours.
+func (m *Manager) outgoing(f *forward) *channel {
+	if f.out != (ln.ChannelID{}) {
+		return m.channels[f.out]
+	}
+	return m.channels[m.byScid[f.hop.NextSCID]]
 }
 
 func restarting(c, or *channel) *channel {
