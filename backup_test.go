@@ -287,7 +287,9 @@ func TestUnverifiedAtTheDeadline(t *testing.T) {
 				t.Fatal("the operator's word was lost")
 			}
 			p.idle(t, ctx, n, 1)
-			waitFor(t, ctx, "close", func() bool { return len(p.chain.Mempool()) > 0 })
+			waitFor(t, ctx, "close", func() bool { // which the block may have in it already
+				return len(p.chain.Mempool()) > 0 || channelOf(t, ctx, n, p.channel).Spent != nil
+			})
 		})
 	}
 }

@@ -130,6 +130,7 @@ type MonitorReport struct {
 	Events             []facts.Event // all unacknowledged, oldest first
 	Swept              []uint64      // SpendableOutputs events among Events whose outputs are irrevocably spent
 	Own                []OwnHTLC     // live outbound HTLCs, by id
+	Withheld           bool          // the channel is restored from a copy and not verified: HTLCAccepted is not among Events until it is
 	Inbound            []InboundHTLC // live inbound HTLCs and those gone whose HTLCAccepted is not acknowledged, by id
 }
 

@@ -72,7 +72,7 @@ func (m *Manager) survey(s *set) (v survey) {
 		h := m.inbound[id]
 		c := m.channels[p.Channel]
 		switch {
-		case !here && c != nil && !c.reported:
+		case !here && c != nil && (!c.reported || c.withheld):
 			v.unknown++
 		case !here:
 			v.over++

@@ -103,7 +103,8 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 		return // an older fence: nothing may be decided from it
 	}
 	first := !c.known
-	c.reported, c.known = true, true
+	// What a restored channel withholds is as old as what it tells: it is taken for replayed when it comes.
+	c.reported, c.known, c.withheld = true, !msg.Withheld, msg.Withheld
 	m.waiting--
 	m.onSummary(msg.Summary)
 

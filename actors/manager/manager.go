@@ -144,7 +144,8 @@ type Manager struct {
 type channel struct {
 	fence       uint64
 	reported    bool // on that fence
-	known       bool // reported to this incarnation before
+	known       bool // reported to this incarnation before, all that it holds
+	withheld    bool // it has inbound HTLCs that it does not tell of yet
 	quarantined bool
 	dead        uint64 // incarnations of the monitor before this one are over
 	down        bool   // the channel said that it can take no HTLC now

@@ -11,7 +11,7 @@ import (
 func (m *Monitor) report(manager, fence, incarnation uint64) messages.MonitorReport {
 	r := messages.MonitorReport{
 		ManagerIncarnation: manager, Fence: fence, Channel: m.facts.ID, Incarnation: incarnation,
-		Summary: m.Summary(), Events: m.told(), Swept: m.swept(),
+		Summary: m.Summary(), Events: m.told(), Swept: m.swept(), Withheld: m.withheld(),
 	}
 	for _, h := range facts.Sorted(m.facts.Outbound) {
 		if h.Fate != facts.FateOpen || h.FailedEarly {
