@@ -71,6 +71,11 @@ func TestActors(t *testing.T) {
 		}
 		return list[i]
 	}
+	n.EachActor(func(v lnactor.ActorVitals) { // an actor counts as an instance once it is through its start
+		if err := n.PingActor(t.Context(), v.Name); err != nil {
+			t.Errorf("%s: %v", v.Name, err)
+		}
+	})
 	list, err := n.Actors(t.Context())
 	if err != nil {
 		t.Fatal(err)
