@@ -25,7 +25,7 @@ func (c *crashOnce) After(string, any) {}
 
 // A question whose answer is lost with the actor that looked it up is asked again.
 func TestLostAnswersAreAskedForAgain(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	var faults crashOnce
 	n, err := lnactor.Open(ctx, lnactor.Config{Faults: &faults})

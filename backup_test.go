@@ -157,7 +157,7 @@ func manualPair(t *testing.T, ctx context.Context) *pair {
 func TestRestoreOfACurrentBackup(t *testing.T) {
 	for _, payee := range []bool{true, false} {
 		t.Run(map[bool]string{true: "payee", false: "payer"}[payee], func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			p := manualPair(t, ctx)
 			hash := p.held(t, ctx, 3_000_000)
@@ -198,7 +198,7 @@ func TestRestoreOfACurrentBackup(t *testing.T) {
 
 // Payments were made after the backup: the restored node never broadcasts, asks the peer to close, and sweeps what the peer's commitment pays it.
 func TestRestoreOfAnOldBackup(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := manualPair(t, ctx)
 	path := copied(t, ctx, p.alice)
@@ -256,7 +256,7 @@ func TestRestoreOfAnOldBackup(t *testing.T) {
 func TestUnverifiedAtTheDeadline(t *testing.T) {
 	for _, payee := range []bool{true, false} {
 		t.Run(map[bool]string{true: "payee", false: "payer"}[payee], func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			p := manualPair(t, ctx)
 			hash := p.held(t, ctx, 30_000_000)
@@ -296,7 +296,7 @@ func TestUnverifiedAtTheDeadline(t *testing.T) {
 
 // A node that is not there any more has its seed and store in the backup, and nothing is written over anything.
 func TestRestoreRefusals(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	p := newPair(t, ctx, dir)

@@ -12,7 +12,7 @@ import (
 // TestClosedChannel: a closed channel is shown with what closed it until all is deep in the chain; then it is reported once more and kept among the
 // closed ones, also over a restart.
 func TestClosedChannel(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	p := newPair(t, ctx, dir, t.TempDir())

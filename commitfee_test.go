@@ -15,7 +15,7 @@ import (
 
 // TestCommitmentFeesFollowEstimates: the funder's channels go to the estimate, those of a node that keeps its fees do not.
 func TestCommitmentFeesFollowEstimates(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"fee_by_block_target": {"2": 8000, "6": 4000}}`)) // satoshis per 1,000 virtual bytes

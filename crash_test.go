@@ -15,7 +15,7 @@ import (
 // TestNodesSurviveBeingKilled kills both nodes of a pair in turn while payments are under way, on the real store, over TCP. Every payment that Pay
 // accepted gets exactly one outcome, the receiver has exactly the money of those that were sent, and nothing stays unacknowledged.
 func TestNodesSurviveBeingKilled(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx, t.TempDir(), t.TempDir())
 	before := channelOf(t, ctx, p.alice, p.channel)
@@ -74,7 +74,7 @@ func TestNodesSurviveBeingKilled(t *testing.T) {
 
 // TestPaymentIDIsUsedOnce: an id that was used is refused for ever, over restarts too.
 func TestPaymentIDIsUsedOnce(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	p := newPair(t, ctx, dir, t.TempDir())
@@ -124,7 +124,7 @@ func TestDirectoryInUse(t *testing.T) {
 
 // TestCooperativeClose: the money of a closed channel is in the wallets again, and ChannelClosed says so once.
 func TestCooperativeClose(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	before, err := p.bob.Balance(ctx)

@@ -16,7 +16,7 @@ import (
 
 // Two nodes on one embedded chain: a channel, a payment, and the events that tell of it.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	chain, err := regtest.New("") // in memory
 	if err != nil {

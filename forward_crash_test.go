@@ -12,7 +12,7 @@ import (
 // TestForwarderIsKilled kills the node in the middle at random moments while payments go through it, on the real store, over TCP. Every payment has one
 // outcome, what the payee got is what was sent, and what the node in the middle has more is its fee: to the msat.
 func TestForwarderIsKilled(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	l := newLine(t, ctx, nil)
 	alice, carol := l.nodes[0], l.nodes[2]

@@ -127,7 +127,7 @@ func hashIn(kind any) lnactor.Hash {
 
 // TestForward: a payment over a node in the middle, what everybody is told of it, and failures that the payer can attribute.
 func TestForward(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	l := newLine(t, ctx, nil)
 	alice, bob, carol := l.nodes[0], l.nodes[1], l.nodes[2]
@@ -192,7 +192,7 @@ func TestForward(t *testing.T) {
 
 // TestIntercept: an interceptor fails one payment, skims another one's fee, and decides about a third long after a crash of the node.
 func TestIntercept(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	asked := make(chan lnactor.InterceptedHTLC, 16)
 	var mu sync.Mutex

@@ -86,7 +86,7 @@ func (c *graphCrashes) After(name string, msg any) {
 
 func gossipInALine(t *testing.T, faults kit.Faults) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	chain, err := regtest.New("")
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 // whole makes the data directory of a node that was killed with a payment under way, some behind it.
 func whole(t *testing.T) (dir string, channel lnactor.ChannelID) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := manualPair(t, ctx)
 	for range 2 {
@@ -309,7 +309,7 @@ func TestInspectOfFlippedBits(t *testing.T) {
 }
 
 func TestInspectRefusals(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	p := newPair(t, ctx, dir)
@@ -334,7 +334,7 @@ func TestInspectRefusals(t *testing.T) {
 
 // What an HTLC waits for is told by both sides while it waits, and not found once it is over.
 func TestExplain(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := manualPair(t, ctx)
 	hash := p.held(t, ctx, 20_000_000)

@@ -17,7 +17,7 @@ var theirs = lnactor.Preimage(sha256.Sum256([]byte("theirs")))
 // TestPrivateChannelsHoldAndKeysend: a payee behind a channel that nobody hears of is found by the hint in its invoice; a payment for a hash that was
 // given to its node waits for the preimage; and it takes keysend, if it wants to.
 func TestPrivateChannelsHoldAndKeysend(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	carol, err := lnactor.Open(ctx, lnactor.Config{

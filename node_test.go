@@ -122,7 +122,7 @@ func fund(t testing.TB, ctx context.Context, chain *regtest.Chain, n *lnactor.No
 }
 
 func TestPayOverTCP(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	inv, err := p.bob.CreateInvoice(ctx, lnactor.InvoiceParams{AmountMsat: 25_000_000, Description: "tea"})

@@ -29,7 +29,7 @@ func outcome(t *testing.T, ctx context.Context, n *lnactor.Node, id lnactor.Paym
 
 // TestPayInParts: an amount that no channel can carry alone goes over two, and is one payment for both.
 func TestPayInParts(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	second, err := p.alice.OpenChannel(ctx, lnactor.OpenParams{Peer: p.bob.ID(), CapacitySat: 1_000_000})
@@ -91,7 +91,7 @@ func TestPayInParts(t *testing.T) {
 
 // TestKeysend: a payment without an invoice, to a node that takes them and to one that does not.
 func TestKeysend(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPairWith(t, ctx, func(cfg *lnactor.Config) { cfg.AcceptKeysend = true })
 	id, err := p.alice.Keysend(ctx, p.bob.ID(), 7_000_000)
@@ -124,7 +124,7 @@ func TestKeysend(t *testing.T) {
 
 // TestPayLimits: options that make no sense are refused, and nothing is used up.
 func TestPayLimits(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	inv, err := p.bob.CreateInvoice(ctx, lnactor.InvoiceParams{AmountMsat: 5_000_000})

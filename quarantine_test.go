@@ -37,7 +37,7 @@ func TestHopelessChannelDoesNotStopTheNode(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 			defer cancel()
 			dir := t.TempDir()
 			p := newPair(t, ctx, dir, t.TempDir())

@@ -12,7 +12,7 @@ import (
 
 // TestOpenChannelRefusals: each refusal is typed, opens nothing and binds no coin.
 func TestOpenChannelRefusals(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	var before lnactor.Balance
@@ -47,7 +47,7 @@ func TestOpenChannelRefusals(t *testing.T) {
 }
 
 func TestPayRefusals(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	invoice := func(n *lnactor.Node, msat uint64) string {
@@ -87,7 +87,7 @@ func TestPayRefusals(t *testing.T) {
 
 // TestHeldPayment: with ManualClaim the user decides; refusing gives the payer the money back.
 func TestHeldPayment(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPairWith(t, ctx, func(cfg *lnactor.Config) { cfg.ManualClaim = true })
 	for _, claim := range []bool{true, false} {
@@ -126,7 +126,7 @@ func TestHeldPayment(t *testing.T) {
 
 // TestForceClose: the holder commitment reaches the chain, both sides say why, and nothing of the channel is used any more.
 func TestForceClose(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	if err := p.alice.ForceCloseChannel(ctx, p.channel); err != nil {
@@ -153,7 +153,7 @@ func TestForceClose(t *testing.T) {
 
 // TestSetChannelFee: the funder changes the fee, and both sides agree on it.
 func TestSetChannelFee(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	if err := p.alice.SetChannelFee(ctx, p.channel, 1234); err != nil {
@@ -169,7 +169,7 @@ func TestSetChannelFee(t *testing.T) {
 
 // TestReorganisation: a channel whose funding transaction moves to another block goes on.
 func TestReorganisation(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
 	if err := p.chain.Reorg(3, 5); err != nil {
@@ -187,7 +187,7 @@ func TestReorganisation(t *testing.T) {
 
 // TestOpenChannelWithoutFees: beyond regtest and simnet no channel is opened while nothing estimates fees, unless a rate is given.
 func TestOpenChannelWithoutFees(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	chain, err := regtest.New("")
 	if err != nil {

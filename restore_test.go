@@ -13,7 +13,7 @@ import (
 
 // A restore that dies at any step leaves no store, and can be repeated; or a store in which every channel is marked.
 func TestRestoreCrashes(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx, t.TempDir(), t.TempDir())
 	path := copied(t, ctx, p.alice)

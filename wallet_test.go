@@ -86,7 +86,7 @@ func faucetAddress(t *testing.T) string {
 }
 
 func TestSendFromWallet(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	chain := newChain(t)
 	dir := t.TempDir()
@@ -158,7 +158,7 @@ func TestSendFromWallet(t *testing.T) {
 
 // The words and the passphrase bring the coins back in an empty directory, change included.
 func TestRestore(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	chain := newChain(t)
 	dir, restored := t.TempDir(), filepath.Join(t.TempDir(), "new")
@@ -205,7 +205,7 @@ func TestRestore(t *testing.T) {
 }
 
 func TestPassphrase(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	chain := newChain(t)
 	dir := t.TempDir()
@@ -255,7 +255,7 @@ func TestPassphrase(t *testing.T) {
 
 // A cache that is cut off, of another node or gone costs a rescan and nothing else.
 func TestWalletCache(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	chain := newChain(t)
 	dir := t.TempDir()

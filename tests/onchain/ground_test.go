@@ -76,7 +76,7 @@ func (g onBtcd) params() *chaincfg.Params { return g.n.Params }
 
 func (g onBtcd) source(t *testing.T) lnactor.ChainSource {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	s, err := btcd.Open(ctx, btcd.Config{Config: rpc.Config{
 		Params: g.n.Params, URL: "https://" + g.n.RPCAddr, User: g.n.User, Pass: g.n.Pass, CertFile: g.n.CertFile,

@@ -53,7 +53,7 @@ func (s *served) Start(t testing.TB) {
 
 func (s *served) Stop(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s.server.Close(ctx)
 }

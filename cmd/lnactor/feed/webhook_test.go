@@ -494,7 +494,7 @@ func TestEndpoint(t *testing.T) {
 	f.Start()
 	must(t, f.SetWebhook(Webhook{Name: "shop", URL: server.URL, Secret: testSecret}))
 	add(t, f, 0, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for n := range 3 {
 		select {

@@ -77,7 +77,7 @@ func serve(t testing.TB) *served {
 	s.address = tl.Addr().String()
 	srv.ServeTLS(tl, tokens)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		if err := srv.Close(ctx); err != nil {
 			t.Error(err)
