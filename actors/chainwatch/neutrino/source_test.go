@@ -114,7 +114,7 @@ func TestNoPeers(t *testing.T) {
 func TestSyncing(t *testing.T) {
 	n := btcdtest.Start(t, btcdtest.Empty())
 	s := open(t, Config{Params: n.Params, Peers: []string{n.P2PAddr}})
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		_, err := s.Tip(t.Context())
 		if errors.Is(err, ErrSyncing) {
@@ -164,7 +164,7 @@ func TestLyingPeer(t *testing.T) {
 	if block, err := s.Block(t.Context(), hash); !errors.Is(err, chain.ErrUnreachable) {
 		t.Fatalf("a block that was tampered with: %v, %v", block, err)
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v to find out", took)
 	}
 	if err := awaitError(t, s, "banned"); !errors.Is(err, chain.ErrInvalidBlock) {
@@ -274,7 +274,7 @@ func TestBroadcastAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if took := time.Since(began); took > askWithin/2 {
+	if took := time.Since(began); took > 10*askWithin { // each of 20 would wait askWithin
 		t.Errorf("20 repeats took %v", took)
 	}
 
