@@ -27,13 +27,13 @@ func (c *Channel) Prepare() {
 	}
 	f := c.facts
 	if point, err := c.holderPoint(f.HolderNumber + 1); err == nil && c.ahead.holder == nil {
-		c.ahead.holder, _ = commitment.DeriveKeys(&f.Tx, true, point)
+		c.ahead.holder, _ = c.cfg.Keys(&f.Tx, true, point)
 	}
 	if f.Unrevoked {
 		return // the point after it comes with the revocation
 	}
 	if point, err := btcec.ParsePubKey(f.CounterpartyNextPoint[:]); err == nil && (c.ahead.counterparty == nil || !c.ahead.counterparty.PerCommitmentPoint.IsEqual(point)) {
-		c.ahead.counterparty, _ = commitment.DeriveKeys(&f.Tx, false, point)
+		c.ahead.counterparty, _ = c.cfg.Keys(&f.Tx, false, point)
 	}
 }
 
@@ -57,8 +57,12 @@ func (c *Channel) build(s *commitment.Static, v *commitment.View) (*commitment.T
 	if v.OwnerIsHolder {
 		keys = c.ahead.holder
 	}
-	if keys != nil && keys.PerCommitmentPoint.IsEqual(v.PerCommitmentPoint) {
-		v.Keys = keys
+	if keys == nil || !keys.PerCommitmentPoint.IsEqual(v.PerCommitmentPoint) {
+		var err error
+		if keys, err = c.cfg.Keys(s, v.OwnerIsHolder, v.PerCommitmentPoint); err != nil {
+			return nil, err
+		}
 	}
+	v.Keys = keys
 	return commitment.Build(s, v)
 }

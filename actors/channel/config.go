@@ -1,6 +1,9 @@
 package channel
 
 import (
+	"github.com/btcsuite/btcd/btcec/v2"
+
+	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 )
@@ -21,9 +24,17 @@ type Config struct {
 	Gossip bool // there is an actor at messages.GraphAddr, which is told of the channel
 
 	Script ScriptSource // may be nil: then a close that the peer starts waits until CloseChannel brings a script
+
+	Keys KeySource // nil: commitment.DeriveKeys
 }
 
+// KeySource derives the keys of commitments, as commitment.DeriveKeys does. Simulations of many copies of the same channels keep them.
+type KeySource func(s *commitment.Static, ownerIsHolder bool, point *btcec.PublicKey) (*commitment.Keys, error)
+
 func (c Config) withDefaults() Config {
+	if c.Keys == nil {
+		c.Keys = commitment.DeriveKeys
+	}
 	if c.MaxQueued <= 0 {
 		c.MaxQueued = 966
 	}

@@ -41,6 +41,9 @@ func (w *world) hold(n *node, c *shadowChannel) {
 	if err != nil {
 		panic(err)
 	}
+	if view.Keys, err = commitmentKeys(&f.Tx, true, point); err != nil {
+		panic(err)
+	}
 	tx, err := commitment.Build(&f.Tx, view)
 	if err != nil {
 		w.wrong("%s: holder commitment %d can't be built: %v", n.name, f.HolderNumber, err)

@@ -8,7 +8,6 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
-	"github.com/lightningnetwork/lnd/keychain"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/channel"
@@ -19,7 +18,6 @@ import (
 	"github.com/lnactor/lnactor/actors/peer"
 	"github.com/lnactor/lnactor/actors/peer/peers"
 	"github.com/lnactor/lnactor/actors/persister/memstore"
-	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/internal/invoice"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/onion"
@@ -34,9 +32,10 @@ type identity struct {
 	root     *seed.Root
 	key      *btcec.PrivateKey
 	id       ln.NodeID
+	coins    *sharedCoins
 	invoices invoice.Keys
 	invoicer invoice.Signer
-	signer   *chankeys.Local
+	signer   *sharedSigner
 }
 
 // identities are those of all worlds; a world has as many of them as it needs.
@@ -55,7 +54,8 @@ func newIdentity(name string, n byte) *identity {
 	}
 	who := &identity{name: name, root: root, key: key, invoices: invoice.NewKeys(root), invoicer: invoice.SignerOf(key)}
 	copy(who.id[:], key.PubKey().SerializeCompressed())
-	who.signer = chankeys.NewLocal(func(f keychain.KeyFamily, i uint32) (*btcec.PrivateKey, error) { return root.Key(f, i) })
+	who.signer = newSharedSigner(root)
+	who.coins = &sharedCoins{root: root}
 	return who
 }
 
@@ -123,7 +123,7 @@ func (n *node) assemble() supervisor.Parts {
 		},
 		Manager: manager.Config{NodeKey: onion.KeyOf(n.key), Invoices: n.invoices, Derive: n.root.Derive, ManualClaim: n.w.plan.manual, Forwarding: n.forwarding()},
 		Monitor: monitor.Config{CheckWrites: true, SnapshotEvery: n.w.plan.snapshotEvery, ArchiveDepth: n.w.plan.archiveDepth},
-		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }},
+		Channel: channel.Config{Script: func(ln.ChannelID) ([]byte, error) { return n.wallet.NewScript() }, Keys: commitmentKeys},
 		Opening: open,
 		Graph:   n.graphConfig(),
 		Events:  n.user.producer(n.env),
@@ -154,7 +154,7 @@ func (n *node) boot() {
 	n.shadow = newShadow(n)
 	n.holdAll()
 	hd, err := wallet.New(wallet.Config{
-		Params: regtest.Params(), Keys: n.root, Next: n.indexes, Lookahead: 3, SpendUnconfirmedChange: true,
+		Params: regtest.Params(), Keys: n.coins, Next: n.indexes, Lookahead: 3, SpendUnconfirmedChange: true,
 		SaveIndexes: func(i wallet.Indexes) error { n.indexes = i; return nil },
 	})
 	if err != nil {

@@ -52,11 +52,12 @@ func identical(kind string, want, got any, written []byte, again func() []byte) 
 
 // Differ names the first place where two values differ, empty if they are equal. A slice or map without elements equals none; public keys and
 // secret stores are compared by what they mean.
-func Differ(a, b any) string { return differ("", reflect.ValueOf(a), reflect.ValueOf(b)) }
+func Differ(a, b any) string { return differ(reflect.ValueOf(a), reflect.ValueOf(b)) }
 
-func differ(path string, a, b reflect.Value) string {
+// differ names the place as seen from a and b: it is put together on the way back, for most values are equal.
+func differ(a, b reflect.Value) string {
 	if a.IsValid() != b.IsValid() || a.IsValid() && a.Type() != b.Type() {
-		return path + " (type)"
+		return " (type)"
 	}
 	if !a.IsValid() {
 		return ""
@@ -64,56 +65,53 @@ func differ(path string, a, b reflect.Value) string {
 	switch a.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if a.IsNil() || b.IsNil() {
-			if a.IsNil() != b.IsNil() {
-				return path + " (nil)"
-			}
-			return ""
+			return unless(a.IsNil() == b.IsNil(), " (nil)")
 		}
 		if a.CanInterface() {
 			switch x := a.Interface().(type) {
 			case *btcec.PublicKey:
-				return unless(x.IsEqual(b.Interface().(*btcec.PublicKey)), path)
+				return unless(x.IsEqual(b.Interface().(*btcec.PublicKey)), " (key)")
 			case *shachain.RevocationStore:
 				y := b.Interface().(*shachain.RevocationStore)
-				return unless(bytes.Equal(facts.EncodeSecrets(x), facts.EncodeSecrets(y)), path)
+				return unless(bytes.Equal(facts.EncodeSecrets(x), facts.EncodeSecrets(y)), " (secrets)")
 			}
 		}
-		return differ(path, a.Elem(), b.Elem())
+		return differ(a.Elem(), b.Elem())
 	case reflect.Struct:
 		for i := range a.NumField() {
-			if p := differ(path+"."+a.Type().Field(i).Name, a.Field(i), b.Field(i)); p != "" {
-				return p
+			if p := differ(a.Field(i), b.Field(i)); p != "" {
+				return "." + a.Type().Field(i).Name + p
 			}
 		}
 		return ""
 	case reflect.Slice, reflect.Array:
 		if a.Len() != b.Len() {
-			return fmt.Sprintf("%s (%d elements or %d)", path, a.Len(), b.Len())
+			return fmt.Sprintf(" (%d elements or %d)", a.Len(), b.Len())
 		}
 		for i := range a.Len() {
-			if p := differ(fmt.Sprintf("%s[%d]", path, i), a.Index(i), b.Index(i)); p != "" {
-				return p
+			if p := differ(a.Index(i), b.Index(i)); p != "" {
+				return fmt.Sprintf("[%d]%s", i, p)
 			}
 		}
 		return ""
 	case reflect.Map:
 		if a.Len() != b.Len() {
-			return fmt.Sprintf("%s (%d elements or %d)", path, a.Len(), b.Len())
+			return fmt.Sprintf(" (%d elements or %d)", a.Len(), b.Len())
 		}
 		for it := a.MapRange(); it.Next(); {
-			if p := differ(fmt.Sprintf("%s[%v]", path, it.Key()), it.Value(), b.MapIndex(it.Key())); p != "" {
-				return p
+			if p := differ(it.Value(), b.MapIndex(it.Key())); p != "" {
+				return fmt.Sprintf("[%v]%s", it.Key(), p)
 			}
 		}
 		return ""
 	default:
-		return unless(a.Equal(b), path)
+		return unless(a.Equal(b), " (value)")
 	}
 }
 
-func unless(equal bool, path string) string {
+func unless(equal bool, what string) string {
 	if equal {
 		return ""
 	}
-	return path
+	return what
 }
