@@ -197,10 +197,21 @@ func (w *world) ending(n *node, c *shadowChannel, outbound bool, id uint64) {
 	if !there {
 		return
 	}
-	if spender, spent := w.chain.Spender(op); !spent || !w.wasDeep(spender, 6) {
+	list := c.facts.Inbound
+	if outbound {
+		list = c.facts.Outbound
+	}
+	spender, spent := w.chain.Spender(op)
+	if x := list[id]; !spent && x != nil && h.tx.Tx.TxOut[op.Index].Value < 1000 && w.chain.Height() >= int32(x.CLTVExpiry)+abandonBlocks {
+		return // worth its claim to nobody, so it was given up
+	}
+	if !spent || !w.wasDeep(spender, 6) {
 		w.guard("S16: %s: %s HTLC %d ended when the spend of its output %v had %d confirmations", n.name, what, id, op, w.depth[spender])
 	}
 }
+
+// abandonBlocks after its expiry an HTLC that nobody takes is not waited for any longer.
+const abandonBlocks = 100
 
 // leftBehind counts the inbound HTLCs that the counterparty could have back for a long time and does not take, and that are not ours without their
 // preimages.
@@ -214,7 +225,7 @@ func (w *world) leftBehind(n *node, c *shadowChannel) (count int) {
 	}
 	for _, x := range c.facts.Inbound {
 		op, there := h.output(w.nodeOf(c.facts.Peer).index, x.ID)
-		if _, spent := w.chain.Spender(op); there && !spent && x.Fate == facts.FateOpen && x.Preimage == nil && w.chain.Height() >= int32(x.CLTVExpiry)+100 {
+		if _, spent := w.chain.Spender(op); there && !spent && x.Fate == facts.FateOpen && x.Preimage == nil && w.chain.Height() >= int32(x.CLTVExpiry)+abandonBlocks {
 			count++
 		}
 	}

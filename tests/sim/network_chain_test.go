@@ -17,7 +17,7 @@ import (
 func TestSimulationNetworkOnChain(t *testing.T) { networkEndings.test(t) }
 
 var networkEndings = suite{
-	name: "network endings", seeds: 12, most: 300, pick: pickSmallNetwork, run: endInNetwork, plan: drawNetworkOnChain,
+	name: "network endings", seeds: 12, most: 600, pick: pickSmallNetwork, run: endInNetwork, plan: drawNetworkOnChain,
 	check: (*world).finishNetworkEnding,
 }
 

@@ -14,7 +14,7 @@ import (
 func TestSimulationNetwork(t *testing.T) { networkSuite.test(t) }
 
 var networkSuite = suite{
-	name: "networks", seeds: 24, most: 600, pick: pickNetwork, run: acrossNetwork, plan: drawNetwork, check: (*world).finishNetwork,
+	name: "networks", seeds: 24, pick: pickNetwork, run: acrossNetwork, plan: drawNetwork, check: (*world).finishNetwork,
 }
 
 // pickNetwork chooses a network: mostly a small one, for speed.

@@ -16,8 +16,8 @@ import (
 	"github.com/lnactor/lnactor/supervisor/sim"
 )
 
-// Scenarios of channels that end on chain. Of those of forwarders (10, 11, 26) each side's half is here or in package claim, where 23 to 26 are; the
-// whole waits for forwarding.
+// Scenarios of channels that end on chain, of two nodes. Those of forwarders (10, 11, 24 to 26) are on networks, in scenario_forward_test.go and
+// scenario_revoked_test.go.
 
 // stageOnChain is a world whose channel may end on chain, and whose users hold payments.
 func stageOnChain(t *testing.T, from *prepared, p plan) *world {

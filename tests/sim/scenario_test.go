@@ -20,8 +20,9 @@ import (
 	"github.com/lnactor/lnactor/supervisor/sim"
 )
 
-// The scenarios are bugs and tests of other implementations that this release can have. Those of forwarders, of multi-part payments and of claims
-// on chain wait for the features. Scenario 18 is TestSweepSlowWrites.
+// The scenarios are bugs and tests of other implementations. Those of payers and of the store are here, those of forwarders and of sets of parts in
+// scenario_forward_test.go and scenario_revoked_test.go, those of channels that end on chain in scenario_chain_test.go. Scenario 18 is TestSweepSlowWrites,
+// 23 is played on one channel in package claim.
 
 // stage is a world without faults, its nodes connected.
 func stage(t *testing.T, from *prepared, p plan) *world {
