@@ -13,6 +13,7 @@ const (
 	BucketFates    = "fates"    // channel id, htlc id -> fate of an inbound HTLC; authoritative, owned by monitors
 	BucketPayments = "payments" // payment id -> payment record; owned by the manager
 	BucketInvoices = "invoices" // payment hash -> invoice record; owned by the manager
+	BucketReceived = "received" // time (8 bytes big endian, inverted: the newest first), payment hash -> what is listed of an invoice record; owned by the manager
 	BucketKeys     = "keys"     // channel key index (4 bytes big endian) -> what it was used for; authoritative, never deleted
 	BucketClosed   = "closed"   // channel id -> summary of an archived channel; authoritative, owned by monitors
 	BucketNode     = "node"     // "identity" -> the node and the chain that the store belongs to; authoritative, written once
@@ -81,13 +82,15 @@ type OwnersLoaded struct {
 	Owners      []Owner
 }
 
-// GetRows reads keyed rows: the row with exactly this key, or with Prefix all rows whose key begins with it, in key order, at most Limit (0: 1000).
+// GetRows reads keyed rows: the row with exactly this key, or with Prefix all rows whose key begins with it and is greater than After, in key order, at
+// most Limit (0: 1000).
 // Last instead asks for the row with the greatest key that begins with Key. The answer reflects every Append that was sent before, and only what is
 // durable; it may overtake the Then of an Append that wrote none of the rows asked for.
 type GetRows struct {
 	Bucket      string
 	Key         []byte
 	Prefix      bool
+	After       []byte
 	Last        bool
 	Limit       int
 	Incarnation uint64

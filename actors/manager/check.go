@@ -16,6 +16,8 @@ func CheckRow(row messages.Row) (ours bool, err error) {
 		}
 	case messages.BucketInvoices:
 		_, err = decodeInvoice(row.Value)
+	case messages.BucketReceived:
+		_, err = decodeReceived(row)
 	default:
 		return false, nil
 	}

@@ -54,6 +54,8 @@ func (m *Manager) progressSets() {
 			m.claimSet(s)
 		case failed:
 			m.failing(s)
+		case cancelled:
+			m.drop(s)
 		}
 	}
 	m.dirty = nil
@@ -144,7 +146,7 @@ func (m *Manager) claimSet(s *set) {
 	if !s.row {
 		// Behind it the preimage may be given away, and not before. It is made up if it was lost (S18).
 		m.partsOf(s)
-		a.Rows, s.row = []messages.Row{s.invoiceRow(false)}, true
+		a.Rows, s.row = m.invoiceRows(s, false), true
 	}
 	for _, h := range v.undecided {
 		if h.sent == nil && m.preimageOf(s, h) != nil {
@@ -178,7 +180,7 @@ func (m *Manager) neverClaimed(s *set, v survey) bool {
 	switch {
 	case len(v.undecided) == 0 && v.over == 0:
 		// The chain was faster with all of them. The acks wait for the row: it would say that the user was told.
-		a := Append{Rows: []messages.Row{s.noRow()}}
+		a := Append{Rows: s.noRows()}
 		m.drop(s)
 		var ids []ln.EventID
 		for _, h := range v.gone {
@@ -282,7 +284,7 @@ func (m *Manager) failSet(s *set, with func(*inbound) lnwire.FailureMessage) {
 	m.drop(s)
 	var a Append
 	if s.row {
-		a.Rows = []messages.Row{s.noRow()}
+		a.Rows = s.noRows()
 	}
 	s.phase, s.parts, s.row = failed, parts, false
 	for _, h := range parts {

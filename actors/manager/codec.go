@@ -89,7 +89,7 @@ func decodePayment(b []byte) (PaymentRecord, error) {
 }
 
 func encodeInvoice(r InvoiceRecord) []byte {
-	m := &pb.InvoiceRow{Version: version, Held: r.Held}
+	m := &pb.InvoiceRow{Version: version, Held: r.Held, Cancelled: r.Cancelled, At: timeToPB(r.At)}
 	for _, p := range r.Parts {
 		m.AmountMsat += p.AmountMsat
 		m.Parts = append(m.Parts, &pb.InvoicePart{ChannelId: p.Channel[:], HtlcId: p.HTLCID, AmountMsat: p.AmountMsat})
@@ -108,11 +108,11 @@ func decodeInvoice(b []byte) (InvoiceRecord, error) {
 	if err := unmarshal("invoice", b, &m); err != nil {
 		return InvoiceRecord{}, err
 	}
+	r := InvoiceRecord{Held: m.GetHeld(), Cancelled: m.GetCancelled(), At: timeFromPB(m.GetAt())}
 	parts := m.GetParts()
-	if len(parts) == 0 { // of a release that took one HTLC an invoice
+	if len(parts) == 0 && !r.Cancelled { // of a release that took one HTLC an invoice
 		parts = []*pb.InvoicePart{{ChannelId: m.GetChannelId(), HtlcId: m.GetHtlcId(), AmountMsat: m.GetAmountMsat()}}
 	}
-	r := InvoiceRecord{Held: m.GetHeld()}
 	for _, p := range parts {
 		part := InvoicePart{HTLCID: p.GetHtlcId(), AmountMsat: p.GetAmountMsat()}
 		if err := fixed("channel id", part.Channel[:], p.GetChannelId()); err != nil {

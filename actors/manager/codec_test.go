@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -85,6 +86,12 @@ func TestRecordsReadBack(t *testing.T) {
 		}
 		for range rapid.IntRange(0, 2).Draw(t, "records") {
 			i.Records = append(i.Records, messages.CustomRecord{Type: rapid.Uint64().Draw(t, "type"), Value: rapid.SliceOfN(rapid.Byte(), 1, 3).Draw(t, "value")})
+		}
+		if rapid.Bool().Draw(t, "has a time") {
+			i.At = time.Unix(0, rapid.Int64Range(1, 1<<62).Draw(t, "at")).UTC()
+		}
+		if rapid.Bool().Draw(t, "cancelled") {
+			i = InvoiceRecord{Cancelled: true, At: i.At}
 		}
 		if got, err := decodeInvoice(encodeInvoice(i)); err != nil || !reflect.DeepEqual(got, i) {
 			t.Fatalf("%#v read back as %#v (%v)", i, got, err)

@@ -53,6 +53,11 @@
 // Invoices need no record: the payment secret says what was asked (package invoice), also that of an invoice whose hash was given to the node. Its
 // preimage comes with ClaimHeld, and is in the row and in the monitors from then on. A keysend payment brings its own.
 //
+// CancelInvoice makes a row that refuses every payment of a hash, whether an invoice of ours has it or not. It is durable before the answer, and before
+// the parts of a set that gathers are failed. What is held or claimed can't be cancelled; a claim that only a monitor knows counts more than the row.
+//
+// What was received, and what was cancelled, is listed by rows of bucket "received", which are written and deleted with those of "invoices".
+//
 // # Forwards
 //
 // An HTLC for somebody else is offered to the channel that the payer names, by short channel id or alias, or to another one with the same peer. No record
@@ -81,6 +86,7 @@
 // If all records of the manager are lost, then
 //   - an invoice that was paid by HTLCs that are all gone and acknowledged can be paid again until it expires: the payer pays twice, and both payments are
 //     reported;
+//   - an invoice that was cancelled can be paid again until it expires;
 //   - that a payment was held is forgotten if no part of it was decided: it is judged anew, and fails if the invoice has expired or too few blocks are left;
 //   - PaymentClaimed of a set with a part in a quarantined channel waits for that channel, which alone knows the part's amount;
 //   - a payment id whose payment never left the node is unused again;

@@ -17,6 +17,8 @@ var (
 	ErrInvoice       = errors.New("the invoice asks for something that no payment can have")
 	ErrStarting      = errors.New("the node is starting and does not know all its channels yet; try again")
 	ErrNotHeld       = errors.New("no payment with this hash waits to be claimed")
+	ErrInvoiceHeld   = errors.New("a payment of this invoice waits to be claimed or refused; refuse it instead")
+	ErrInvoicePaid   = errors.New("this invoice is paid")
 	ErrPartAway      = errors.New("a part of this payment is in a quarantined channel; claim it when that is back, or refuse it")
 	ErrPreimage      = errors.New("this payment can be claimed with its preimage only")
 	ErrOpenings      = errors.New("too many channels are being opened with this peer; wait for one to be finished")

@@ -117,7 +117,7 @@ type past struct {
 func newDisk() *disk { return &disk{rows: map[string]map[string][]byte{}} }
 
 // owned are the buckets of the manager that it may lose (S18).
-var owned = []string{messages.BucketPayments, messages.BucketInvoices}
+var owned = []string{messages.BucketPayments, messages.BucketInvoices, messages.BucketReceived}
 
 func (d *disk) write(m *Manager, last bool, a Append) {
 	for _, r := range a.Records {
@@ -134,8 +134,25 @@ func (d *disk) write(m *Manager, last bool, a Append) {
 	for _, r := range a.Rows {
 		d.put(r)
 	}
+	d.paired(a.Rows)
 	if len(a.Records)+len(a.Rows) > 0 {
 		d.remember()
+	}
+}
+
+// paired: what is listed as received is what the invoices' rows say, after every append.
+func (d *disk) paired(rows []messages.Row) {
+	if a, b := len(d.rows[messages.BucketInvoices]), len(d.rows[messages.BucketReceived]); a != b {
+		panic(fmt.Sprintf("%d rows of invoices, %d are listed", a, b))
+	}
+	for _, r := range rows {
+		if r.Bucket != messages.BucketInvoices || r.Value == nil {
+			continue
+		}
+		rec := must(decodeInvoice(r.Value))
+		if listed := d.rows[messages.BucketReceived][string(listKey(ln.Hash(r.Key), rec.At))]; !bytes.Equal(listed, encodeReceived(rec)) {
+			panic(fmt.Sprintf("invoice %x is listed as %x", r.Key, listed))
+		}
 	}
 }
 
@@ -183,6 +200,9 @@ func (d *disk) get(q messages.GetRows) messages.GotRows {
 	out := messages.GotRows{Incarnation: q.Incarnation, Token: q.Token}
 	var keys []string
 	for k := range d.rows[q.Bucket] {
+		if len(q.After) > 0 && k <= string(q.After) {
+			continue
+		}
 		if k == string(q.Key) || (q.Prefix || q.Last) && strings.HasPrefix(k, string(q.Key)) {
 			keys = append(keys, k)
 		}

@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"bytes"
 	"container/heap"
 	"crypto/sha256"
 	"fmt"
@@ -44,7 +43,7 @@ func (m *Manager) hold(s *set) {
 	s.asked = true
 	var a Append
 	if !s.row {
-		a.Rows, s.row = []messages.Row{s.invoiceRow(true)}, true
+		a.Rows, s.row = m.invoiceRows(s, true), true
 	}
 	parts, _ := m.partsOf(s)
 	if ev := m.enqueue(s.id("payment-claimable"), messages.PaymentClaimable{
@@ -136,20 +135,6 @@ func (m *Manager) expireHeld() {
 			m.touch(d.set)
 		}
 	}
-}
-
-// invoiceRow is the row of a set that is complete.
-func (s *set) invoiceRow(held bool) messages.Row {
-	rec := InvoiceRecord{Parts: s.list, Held: held, Records: s.records}
-	if !held {
-		rec.Preimage = s.preimage
-	}
-	return messages.Row{Bucket: messages.BucketInvoices, Key: bytes.Clone(s.hash[:]), Value: encodeInvoice(rec)}
-}
-
-// noRow lets the hash be paid by others.
-func (s *set) noRow() messages.Row {
-	return messages.Row{Bucket: messages.BucketInvoices, Key: bytes.Clone(s.hash[:])}
 }
 
 // partsOf are the parts of a set for its user; not ok if an amount is not known.

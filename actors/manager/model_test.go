@@ -67,6 +67,9 @@ func (w *world) act(rollbacks bool) {
 			w.pay(ids[w.rnd.IntN(len(ids))])
 		}
 	}
+	if w.cancels && w.rnd.IntN(100) == 0 {
+		w.cancel()
+	}
 	switch n := w.rnd.IntN(240); {
 	case n < 110:
 		w.run()
@@ -127,6 +130,7 @@ func (w *world) act(rollbacks bool) {
 			w.logf("records rolled back to %d of %d", to, len(w.disk.past))
 			w.disk.rollback(to)
 			w.rolledBack = true
+			clear(w.cancelled)
 		}
 		w.startProcess()
 		w.impatient = 60

@@ -108,6 +108,9 @@ type InvoiceRecord struct {
 	Held     bool          // found good, and up to the user
 	Preimage *ln.Preimage  // unless held
 	Records  []messages.CustomRecord
+
+	Cancelled bool      // no parts: whoever pays is refused
+	At        time.Time // when the first row of this hash was written; zero if that is not known
 }
 
 // InvoicePart is an HTLC of a set.

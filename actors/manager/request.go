@@ -22,6 +22,12 @@ func (m *Manager) request(msg any) {
 		f = func() { m.onListPayments(msg) }
 	case messages.ClaimHeld:
 		f = func() { m.onClaimHeld(msg) }
+	case messages.CancelInvoice:
+		f = func() { m.onCancel(msg) }
+	case messages.GetReceived:
+		f = func() { m.onGetReceived(msg) }
+	case messages.ListReceived:
+		f = func() { m.onListReceived(msg) }
 	case messages.DecideIntercepted:
 		f = func() { m.onIntercepted(msg) }
 	case messages.RequestOpen:
@@ -65,7 +71,7 @@ func (m *Manager) park(f func()) func() {
 func isRequest(msg any) bool {
 	switch msg.(type) {
 	case messages.Pay, messages.AbandonPayment, messages.GetPayment, messages.ListPayments, messages.ClaimHeld, messages.DecideIntercepted, messages.RequestOpen, messages.InboundOpen,
-		messages.ListChannels, messages.ListClosed, messages.AwaitReady:
+		messages.CancelInvoice, messages.GetReceived, messages.ListReceived, messages.ListChannels, messages.ListClosed, messages.AwaitReady:
 		return true
 	}
 	return false
@@ -87,6 +93,12 @@ func refusal(msg any, err error) []messages.Delivery {
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.ClosedList{Err: err}}
 	case messages.ClaimHeld:
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.ClaimReply{Err: err}}
+	case messages.CancelInvoice:
+		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.CancelReply{Err: err}}
+	case messages.GetReceived:
+		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.ReceivedReply{Err: err}}
+	case messages.ListReceived:
+		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.ReceivedList{Err: err}}
 	case messages.DecideIntercepted:
 		d = messages.Delivery{To: msg.ReplyTo, Msg: messages.InterceptReply{Err: err}}
 	case messages.RequestOpen:

@@ -230,6 +230,20 @@ func (s *script) describe(msg any) []string {
 		return []string{fmt.Sprintf("PayReply %v", m.Err)}
 	case messages.ClaimReply:
 		return []string{fmt.Sprintf("ClaimReply %v", m.Err)}
+	case messages.CancelReply:
+		return []string{fmt.Sprintf("CancelReply %v", m.Err)}
+	case messages.ReceivedReply:
+		if !m.Known {
+			return []string{fmt.Sprintf("ReceivedReply unknown, %v", m.Err)}
+		}
+		return []string{"ReceivedReply " + received(m.Payment)}
+	case messages.ReceivedList:
+		out := []string{fmt.Sprintf("ReceivedList %d, more=%v, %v", len(m.Payments), len(m.Next) > 0, m.Err)}
+		for _, r := range m.Payments {
+			out = append(out, "  "+received(r))
+		}
+		s.next = m.Next
+		return out
 	case messages.OpenReply:
 		return []string{fmt.Sprintf("OpenReply %v", m.Err)}
 	case messages.PaymentReply:
@@ -351,4 +365,9 @@ func (s *script) resolution(r facts.Resolution) string {
 		}
 	}
 	return s.wrapped(r.Reason)
+}
+
+func received(r messages.Received) string {
+	state := map[messages.ReceivedState]string{messages.ReceivedHeld: "held", messages.ReceivedClaimed: "claimed", messages.InvoiceCancelled: "cancelled"}[r.State]
+	return fmt.Sprintf("%s %s amount=%d parts=%d after=%s", r.Hash, state, r.AmountMsat, r.Parts, r.At.Sub(epoch))
 }

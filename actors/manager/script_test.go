@@ -49,6 +49,7 @@ type script struct {
 	payers  []string                    // session keys of payments to us, or through us
 	target  string                      // channel that the report is of
 	claims  map[htlcKey]facts.Resolution
+	next    []byte // page of what was received
 }
 
 const (
@@ -260,6 +261,12 @@ func (s *script) request(d *datadriven.TestData) error {
 			msg.Preimage = &p
 		}
 		s.step(msg)
+	case "cancel":
+		s.step(messages.CancelInvoice{Hash: invoiceOf(n).Hash, ReplyTo: "api"})
+	case "received":
+		s.step(messages.GetReceived{Hash: invoiceOf(n).Hash, ReplyTo: "api"})
+	case "listing": // the next page
+		s.step(messages.ListReceived{Limit: int(number(d, "limit", 0)), After: s.next, ReplyTo: "api"})
 	case "open":
 		s.step(messages.RequestOpen{Peer: peerID, CapacitySat: 1000, ReplyTo: "api"})
 	case "inbound-open":
@@ -351,6 +358,9 @@ func (s *script) persist(msg any) {
 			s.printf("record %s", strings.TrimPrefix(fmt.Sprintf("%T", r), "manager."))
 		}
 		for _, r := range m.Rows {
+			if r.Bucket == messages.BucketReceived {
+				continue // always with the row of the invoice, see paired
+			}
 			what := "row"
 			if r.Value == nil {
 				what = "delete row"

@@ -34,6 +34,7 @@ const (
 	held                   // complete, and up to the user; durable in the row
 	claimed                // to be claimed: durable in the row, or in a monitor
 	failed                 // to be failed; no row
+	cancelled              // whoever pays is refused: durable in the row
 )
 
 // set is the HTLCs that pay one payment hash, in one part or several. Each hash has one at a time, and what is decided about it is decided once, and
@@ -44,6 +45,7 @@ type set struct {
 	read  bool         // what the row says is known, and all monitors have reported
 	then  []func(*set) // waits for that
 	row   bool         // there is a row to delete when the set fails, or one that says what is durable
+	at    time.Time    // of the first row; zero: there is none
 	dirty bool
 
 	// While it gathers.
@@ -114,11 +116,15 @@ func (m *Manager) onRow(s *set, rows []messages.Row, err error) {
 
 // adopt takes what a row says. What a monitor says counts more: the row may be lost, or older (S18).
 func (m *Manager) adopt(s *set, rec InvoiceRecord) {
-	s.row = true
+	s.row, s.at = true, rec.At
 	if s.phase == claimed {
 		if s.row = !rec.Held && sameParts(s.list, rec.Parts); s.row {
 			s.list, s.records, s.recorded = rec.Parts, rec.Records, true
 		}
+		return
+	}
+	if rec.Cancelled {
+		s.phase = cancelled
 		return
 	}
 	s.list, s.phase = rec.Parts, claimed

@@ -26,6 +26,30 @@ func (w *world) receive() {
 	}
 }
 
+// cancel: the user takes an invoice back, or tries to.
+func (w *world) cancel() {
+	i := w.invoices[w.rnd.IntN(len(w.invoices))]
+	w.logf("cancel %s", i.name)
+	w.send("api", messages.ManagerAddr, messages.CancelInvoice{Hash: i.Hash, ReplyTo: messages.Addr("api/cancel/" + i.name)})
+}
+
+// onCancelled: from here on nobody can pay it, and nobody has (unless records are lost).
+func (w *world) onCancelled(name string, r messages.CancelReply) {
+	for _, i := range w.invoices {
+		if i.name != name || r.Err != nil {
+			continue
+		}
+		rows := w.disk.rows[messages.BucketInvoices][string(i.Hash[:])]
+		if rows == nil || !must(decodeInvoice(rows)).Cancelled {
+			w.fatalf("%s is said to be cancelled before that is durable", name)
+		}
+		if len(w.claimed[i.Hash]) > 0 && !w.rolledBack {
+			w.fatalf("%s is said to be cancelled, and was claimed", name)
+		}
+		w.cancelled[i.Hash] = !w.rolledBack // what is known of a claim may be lost with the records
+	}
+}
+
 // receive: an inbound HTLC is irrevocably committed.
 func (c *simChannel) receive(i testInvoice, amount, total uint64) {
 	w := c.w
@@ -73,6 +97,9 @@ func (w *world) checkClaim(c *simChannel, h *simIn, r facts.Resolution) {
 
 // claim: the decision to claim became durable.
 func (w *world) claim(_ *simChannel, h *simIn) {
+	if w.cancelled[h.htlc.Hash] {
+		w.fatalf("an invoice is claimed after it was cancelled")
+	}
 	sets := w.claimed[h.htlc.Hash]
 	if sets == nil {
 		sets = map[string][]facts.Part{}

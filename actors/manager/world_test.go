@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lnactor/lnactor/internal/facts"
@@ -49,6 +50,8 @@ type world struct {
 	intercepted    []messages.InterceptHTLC            // not decided
 	calm           bool                                // channels are seldom closed
 	claimed        map[ln.Hash]map[string][]facts.Part // sets, by the ids of their events
+	cancels        bool                                // invoices are cancelled
+	cancelled      map[ln.Hash]bool                    // and somebody was told so
 	carried        map[ln.PaymentID]uint64             // by HTLCs that are live or claimed
 	listed         map[htlcKey]bool                    // their parts
 	late           map[ln.PaymentID]bool               // claimed after they had failed on chain
@@ -82,6 +85,7 @@ func newWorld(seed uint64, cfg Config) *world {
 	}
 	w.invoices = sharedInvoices
 	w.calm = seed%4 > 0
+	w.cancels, w.cancelled = seed%7 == 3, map[ln.Hash]bool{}
 	w.startProcess()
 	return w
 }
@@ -188,6 +192,8 @@ func (w *world) deliver(from, to messages.Addr, msg any) {
 	case to == messages.InterceptorAddr:
 		w.intercepted = append(w.intercepted, msg.(messages.InterceptHTLC))
 	case to == "api":
+	case strings.HasPrefix(string(to), "api/cancel/"):
+		w.onCancelled(strings.TrimPrefix(string(to), "api/cancel/"), msg.(messages.CancelReply))
 	default:
 		w.byAddr[to].handle(msg)
 	}

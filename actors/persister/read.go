@@ -114,7 +114,7 @@ func (s *shell) lookup(m *messages.GetRows) (rows []messages.Row, err error) {
 			if limit <= 0 {
 				limit = defaultRows
 			}
-			rows, err = s.store.Range(m.Bucket, m.Key, min(limit, maxRows))
+			rows, err = s.store.Range(m.Bucket, m.Key, m.After, min(limit, maxRows))
 			return err
 		}
 		get := s.store.Get

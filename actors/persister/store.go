@@ -140,8 +140,8 @@ type Store interface {
 	ReadSnapshot(messages.Owner) (Snapshot, bool, error)
 	// Get returns the row with this key, and false if there is none.
 	Get(bucket string, key []byte) (messages.Row, bool, error)
-	// Range returns up to limit rows whose key begins with prefix, in key order.
-	Range(bucket string, prefix []byte, limit int) ([]messages.Row, error)
+	// Range returns up to limit rows whose key begins with prefix and is greater than after, in key order.
+	Range(bucket string, prefix, after []byte, limit int) ([]messages.Row, error)
 	// Last returns the row with the greatest key that begins with prefix, and false if there is none.
 	Last(bucket string, prefix []byte) (messages.Row, bool, error)
 	Stats() StoreStats

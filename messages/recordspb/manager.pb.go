@@ -949,10 +949,12 @@ type InvoiceRow struct {
 	AmountMsat    uint64                 `protobuf:"varint,2,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
 	ChannelId     []byte                 `protobuf:"bytes,3,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"` // of the only part, in rows of releases that took one; see parts
 	HtlcId        uint64                 `protobuf:"varint,4,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
-	Held          bool                   `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`        // announced by PaymentClaimable, not decided
-	Parts         []*InvoicePart         `protobuf:"bytes,6,rep,name=parts,proto3" json:"parts,omitempty"`       // the whole set, by channel and HTLC
-	Preimage      []byte                 `protobuf:"bytes,7,opt,name=preimage,proto3" json:"preimage,omitempty"` // unless held
-	Records       []*CustomRecord        `protobuf:"bytes,8,rep,name=records,proto3" json:"records,omitempty"`   // of the payer, for whoever handles the payment
+	Held          bool                   `protobuf:"varint,5,opt,name=held,proto3" json:"held,omitempty"`           // announced by PaymentClaimable, not decided
+	Parts         []*InvoicePart         `protobuf:"bytes,6,rep,name=parts,proto3" json:"parts,omitempty"`          // the whole set, by channel and HTLC
+	Preimage      []byte                 `protobuf:"bytes,7,opt,name=preimage,proto3" json:"preimage,omitempty"`    // unless held
+	Records       []*CustomRecord        `protobuf:"bytes,8,rep,name=records,proto3" json:"records,omitempty"`      // of the payer, for whoever handles the payment
+	Cancelled     bool                   `protobuf:"varint,9,opt,name=cancelled,proto3" json:"cancelled,omitempty"` // without parts: whoever pays is refused
+	At            int64                  `protobuf:"varint,10,opt,name=at,proto3" json:"at,omitempty"`              // when the first row of this hash was written, nanoseconds since 1970; 0 in rows of older releases
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1043,6 +1045,98 @@ func (x *InvoiceRow) GetRecords() []*CustomRecord {
 	return nil
 }
 
+func (x *InvoiceRow) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
+}
+
+func (x *InvoiceRow) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+// ReceivedRow is a row of bucket "received": what a list shows of the row in
+// "invoices" with the hash in its key, written with it. A cache.
+type ReceivedRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // 1
+	AmountMsat    uint64                 `protobuf:"varint,2,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"`
+	Parts         uint32                 `protobuf:"varint,3,opt,name=parts,proto3" json:"parts,omitempty"`
+	Held          bool                   `protobuf:"varint,4,opt,name=held,proto3" json:"held,omitempty"`
+	Cancelled     bool                   `protobuf:"varint,5,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceivedRow) Reset() {
+	*x = ReceivedRow{}
+	mi := &file_recordspb_manager_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceivedRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceivedRow) ProtoMessage() {}
+
+func (x *ReceivedRow) ProtoReflect() protoreflect.Message {
+	mi := &file_recordspb_manager_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceivedRow.ProtoReflect.Descriptor instead.
+func (*ReceivedRow) Descriptor() ([]byte, []int) {
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ReceivedRow) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ReceivedRow) GetAmountMsat() uint64 {
+	if x != nil {
+		return x.AmountMsat
+	}
+	return 0
+}
+
+func (x *ReceivedRow) GetParts() uint32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
+func (x *ReceivedRow) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *ReceivedRow) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
+}
+
 type InvoicePart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ChannelId     []byte                 `protobuf:"bytes,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
@@ -1054,7 +1148,7 @@ type InvoicePart struct {
 
 func (x *InvoicePart) Reset() {
 	*x = InvoicePart{}
-	mi := &file_recordspb_manager_proto_msgTypes[12]
+	mi := &file_recordspb_manager_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1160,7 @@ func (x *InvoicePart) String() string {
 func (*InvoicePart) ProtoMessage() {}
 
 func (x *InvoicePart) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_manager_proto_msgTypes[12]
+	mi := &file_recordspb_manager_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1173,7 @@ func (x *InvoicePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InvoicePart.ProtoReflect.Descriptor instead.
 func (*InvoicePart) Descriptor() ([]byte, []int) {
-	return file_recordspb_manager_proto_rawDescGZIP(), []int{12}
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InvoicePart) GetChannelId() []byte {
@@ -1113,7 +1207,7 @@ type CustomRecord struct {
 
 func (x *CustomRecord) Reset() {
 	*x = CustomRecord{}
-	mi := &file_recordspb_manager_proto_msgTypes[13]
+	mi := &file_recordspb_manager_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1219,7 @@ func (x *CustomRecord) String() string {
 func (*CustomRecord) ProtoMessage() {}
 
 func (x *CustomRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_recordspb_manager_proto_msgTypes[13]
+	mi := &file_recordspb_manager_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1232,7 @@ func (x *CustomRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomRecord.ProtoReflect.Descriptor instead.
 func (*CustomRecord) Descriptor() ([]byte, []int) {
-	return file_recordspb_manager_proto_rawDescGZIP(), []int{13}
+	return file_recordspb_manager_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CustomRecord) GetType() uint64 {
@@ -1233,7 +1327,7 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"\bpreimage\x18\x01 \x01(\fR\bpreimage\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04lost\x18\x03 \x01(\fR\x04lost\x12\x19\n" +
-	"\bfee_msat\x18\x04 \x01(\x04R\afeeMsat\"\xa2\x02\n" +
+	"\bfee_msat\x18\x04 \x01(\x04R\afeeMsat\"\xd0\x02\n" +
 	"\n" +
 	"InvoiceRow\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
@@ -1245,7 +1339,17 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"\x04held\x18\x05 \x01(\bR\x04held\x125\n" +
 	"\x05parts\x18\x06 \x03(\v2\x1f.lnactor.records.v1.InvoicePartR\x05parts\x12\x1a\n" +
 	"\bpreimage\x18\a \x01(\fR\bpreimage\x12:\n" +
-	"\arecords\x18\b \x03(\v2 .lnactor.records.v1.CustomRecordR\arecords\"f\n" +
+	"\arecords\x18\b \x03(\v2 .lnactor.records.v1.CustomRecordR\arecords\x12\x1c\n" +
+	"\tcancelled\x18\t \x01(\bR\tcancelled\x12\x0e\n" +
+	"\x02at\x18\n" +
+	" \x01(\x03R\x02at\"\x90\x01\n" +
+	"\vReceivedRow\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
+	"\vamount_msat\x18\x02 \x01(\x04R\n" +
+	"amountMsat\x12\x14\n" +
+	"\x05parts\x18\x03 \x01(\rR\x05parts\x12\x12\n" +
+	"\x04held\x18\x04 \x01(\bR\x04held\x12\x1c\n" +
+	"\tcancelled\x18\x05 \x01(\bR\tcancelled\"f\n" +
 	"\vInvoicePart\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\fR\tchannelId\x12\x17\n" +
@@ -1268,7 +1372,7 @@ func file_recordspb_manager_proto_rawDescGZIP() []byte {
 	return file_recordspb_manager_proto_rawDescData
 }
 
-var file_recordspb_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_recordspb_manager_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_recordspb_manager_proto_goTypes = []any{
 	(*ManagerRecord)(nil),   // 0: lnactor.records.v1.ManagerRecord
 	(*ManagerSnapshot)(nil), // 1: lnactor.records.v1.ManagerSnapshot
@@ -1282,8 +1386,9 @@ var file_recordspb_manager_proto_goTypes = []any{
 	(*PaymentOutcome)(nil),  // 9: lnactor.records.v1.PaymentOutcome
 	(*PaymentResult)(nil),   // 10: lnactor.records.v1.PaymentResult
 	(*InvoiceRow)(nil),      // 11: lnactor.records.v1.InvoiceRow
-	(*InvoicePart)(nil),     // 12: lnactor.records.v1.InvoicePart
-	(*CustomRecord)(nil),    // 13: lnactor.records.v1.CustomRecord
+	(*ReceivedRow)(nil),     // 12: lnactor.records.v1.ReceivedRow
+	(*InvoicePart)(nil),     // 13: lnactor.records.v1.InvoicePart
+	(*CustomRecord)(nil),    // 14: lnactor.records.v1.CustomRecord
 }
 var file_recordspb_manager_proto_depIdxs = []int32{
 	2,  // 0: lnactor.records.v1.ManagerRecord.payment_started:type_name -> lnactor.records.v1.PaymentRecord
@@ -1298,8 +1403,8 @@ var file_recordspb_manager_proto_depIdxs = []int32{
 	7,  // 9: lnactor.records.v1.PartsStarted.parts:type_name -> lnactor.records.v1.PaymentPart
 	8,  // 10: lnactor.records.v1.PaymentPart.hops:type_name -> lnactor.records.v1.RouteHop
 	10, // 11: lnactor.records.v1.PaymentOutcome.result:type_name -> lnactor.records.v1.PaymentResult
-	12, // 12: lnactor.records.v1.InvoiceRow.parts:type_name -> lnactor.records.v1.InvoicePart
-	13, // 13: lnactor.records.v1.InvoiceRow.records:type_name -> lnactor.records.v1.CustomRecord
+	13, // 12: lnactor.records.v1.InvoiceRow.parts:type_name -> lnactor.records.v1.InvoicePart
+	14, // 13: lnactor.records.v1.InvoiceRow.records:type_name -> lnactor.records.v1.CustomRecord
 	14, // [14:14] is the sub-list for method output_type
 	14, // [14:14] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
@@ -1327,7 +1432,7 @@ func file_recordspb_manager_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_recordspb_manager_proto_rawDesc), len(file_recordspb_manager_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -156,7 +156,7 @@ func (w *world) checkArchived(id ln.ChannelID) {
 		if _, ok, err := n.store.Get(messages.BucketClosed, id[:]); err != nil || !ok {
 			w.wrong("L5: %s keeps no row of the closed channel: %v", n.name, err)
 		}
-		if rows, err := n.store.Range(messages.BucketRevoked, id[:], 10); err != nil || len(rows) > 0 {
+		if rows, err := n.store.Range(messages.BucketRevoked, id[:], nil, 10); err != nil || len(rows) > 0 {
 			w.wrong("L5: %s keeps %d rows of revoked commitments: %v", n.name, len(rows), err)
 		}
 		for _, what := range []string{"channel-closed/", "channel-resolved/"} {

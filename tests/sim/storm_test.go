@@ -165,7 +165,7 @@ func (w *world) commitFault(n *node) memstore.Fault {
 	return memstore.None
 }
 
-var managerBuckets = []string{messages.BucketPayments, messages.BucketInvoices}
+var managerBuckets = []string{messages.BucketPayments, messages.BucketInvoices, messages.BucketReceived}
 
 // drop loses all of the manager's records (S18).
 func drop(n *node) {
@@ -207,7 +207,7 @@ func rolledBack(now, old *memstore.Store) *memstore.Store {
 		b.Append = append(b.Append, r)
 	}
 	for _, bucket := range managerBuckets {
-		rows, err := old.Range(bucket, nil, 1<<30)
+		rows, err := old.Range(bucket, nil, nil, 1<<30)
 		if err != nil {
 			panic(err)
 		}

@@ -120,7 +120,7 @@ func contents(s persister.Store) (string, error) {
 		return "", err
 	}
 	for _, bucket := range []string{"rows0", "rows1"} {
-		rows, err := s.Range(bucket, nil, 1<<20)
+		rows, err := s.Range(bucket, nil, nil, 1<<20)
 		if err != nil {
 			return "", err
 		}

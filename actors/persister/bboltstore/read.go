@@ -235,7 +235,7 @@ func (s *Store) one(bucket string, seek func(*bolt.Cursor) ([]byte, []byte)) (ro
 }
 
 // Range implements persister.Store.
-func (s *Store) Range(bucket string, prefix []byte, limit int) (rows []messages.Row, err error) {
+func (s *Store) Range(bucket string, prefix, after []byte, limit int) (rows []messages.Row, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err = s.read("read rows", func(tx *bolt.Tx) error {
@@ -244,7 +244,14 @@ func (s *Store) Range(bucket string, prefix []byte, limit int) (rows []messages.
 			return nil
 		}
 		c := b.Cursor()
-		for k, v := c.Seek(prefix); k != nil && len(rows) < limit && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		from := prefix
+		if bytes.Compare(after, from) > 0 {
+			from = after
+		}
+		for k, v := c.Seek(from); k != nil && len(rows) < limit && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			if len(after) > 0 && bytes.Equal(k, after) {
+				continue
+			}
 			row, err := s.row(bucket, k, v)
 			if err != nil {
 				return err

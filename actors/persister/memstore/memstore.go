@@ -272,10 +272,10 @@ func (s *Store) Get(bucket string, key []byte) (messages.Row, bool, error) {
 }
 
 // Range implements persister.Store.
-func (s *Store) Range(bucket string, prefix []byte, limit int) ([]messages.Row, error) {
+func (s *Store) Range(bucket string, prefix, after []byte, limit int) ([]messages.Row, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.live.prefix(bucket, string(prefix), limit), s.usable()
+	return s.live.prefix(bucket, string(prefix), string(after), limit), s.usable()
 }
 
 // Last implements persister.Store.

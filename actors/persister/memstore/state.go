@@ -126,9 +126,12 @@ func search(rows []row, key string) (int, bool) {
 	return slices.BinarySearchFunc(rows, key, func(r row, key string) int { return strings.Compare(r.key, key) })
 }
 
-func (s *state) prefix(bucket, prefix string, limit int) []messages.Row {
+func (s *state) prefix(bucket, prefix, after string, limit int) []messages.Row {
 	rows := s.rows[bucket]
-	i, _ := search(rows, prefix)
+	i, found := search(rows, max(prefix, after))
+	if found && after != "" && rows[i].key == after {
+		i++
+	}
 	var out []messages.Row
 	for ; i < len(rows) && len(out) < limit && strings.HasPrefix(rows[i].key, prefix); i++ {
 		out = append(out, rows[i].row(bucket))

@@ -12,7 +12,7 @@ import (
 
 // Commands about invoices and incoming payments.
 func invoiceCommands() []*cobra.Command {
-	return []*cobra.Command{invoiceCommand(), decodeCommand(), claimCommand(), newCall(call[*apiv1.RefusePaymentResponse]{
+	return []*cobra.Command{invoiceCommand(), invoicesCommand(), decodeCommand(), claimCommand(), newCall(call[*apiv1.RefusePaymentResponse]{
 		use: "refuse HASH", short: "Refuse an incoming payment that waits", args: wants("HASH"),
 		long: "Refuses an incoming payment that waits for a decision: the payer has the money back.", example: "  lnactor refuse 9c0f...",
 		make: func(ctx context.Context, n *node, args []string) (*apiv1.RefusePaymentResponse, error) {
@@ -25,7 +25,7 @@ func invoiceCommands() []*cobra.Command {
 func invoiceCommand() *cobra.Command {
 	r := &apiv1.CreateInvoiceRequest{}
 	var expiry time.Duration
-	return newCall(call[*apiv1.CreateInvoiceResponse]{
+	cmd := newCall(call[*apiv1.CreateInvoiceResponse]{
 		use: "invoice AMOUNT|any", short: "Make an invoice", args: wants("AMOUNT"),
 		long: "Makes a BOLT 11 invoice. An amount is in satoshis, or has a unit: 1500msat, 0.001btc.\n" +
 			"With --hold a payment waits for 'lnactor claim' or 'lnactor refuse'. With --hash it is for a\n" +
@@ -59,6 +59,8 @@ func invoiceCommand() *cobra.Command {
 		},
 		show: func(p *page, a *apiv1.CreateInvoiceResponse) { p.row(a.GetBolt11()) },
 	})
+	cmd.AddCommand(oneInvoiceCommands()...)
+	return cmd
 }
 
 func decodeCommand() *cobra.Command {

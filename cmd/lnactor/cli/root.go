@@ -46,7 +46,6 @@ Run a node, and talk to it from another terminal:
 		SilenceErrors: true, // complain shows them
 		SilenceUsage:  true,
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		text, _, _ := strings.Cut(err.Error(), ": strconv.") // how it was parsed helps nobody
 		return &usageError{errors.New(text), fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath())}
@@ -63,7 +62,11 @@ Run a node, and talk to it from another terminal:
 	group("channel", "Peers and channels:", append(peerCommands(), channelCommands()...)...)
 	group("wallet", "The wallet:", walletCommands()...)
 	group("care", "Care and rescue:", newBackup(), newRestore(), newInspect(), newDoctor(), newHTLCs())
-	root.AddCommand(newDemo(), newVersion())
+	root.AddCommand(newDemo(), newDocs(), newVersion())
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil { // cobra's would take any shell's name
+		c.Args, c.RunE = noArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	root.SetHelpCommand(&cobra.Command{
 		Use: "help [command]", Short: "Explain a command",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -90,6 +93,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 
 func unknownCommand(root *cobra.Command, name string) error {
 	hint := fmt.Sprintf("'%s --help' lists the commands", root.CommandPath())
+	root.SuggestionsMinimumDistance = 2 // cobra's default is none
 	if close := root.SuggestionsFor(name); len(close) > 0 {
 		hint = fmt.Sprintf("did you mean %q?", close[0])
 	}

@@ -72,6 +72,9 @@ var needs = map[string]Scope{
 	api.NodeListPaymentsProcedure:       Read,
 	api.NodeClaimPaymentProcedure:       Receive,
 	api.NodeRefusePaymentProcedure:      Receive,
+	api.NodeListReceivedProcedure:       Read,
+	api.NodeGetReceivedProcedure:        Read,
+	api.NodeCancelInvoiceProcedure:      Receive,
 	api.NodeTailEventsProcedure:         Read, // with a consumer's name: Receive
 	api.NodeNextEventsProcedure:         Receive,
 	api.NodeAckEventProcedure:           Receive,

@@ -42,6 +42,8 @@ var known = []struct {
 	{lnactor.ErrPartAway, connect.CodeFailedPrecondition, "part_away", ""},
 	{lnactor.ErrPreimage, connect.CodeInvalidArgument, "preimage", "give the preimage of the invoice's payment hash"},
 	{lnactor.ErrNotHeld, connect.CodeNotFound, "not_held", "no incoming payment with this hash waits for a decision"},
+	{lnactor.ErrInvoiceHeld, connect.CodeFailedPrecondition, "invoice_held", "lnactor refuse gives the payer the money back; then the invoice can be cancelled"},
+	{lnactor.ErrInvoicePaid, connect.CodeFailedPrecondition, "invoice_paid", "to give the money back, ask the payer for an invoice"},
 	{lnactor.ErrOpeningLost, connect.CodeAborted, "opening_lost", "look at the channels before you repeat it"},
 	{lnactor.ErrRejected, connect.CodeFailedPrecondition, "channel_rejected", "change the channel's terms"},
 	{lnactor.ErrPeerGone, connect.CodeUnavailable, "peer_gone", "connect to the peer and try again"},

@@ -247,6 +247,20 @@ func (f *fake) ClaimPayment(context.Context, lnactor.Hash) error {
 	return nil
 }
 
+func (f *fake) Received(_ context.Context, page []byte, limit int) ([]lnactor.Received, []byte, error) {
+	f.note(fmt.Sprintf("received %x %d", page, limit))
+	return []lnactor.Received{{Hash: lnactor.Hash{1}, State: lnactor.ReceivedHeld, AmountMsat: 5, Parts: 2, At: time.Unix(7, 9)}}, make([]byte, 40), f.err
+}
+
+func (f *fake) GetReceived(_ context.Context, hash lnactor.Hash) (lnactor.Received, error) {
+	return lnactor.Received{Hash: hash, State: lnactor.InvoiceCancelled}, f.err
+}
+
+func (f *fake) CancelInvoice(_ context.Context, hash lnactor.Hash) error {
+	f.note("cancel " + hash.String())
+	return f.err
+}
+
 func (f *fake) RefusePayment(context.Context, lnactor.Hash) error {
 	f.note("refuse")
 	return nil

@@ -50,6 +50,9 @@ type Node interface {
 	ClaimPayment(ctx context.Context, hash lnactor.Hash) error
 	ClaimPaymentWith(ctx context.Context, preimage lnactor.Preimage) error
 	RefusePayment(ctx context.Context, hash lnactor.Hash) error
+	Received(ctx context.Context, page []byte, limit int) (list []lnactor.Received, next []byte, err error)
+	GetReceived(ctx context.Context, hash lnactor.Hash) (lnactor.Received, error)
+	CancelInvoice(ctx context.Context, hash lnactor.Hash) error
 
 	Balance(ctx context.Context) (lnactor.Balance, error)
 	FeeHealth() lnactor.FeeHealth

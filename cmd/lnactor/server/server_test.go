@@ -167,7 +167,7 @@ var (
 		"AbandonPayment",
 		"SetConsumer", "RemoveConsumer", "SetWebhook", "RetryDeadLetters", "DiscardDeadLetters", "Backup", "TrustRestored",
 	}
-	earns = []string{"NextEvents", "AckEvent", "NewAddress", "CreateInvoice", "ClaimPayment", "RefusePayment"}
+	earns = []string{"NextEvents", "AckEvent", "NewAddress", "CreateInvoice", "ClaimPayment", "RefusePayment", "CancelInvoice"}
 )
 
 func has(list []string, procedure string) bool {
@@ -413,6 +413,9 @@ func TestBadInput(t *testing.T) {
 		"CreateInvoice":      {`{"paymentHash":"zz"}`, `{"descriptionHash":"00"}`},
 		"ClaimPayment":       {`{}`, `{"paymentHash":"zz"}`, `{"preimage":"zz"}`, `{"paymentHash":"` + channel + `","preimage":"` + channel + `"}`},
 		"RefusePayment":      {`{}`, `{"paymentHash":"00"}`},
+		"ListReceived":       {`{"limit":10001}`, `{"page":"zz"}`, `{"page":"00"}`},
+		"GetReceived":        {`{}`, `{"paymentHash":"00"}`, `{"bolt11":"lnbcrt1"}`, `{"bolt11":"` + s.fake.invoice(t, 1) + `","paymentHash":"` + channel + `"}`},
+		"CancelInvoice":      {`{}`, `{"paymentHash":"zz"}`, `{"bolt11":"lnbc1"}`},
 	} {
 		for _, body := range bodies {
 			s.fake.calls = nil

@@ -3551,7 +3551,7 @@ var File_api_v1_node_proto protoreflect.FileDescriptor
 
 const file_api_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/backup.proto\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x11api/v1/bump.proto\x1a\x15api/v1/payments.proto\x1a\x13api/v1/policy.proto\"X\n" +
+	"\x11api/v1/node.proto\x12\x0elnactor.api.v1\x1a\x13api/v1/backup.proto\x1a\x11api/v1/feed.proto\x1a\x10api/v1/ops.proto\x1a\x11api/v1/bump.proto\x1a\x15api/v1/payments.proto\x1a\x13api/v1/policy.proto\x1a\x15api/v1/received.proto\"X\n" +
 	"\vErrorDetail\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x12\x1d\n" +
@@ -3808,7 +3808,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13PAYMENT_STATUS_SENT\x10\x02\x12\x19\n" +
 	"\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1a\n" +
-	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xcc\x1d\n" +
+	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xdd\x1f\n" +
 	"\x04Node\x12J\n" +
 	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12P\n" +
 	"\tGetHealth\x12 .lnactor.api.v1.GetHealthRequest\x1a!.lnactor.api.v1.GetHealthResponse\x12S\n" +
@@ -3841,7 +3841,10 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"GetPayment\x12!.lnactor.api.v1.GetPaymentRequest\x1a\".lnactor.api.v1.GetPaymentResponse\x12Y\n" +
 	"\fListPayments\x12#.lnactor.api.v1.ListPaymentsRequest\x1a$.lnactor.api.v1.ListPaymentsResponse\x12Y\n" +
 	"\fClaimPayment\x12#.lnactor.api.v1.ClaimPaymentRequest\x1a$.lnactor.api.v1.ClaimPaymentResponse\x12\\\n" +
-	"\rRefusePayment\x12$.lnactor.api.v1.RefusePaymentRequest\x1a%.lnactor.api.v1.RefusePaymentResponse\x12U\n" +
+	"\rRefusePayment\x12$.lnactor.api.v1.RefusePaymentRequest\x1a%.lnactor.api.v1.RefusePaymentResponse\x12Y\n" +
+	"\fListReceived\x12#.lnactor.api.v1.ListReceivedRequest\x1a$.lnactor.api.v1.ListReceivedResponse\x12V\n" +
+	"\vGetReceived\x12\".lnactor.api.v1.GetReceivedRequest\x1a#.lnactor.api.v1.GetReceivedResponse\x12\\\n" +
+	"\rCancelInvoice\x12$.lnactor.api.v1.CancelInvoiceRequest\x1a%.lnactor.api.v1.CancelInvoiceResponse\x12U\n" +
 	"\n" +
 	"TailEvents\x12!.lnactor.api.v1.TailEventsRequest\x1a\".lnactor.api.v1.TailEventsResponse0\x01\x12S\n" +
 	"\n" +
@@ -3947,40 +3950,46 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*SetPolicyRequest)(nil),           // 65: lnactor.api.v1.SetPolicyRequest
 	(*ListPoliciesRequest)(nil),        // 66: lnactor.api.v1.ListPoliciesRequest
 	(*AbandonPaymentRequest)(nil),      // 67: lnactor.api.v1.AbandonPaymentRequest
-	(*TailEventsRequest)(nil),          // 68: lnactor.api.v1.TailEventsRequest
-	(*NextEventsRequest)(nil),          // 69: lnactor.api.v1.NextEventsRequest
-	(*AckEventRequest)(nil),            // 70: lnactor.api.v1.AckEventRequest
-	(*ListConsumersRequest)(nil),       // 71: lnactor.api.v1.ListConsumersRequest
-	(*SetConsumerRequest)(nil),         // 72: lnactor.api.v1.SetConsumerRequest
-	(*RemoveConsumerRequest)(nil),      // 73: lnactor.api.v1.RemoveConsumerRequest
-	(*SetWebhookRequest)(nil),          // 74: lnactor.api.v1.SetWebhookRequest
-	(*ListDeadLettersRequest)(nil),     // 75: lnactor.api.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),    // 76: lnactor.api.v1.RetryDeadLettersRequest
-	(*DiscardDeadLettersRequest)(nil),  // 77: lnactor.api.v1.DiscardDeadLettersRequest
-	(*BackupRequest)(nil),              // 78: lnactor.api.v1.BackupRequest
-	(*TrustRestoredRequest)(nil),       // 79: lnactor.api.v1.TrustRestoredRequest
-	(*ExplainHTLCRequest)(nil),         // 80: lnactor.api.v1.ExplainHTLCRequest
-	(*DiagnoseRequest)(nil),            // 81: lnactor.api.v1.DiagnoseRequest
-	(*GetHealthResponse)(nil),          // 82: lnactor.api.v1.GetHealthResponse
-	(*ListActorsResponse)(nil),         // 83: lnactor.api.v1.ListActorsResponse
-	(*BumpFeeResponse)(nil),            // 84: lnactor.api.v1.BumpFeeResponse
-	(*SetPolicyResponse)(nil),          // 85: lnactor.api.v1.SetPolicyResponse
-	(*ListPoliciesResponse)(nil),       // 86: lnactor.api.v1.ListPoliciesResponse
-	(*AbandonPaymentResponse)(nil),     // 87: lnactor.api.v1.AbandonPaymentResponse
-	(*TailEventsResponse)(nil),         // 88: lnactor.api.v1.TailEventsResponse
-	(*NextEventsResponse)(nil),         // 89: lnactor.api.v1.NextEventsResponse
-	(*AckEventResponse)(nil),           // 90: lnactor.api.v1.AckEventResponse
-	(*ListConsumersResponse)(nil),      // 91: lnactor.api.v1.ListConsumersResponse
-	(*SetConsumerResponse)(nil),        // 92: lnactor.api.v1.SetConsumerResponse
-	(*RemoveConsumerResponse)(nil),     // 93: lnactor.api.v1.RemoveConsumerResponse
-	(*SetWebhookResponse)(nil),         // 94: lnactor.api.v1.SetWebhookResponse
-	(*ListDeadLettersResponse)(nil),    // 95: lnactor.api.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),   // 96: lnactor.api.v1.RetryDeadLettersResponse
-	(*DiscardDeadLettersResponse)(nil), // 97: lnactor.api.v1.DiscardDeadLettersResponse
-	(*BackupResponse)(nil),             // 98: lnactor.api.v1.BackupResponse
-	(*TrustRestoredResponse)(nil),      // 99: lnactor.api.v1.TrustRestoredResponse
-	(*ExplainHTLCResponse)(nil),        // 100: lnactor.api.v1.ExplainHTLCResponse
-	(*DiagnoseResponse)(nil),           // 101: lnactor.api.v1.DiagnoseResponse
+	(*ListReceivedRequest)(nil),        // 68: lnactor.api.v1.ListReceivedRequest
+	(*GetReceivedRequest)(nil),         // 69: lnactor.api.v1.GetReceivedRequest
+	(*CancelInvoiceRequest)(nil),       // 70: lnactor.api.v1.CancelInvoiceRequest
+	(*TailEventsRequest)(nil),          // 71: lnactor.api.v1.TailEventsRequest
+	(*NextEventsRequest)(nil),          // 72: lnactor.api.v1.NextEventsRequest
+	(*AckEventRequest)(nil),            // 73: lnactor.api.v1.AckEventRequest
+	(*ListConsumersRequest)(nil),       // 74: lnactor.api.v1.ListConsumersRequest
+	(*SetConsumerRequest)(nil),         // 75: lnactor.api.v1.SetConsumerRequest
+	(*RemoveConsumerRequest)(nil),      // 76: lnactor.api.v1.RemoveConsumerRequest
+	(*SetWebhookRequest)(nil),          // 77: lnactor.api.v1.SetWebhookRequest
+	(*ListDeadLettersRequest)(nil),     // 78: lnactor.api.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),    // 79: lnactor.api.v1.RetryDeadLettersRequest
+	(*DiscardDeadLettersRequest)(nil),  // 80: lnactor.api.v1.DiscardDeadLettersRequest
+	(*BackupRequest)(nil),              // 81: lnactor.api.v1.BackupRequest
+	(*TrustRestoredRequest)(nil),       // 82: lnactor.api.v1.TrustRestoredRequest
+	(*ExplainHTLCRequest)(nil),         // 83: lnactor.api.v1.ExplainHTLCRequest
+	(*DiagnoseRequest)(nil),            // 84: lnactor.api.v1.DiagnoseRequest
+	(*GetHealthResponse)(nil),          // 85: lnactor.api.v1.GetHealthResponse
+	(*ListActorsResponse)(nil),         // 86: lnactor.api.v1.ListActorsResponse
+	(*BumpFeeResponse)(nil),            // 87: lnactor.api.v1.BumpFeeResponse
+	(*SetPolicyResponse)(nil),          // 88: lnactor.api.v1.SetPolicyResponse
+	(*ListPoliciesResponse)(nil),       // 89: lnactor.api.v1.ListPoliciesResponse
+	(*AbandonPaymentResponse)(nil),     // 90: lnactor.api.v1.AbandonPaymentResponse
+	(*ListReceivedResponse)(nil),       // 91: lnactor.api.v1.ListReceivedResponse
+	(*GetReceivedResponse)(nil),        // 92: lnactor.api.v1.GetReceivedResponse
+	(*CancelInvoiceResponse)(nil),      // 93: lnactor.api.v1.CancelInvoiceResponse
+	(*TailEventsResponse)(nil),         // 94: lnactor.api.v1.TailEventsResponse
+	(*NextEventsResponse)(nil),         // 95: lnactor.api.v1.NextEventsResponse
+	(*AckEventResponse)(nil),           // 96: lnactor.api.v1.AckEventResponse
+	(*ListConsumersResponse)(nil),      // 97: lnactor.api.v1.ListConsumersResponse
+	(*SetConsumerResponse)(nil),        // 98: lnactor.api.v1.SetConsumerResponse
+	(*RemoveConsumerResponse)(nil),     // 99: lnactor.api.v1.RemoveConsumerResponse
+	(*SetWebhookResponse)(nil),         // 100: lnactor.api.v1.SetWebhookResponse
+	(*ListDeadLettersResponse)(nil),    // 101: lnactor.api.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),   // 102: lnactor.api.v1.RetryDeadLettersResponse
+	(*DiscardDeadLettersResponse)(nil), // 103: lnactor.api.v1.DiscardDeadLettersResponse
+	(*BackupResponse)(nil),             // 104: lnactor.api.v1.BackupResponse
+	(*TrustRestoredResponse)(nil),      // 105: lnactor.api.v1.TrustRestoredResponse
+	(*ExplainHTLCResponse)(nil),        // 106: lnactor.api.v1.ExplainHTLCResponse
+	(*DiagnoseResponse)(nil),           // 107: lnactor.api.v1.DiagnoseResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
 	11,  // 0: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
@@ -4024,70 +4033,76 @@ var file_api_v1_node_proto_depIdxs = []int32{
 	48,  // 38: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
 	50,  // 39: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
 	52,  // 40: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
-	68,  // 41: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
-	69,  // 42: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
-	70,  // 43: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
-	71,  // 44: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
-	72,  // 45: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
-	73,  // 46: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
-	74,  // 47: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
-	75,  // 48: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
-	76,  // 49: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
-	77,  // 50: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
-	78,  // 51: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
-	79,  // 52: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
-	80,  // 53: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
-	81,  // 54: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
-	54,  // 55: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	56,  // 56: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	58,  // 57: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	3,   // 58: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	82,  // 59: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
-	83,  // 60: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
-	5,   // 61: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	7,   // 62: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	9,   // 63: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	12,  // 64: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	14,  // 65: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	84,  // 66: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
-	16,  // 67: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	18,  // 68: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	21,  // 69: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	23,  // 70: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	25,  // 71: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	27,  // 72: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	29,  // 73: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	33,  // 74: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
-	85,  // 75: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
-	86,  // 76: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
-	36,  // 77: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	38,  // 78: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	40,  // 79: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	44,  // 80: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	87,  // 81: lnactor.api.v1.Node.AbandonPayment:output_type -> lnactor.api.v1.AbandonPaymentResponse
-	47,  // 82: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	49,  // 83: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	51,  // 84: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	53,  // 85: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
-	88,  // 86: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
-	89,  // 87: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
-	90,  // 88: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
-	91,  // 89: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
-	92,  // 90: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
-	93,  // 91: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
-	94,  // 92: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
-	95,  // 93: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
-	96,  // 94: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
-	97,  // 95: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
-	98,  // 96: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
-	99,  // 97: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
-	100, // 98: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
-	101, // 99: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
-	55,  // 100: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	57,  // 101: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	59,  // 102: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	58,  // [58:103] is the sub-list for method output_type
-	13,  // [13:58] is the sub-list for method input_type
+	68,  // 41: lnactor.api.v1.Node.ListReceived:input_type -> lnactor.api.v1.ListReceivedRequest
+	69,  // 42: lnactor.api.v1.Node.GetReceived:input_type -> lnactor.api.v1.GetReceivedRequest
+	70,  // 43: lnactor.api.v1.Node.CancelInvoice:input_type -> lnactor.api.v1.CancelInvoiceRequest
+	71,  // 44: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
+	72,  // 45: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
+	73,  // 46: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
+	74,  // 47: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
+	75,  // 48: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
+	76,  // 49: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
+	77,  // 50: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
+	78,  // 51: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
+	79,  // 52: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
+	80,  // 53: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
+	81,  // 54: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
+	82,  // 55: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
+	83,  // 56: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
+	84,  // 57: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
+	54,  // 58: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	56,  // 59: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	58,  // 60: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	3,   // 61: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	85,  // 62: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
+	86,  // 63: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
+	5,   // 64: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	7,   // 65: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	9,   // 66: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	12,  // 67: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	14,  // 68: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	87,  // 69: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
+	16,  // 70: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	18,  // 71: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	21,  // 72: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	23,  // 73: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	25,  // 74: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	27,  // 75: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	29,  // 76: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	33,  // 77: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	88,  // 78: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
+	89,  // 79: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
+	36,  // 80: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	38,  // 81: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	40,  // 82: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	44,  // 83: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	90,  // 84: lnactor.api.v1.Node.AbandonPayment:output_type -> lnactor.api.v1.AbandonPaymentResponse
+	47,  // 85: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	49,  // 86: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	51,  // 87: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	53,  // 88: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	91,  // 89: lnactor.api.v1.Node.ListReceived:output_type -> lnactor.api.v1.ListReceivedResponse
+	92,  // 90: lnactor.api.v1.Node.GetReceived:output_type -> lnactor.api.v1.GetReceivedResponse
+	93,  // 91: lnactor.api.v1.Node.CancelInvoice:output_type -> lnactor.api.v1.CancelInvoiceResponse
+	94,  // 92: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
+	95,  // 93: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
+	96,  // 94: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
+	97,  // 95: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
+	98,  // 96: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
+	99,  // 97: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
+	100, // 98: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
+	101, // 99: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
+	102, // 100: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
+	103, // 101: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
+	104, // 102: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
+	105, // 103: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
+	106, // 104: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
+	107, // 105: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
+	55,  // 106: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	57,  // 107: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	59,  // 108: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	61,  // [61:109] is the sub-list for method output_type
+	13,  // [13:61] is the sub-list for method input_type
 	13,  // [13:13] is the sub-list for extension type_name
 	13,  // [13:13] is the sub-list for extension extendee
 	0,   // [0:13] is the sub-list for field type_name
@@ -4104,6 +4119,7 @@ func file_api_v1_node_proto_init() {
 	file_api_v1_bump_proto_init()
 	file_api_v1_payments_proto_init()
 	file_api_v1_policy_proto_init()
+	file_api_v1_received_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -91,6 +91,12 @@ const (
 	NodeClaimPaymentProcedure = "/lnactor.api.v1.Node/ClaimPayment"
 	// NodeRefusePaymentProcedure is the fully-qualified name of the Node's RefusePayment RPC.
 	NodeRefusePaymentProcedure = "/lnactor.api.v1.Node/RefusePayment"
+	// NodeListReceivedProcedure is the fully-qualified name of the Node's ListReceived RPC.
+	NodeListReceivedProcedure = "/lnactor.api.v1.Node/ListReceived"
+	// NodeGetReceivedProcedure is the fully-qualified name of the Node's GetReceived RPC.
+	NodeGetReceivedProcedure = "/lnactor.api.v1.Node/GetReceived"
+	// NodeCancelInvoiceProcedure is the fully-qualified name of the Node's CancelInvoice RPC.
+	NodeCancelInvoiceProcedure = "/lnactor.api.v1.Node/CancelInvoice"
 	// NodeTailEventsProcedure is the fully-qualified name of the Node's TailEvents RPC.
 	NodeTailEventsProcedure = "/lnactor.api.v1.Node/TailEvents"
 	// NodeNextEventsProcedure is the fully-qualified name of the Node's NextEvents RPC.
@@ -187,6 +193,15 @@ type NodeClient interface {
 	ClaimPayment(context.Context, *v1.ClaimPaymentRequest) (*v1.ClaimPaymentResponse, error)
 	// RefusePayment fails an incoming payment that waits for a decision.
 	RefusePayment(context.Context, *v1.RefusePaymentRequest) (*v1.RefusePaymentResponse, error)
+	// ListReceived lists payments to this node and cancelled invoices, the newest
+	// first. An invoice that nobody paid is recorded nowhere, so it is not listed.
+	ListReceived(context.Context, *v1.ListReceivedRequest) (*v1.ListReceivedResponse, error)
+	// GetReceived tells what became of an invoice. NOT_FOUND: nobody has paid it.
+	GetReceived(context.Context, *v1.GetReceivedRequest) (*v1.GetReceivedResponse, error)
+	// CancelInvoice refuses all payments of an invoice from now on. It is durable
+	// when it returns, and may be repeated. What waits for a decision or is claimed
+	// can't be cancelled.
+	CancelInvoice(context.Context, *v1.CancelInvoiceRequest) (*v1.CancelInvoiceResponse, error)
 	// TailEvents streams events to a consumer, from the first that it has not
 	// acknowledged on. A newer stream of the same consumer ends it.
 	TailEvents(context.Context, *v1.TailEventsRequest) (*connect.ServerStreamForClient[v1.TailEventsResponse], error)
@@ -401,6 +416,24 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			connect.WithSchema(nodeMethods.ByName("RefusePayment")),
 			connect.WithClientOptions(opts...),
 		),
+		listReceived: connect.NewClient[v1.ListReceivedRequest, v1.ListReceivedResponse](
+			httpClient,
+			baseURL+NodeListReceivedProcedure,
+			connect.WithSchema(nodeMethods.ByName("ListReceived")),
+			connect.WithClientOptions(opts...),
+		),
+		getReceived: connect.NewClient[v1.GetReceivedRequest, v1.GetReceivedResponse](
+			httpClient,
+			baseURL+NodeGetReceivedProcedure,
+			connect.WithSchema(nodeMethods.ByName("GetReceived")),
+			connect.WithClientOptions(opts...),
+		),
+		cancelInvoice: connect.NewClient[v1.CancelInvoiceRequest, v1.CancelInvoiceResponse](
+			httpClient,
+			baseURL+NodeCancelInvoiceProcedure,
+			connect.WithSchema(nodeMethods.ByName("CancelInvoice")),
+			connect.WithClientOptions(opts...),
+		),
 		tailEvents: connect.NewClient[v1.TailEventsRequest, v1.TailEventsResponse](
 			httpClient,
 			baseURL+NodeTailEventsProcedure,
@@ -524,6 +557,9 @@ type nodeClient struct {
 	listPayments       *connect.Client[v1.ListPaymentsRequest, v1.ListPaymentsResponse]
 	claimPayment       *connect.Client[v1.ClaimPaymentRequest, v1.ClaimPaymentResponse]
 	refusePayment      *connect.Client[v1.RefusePaymentRequest, v1.RefusePaymentResponse]
+	listReceived       *connect.Client[v1.ListReceivedRequest, v1.ListReceivedResponse]
+	getReceived        *connect.Client[v1.GetReceivedRequest, v1.GetReceivedResponse]
+	cancelInvoice      *connect.Client[v1.CancelInvoiceRequest, v1.CancelInvoiceResponse]
 	tailEvents         *connect.Client[v1.TailEventsRequest, v1.TailEventsResponse]
 	nextEvents         *connect.Client[v1.NextEventsRequest, v1.NextEventsResponse]
 	ackEvent           *connect.Client[v1.AckEventRequest, v1.AckEventResponse]
@@ -793,6 +829,33 @@ func (c *nodeClient) RefusePayment(ctx context.Context, req *v1.RefusePaymentReq
 	return nil, err
 }
 
+// ListReceived calls lnactor.api.v1.Node.ListReceived.
+func (c *nodeClient) ListReceived(ctx context.Context, req *v1.ListReceivedRequest) (*v1.ListReceivedResponse, error) {
+	response, err := c.listReceived.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetReceived calls lnactor.api.v1.Node.GetReceived.
+func (c *nodeClient) GetReceived(ctx context.Context, req *v1.GetReceivedRequest) (*v1.GetReceivedResponse, error) {
+	response, err := c.getReceived.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CancelInvoice calls lnactor.api.v1.Node.CancelInvoice.
+func (c *nodeClient) CancelInvoice(ctx context.Context, req *v1.CancelInvoiceRequest) (*v1.CancelInvoiceResponse, error) {
+	response, err := c.cancelInvoice.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // TailEvents calls lnactor.api.v1.Node.TailEvents.
 func (c *nodeClient) TailEvents(ctx context.Context, req *v1.TailEventsRequest) (*connect.ServerStreamForClient[v1.TailEventsResponse], error) {
 	return c.tailEvents.CallServerStream(ctx, connect.NewRequest(req))
@@ -980,6 +1043,15 @@ type NodeHandler interface {
 	ClaimPayment(context.Context, *v1.ClaimPaymentRequest) (*v1.ClaimPaymentResponse, error)
 	// RefusePayment fails an incoming payment that waits for a decision.
 	RefusePayment(context.Context, *v1.RefusePaymentRequest) (*v1.RefusePaymentResponse, error)
+	// ListReceived lists payments to this node and cancelled invoices, the newest
+	// first. An invoice that nobody paid is recorded nowhere, so it is not listed.
+	ListReceived(context.Context, *v1.ListReceivedRequest) (*v1.ListReceivedResponse, error)
+	// GetReceived tells what became of an invoice. NOT_FOUND: nobody has paid it.
+	GetReceived(context.Context, *v1.GetReceivedRequest) (*v1.GetReceivedResponse, error)
+	// CancelInvoice refuses all payments of an invoice from now on. It is durable
+	// when it returns, and may be repeated. What waits for a decision or is claimed
+	// can't be cancelled.
+	CancelInvoice(context.Context, *v1.CancelInvoiceRequest) (*v1.CancelInvoiceResponse, error)
 	// TailEvents streams events to a consumer, from the first that it has not
 	// acknowledged on. A newer stream of the same consumer ends it.
 	TailEvents(context.Context, *v1.TailEventsRequest, *connect.ServerStream[v1.TailEventsResponse]) error
@@ -1190,6 +1262,24 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		connect.WithSchema(nodeMethods.ByName("RefusePayment")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeListReceivedHandler := connect.NewUnaryHandlerSimple(
+		NodeListReceivedProcedure,
+		svc.ListReceived,
+		connect.WithSchema(nodeMethods.ByName("ListReceived")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeGetReceivedHandler := connect.NewUnaryHandlerSimple(
+		NodeGetReceivedProcedure,
+		svc.GetReceived,
+		connect.WithSchema(nodeMethods.ByName("GetReceived")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeCancelInvoiceHandler := connect.NewUnaryHandlerSimple(
+		NodeCancelInvoiceProcedure,
+		svc.CancelInvoice,
+		connect.WithSchema(nodeMethods.ByName("CancelInvoice")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeTailEventsHandler := connect.NewServerStreamHandlerSimple(
 		NodeTailEventsProcedure,
 		svc.TailEvents,
@@ -1338,6 +1428,12 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 			nodeClaimPaymentHandler.ServeHTTP(w, r)
 		case NodeRefusePaymentProcedure:
 			nodeRefusePaymentHandler.ServeHTTP(w, r)
+		case NodeListReceivedProcedure:
+			nodeListReceivedHandler.ServeHTTP(w, r)
+		case NodeGetReceivedProcedure:
+			nodeGetReceivedHandler.ServeHTTP(w, r)
+		case NodeCancelInvoiceProcedure:
+			nodeCancelInvoiceHandler.ServeHTTP(w, r)
 		case NodeTailEventsProcedure:
 			nodeTailEventsHandler.ServeHTTP(w, r)
 		case NodeNextEventsProcedure:
@@ -1487,6 +1583,18 @@ func (UnimplementedNodeHandler) ClaimPayment(context.Context, *v1.ClaimPaymentRe
 
 func (UnimplementedNodeHandler) RefusePayment(context.Context, *v1.RefusePaymentRequest) (*v1.RefusePaymentResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.RefusePayment is not implemented"))
+}
+
+func (UnimplementedNodeHandler) ListReceived(context.Context, *v1.ListReceivedRequest) (*v1.ListReceivedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.ListReceived is not implemented"))
+}
+
+func (UnimplementedNodeHandler) GetReceived(context.Context, *v1.GetReceivedRequest) (*v1.GetReceivedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.GetReceived is not implemented"))
+}
+
+func (UnimplementedNodeHandler) CancelInvoice(context.Context, *v1.CancelInvoiceRequest) (*v1.CancelInvoiceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.CancelInvoice is not implemented"))
 }
 
 func (UnimplementedNodeHandler) TailEvents(context.Context, *v1.TailEventsRequest, *connect.ServerStream[v1.TailEventsResponse]) error {
