@@ -47,7 +47,7 @@ func (s *Store) Commit(b *persister.Batch) error {
 
 func commitError(path string, err error) error {
 	e := persister.Failed("commit", path, err)
-	if errors.Is(err, syscall.ENOSPC) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		e.Kind = persister.ErrDiskFull
 		e.Hint = "free some space and restart the node"
 	}

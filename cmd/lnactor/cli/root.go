@@ -153,8 +153,10 @@ func hintFor(code int) string {
 		return "end the other process, or choose another --dir"
 	case ExitUnreachable:
 		return "check that the chain backend runs and that rpc.url is right, then start again"
+	case ExitStore:
+		return "make room on the disk or replace it, then start again; nothing that was committed is lost"
 	case ExitCorrupt:
-		return "the data is left as it is; keep a copy of it and choose another --dir to go on"
+		return "the data is left as it is: keep a copy of it; 'lnactor inspect --datadir DIR' lists what is damaged and says what to do"
 	}
 	return ""
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/lnactor/lnactor"
@@ -75,8 +74,8 @@ func Run(ctx context.Context, o Options) error {
 
 func (p *process) start(ctx context.Context, stop func()) error {
 	c := p.Config
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return fmt.Errorf("%w: data directory: %w", lnactor.ErrConfig, err)
+	if err := prepareDir(c.Dir); err != nil {
+		return err
 	}
 	if address := c.Text("serve-chain"); address != "" {
 		if err := chainserver.Check(address); err != nil {
