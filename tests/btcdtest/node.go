@@ -3,7 +3,6 @@ package btcdtest
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,8 +20,8 @@ const (
 	// configFile is empty: the user's own must not be read.
 	configFile = "btcd.conf"
 
-	// patience bounds every wait for the process.
-	patience = 30 * time.Second
+	// patience bounds every wait for the process, on a machine with much else to do.
+	patience = 2 * time.Minute
 
 	// pause is the time between two looks at it.
 	pause = 10 * time.Millisecond
@@ -126,10 +125,10 @@ func newNode(o options, dir, prepared string) (*Node, error) {
 			Params: o.params, User: user, Pass: pass,
 			CertFile: filepath.Join(dir, "rpc.cert"), dir: dir,
 		}
-		if n.RPCAddr, err = freeAddr(); err != nil {
+		if n.RPCAddr, err = FreeAddr(); err != nil {
 			return nil, err
 		}
-		if n.P2PAddr, err = freeAddr(); err != nil {
+		if n.P2PAddr, err = FreeAddr(); err != nil {
 			return nil, err
 		}
 		n.args = append(n.flags(program), o.args...)
@@ -171,15 +170,6 @@ func address(p *chaincfg.Params) btcutil.Address {
 		panic(err) // a hash of 32 bytes always makes one
 	}
 	return addr
-}
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("btcdtest: find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // launch starts the process and returns once it answers.

@@ -20,11 +20,12 @@ import (
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/cmd/lnactor/cli"
 	"github.com/lnactor/lnactor/cmd/lnactor/demo"
+	"github.com/lnactor/lnactor/tests/btcdtest"
 )
 
 // TestMain lets the scripts run this binary as the command, so a script's processes are real ones.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withBtcd{m}, map[string]func(){
 		"lnactor": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			context.AfterFunc(ctx, stop) // a second signal ends the process, as in main
@@ -35,6 +36,11 @@ func TestMain(m *testing.M) {
 		"faulty": faulty,
 	})
 }
+
+// withBtcd removes the btcd that was built, if one was.
+type withBtcd struct{ *testing.M }
+
+func (m withBtcd) Run() int { return btcdtest.Main(m.M) }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -156,7 +162,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: await PATTERN")
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if found, err := filepath.Glob(ts.MkAbs(args[0])); err == nil && len(found) > 0 {
 			return
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
+	"testing"
 
 	"github.com/lnactor/lnactor/cmd/lnactor/cli"
 	"github.com/lnactor/lnactor/cmd/lnactor/daemon"
@@ -39,3 +41,11 @@ func (f fault) Before(actor string, _ any) {
 }
 
 func (f fault) After(string, any) {}
+
+// faultyPath makes a directory with the commands `lnactor` and `faulty`.
+func faultyPath(t *testing.T) string {
+	t.Helper()
+	bin := lnactorPath(t)
+	must(t, os.Symlink(filepath.Join(bin, "lnactor"), filepath.Join(bin, "faulty")))
+	return bin
+}

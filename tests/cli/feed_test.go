@@ -98,7 +98,7 @@ func lines(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	var got []string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		raw, err := os.ReadFile(ts.MkAbs(args[1]))
 		if err != nil {
 			continue // not made yet
@@ -160,7 +160,7 @@ func (c *reader) check(t *testing.T, p *process) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, time.Minute, p.name+"'s consumer", func(context.Context) bool {
+	poll(t, patience, p.name+"'s consumer", func(context.Context) bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return len(c.ids) >= len(want)
@@ -193,7 +193,7 @@ func consumers(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: consumers DIR TEXT")
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		ts.Check(ts.Exec("lnactor", "events", "consumers", "-d", args[0], "--json"))
 		if strings.Contains(strings.ReplaceAll(ts.ReadFile("stdout"), " ", ""), args[1]) {
 			return

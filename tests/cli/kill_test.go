@@ -1,17 +1,14 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/http"
-	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,246 +17,177 @@ import (
 	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 	"github.com/lnactor/lnactor/cmd/lnactor/feed/journal"
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
-	api "github.com/lnactor/lnactor/messages/api/v1/apiv1connect"
 )
 
 var (
-	kills    = flag.Int("kills", 5, "how often TestKill kills a node")
+	kills    = flag.Int("kills", 50, "how often TestKill kills a node on btcd; a tenth of it on the chain that a node serves")
 	killSeed = flag.Uint64("kill-seed", 1, "seed of TestKill's choices; when a process is hit is the machine's")
 )
 
-// process is `lnactor run` and a client of it.
-type process struct {
-	name, dir, bin string
-	args           []string
-	cmd            *exec.Cmd
-	out            *bytes.Buffer
-	api            api.NodeClient
-	regtest        api.RegtestClient
-}
-
-func newProcess(dir, bin, name string, args ...string) *process {
-	p := &process{name: name, dir: filepath.Join(dir, name), bin: bin, args: args}
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(p.dir, "api.sock"))
-	}}
-	p.api = api.NewNodeClient(&http.Client{Transport: transport}, "http://x")
-	p.regtest = api.NewRegtestClient(&http.Client{Transport: transport}, "http://x")
-	return p
-}
-
-// start starts the process and waits until it answers.
-func (p *process) start(t *testing.T) {
-	t.Helper()
-	p.out = &bytes.Buffer{}
-	p.cmd = exec.Command(filepath.Join(p.bin, "lnactor"), append([]string{"run", "--unattended", "-d", p.dir}, p.args...)...)
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	poll(t, time.Minute, p.name+" to answer", func(ctx context.Context) bool {
-		_, err := p.api.GetInfo(ctx, &apiv1.GetInfoRequest{})
-		return err == nil
-	})
-}
-
-// kill is kill -9.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // it may have ended
-	_ = p.cmd.Wait()         // killed
-}
-
-// poll waits for something that happens in another process.
-func poll(t *testing.T, limit time.Duration, what string, done func(context.Context) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	for !done(ctx) {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited %v for %s", limit, what)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// TestKill kills either of two nodes at random moments in a burst of payments. After the restart every payment that was begun ends by itself in
-// one outcome, what is sent is what is received, each feed tells every outcome exactly once, and a consumer of each feed has handled all of it, in order.
+// TestKill kills either of two nodes at random moments in a burst of payments in both directions. After the restart every payment that was begun ends by
+// itself in one outcome, what is sent is what is received, each feed tells every outcome exactly once and without a gap, and a consumer of each feed has
+// handled all of it, in order. On btcd the channel is closed then, and all money is accounted for, to the satoshi.
 func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes again and again")
 	}
-	t.Parallel()
-	dir, bin := shortDir(t), lnactorPath(t)
-	chain, peers := "127.0.0.1:", "127.0.0.1:"
-	for _, to := range []*string{&chain, &peers} {
-		p, err := freePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		*to += p
-	}
-	alice := newProcess(dir, bin, "alice", "--serve-chain", chain)
-	bob := newProcess(dir, bin, "bob", "--chain", "rpcpoll", "--rpc-url", "http://"+chain, "--rpc-interval", "100ms", "--listen", peers)
-	sides := []*process{alice, bob}
-	for _, p := range sides {
-		p.start(t)
-		t.Cleanup(p.kill)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			for _, p := range sides {
-				t.Logf("%s, since its last start:\n%s", p.name, tail(p.out.Bytes()))
-			}
-		}
+	t.Run("served", func(t *testing.T) {
+		t.Parallel()
+		c := servedPair(t)
+		c.start(t)
+		c.open(t)
+		c.killed(t, max(1, *kills/10))
+		c.stop(t)
 	})
-	openChannel(t, alice, bob)
-	var consumers [2]reader
+	t.Run("btcd", func(t *testing.T) {
+		t.Parallel()
+		c := btcdPair(t, "btcd", "rpcpoll")
+		c.start(t)
+		c.open(t)
+		c.closeAndCount(t, c.killed(t, *kills))
+		c.stop(t)
+	})
+}
+
+// TestStopUnderPayments stops either node in order in the middle of a burst of payments.
+func TestStopUnderPayments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes again and again")
+	}
+	t.Parallel()
+	c := servedPair(t)
+	c.start(t)
+	c.open(t)
+	b := newBursts(t, c, "TestStopUnderPayments")
+	// A stop of alice takes the chain away from bob, who goes on without.
+	for _, victim := range []*process{c.bob, c.alice, c.bob, c.alice} {
+		b.burst(t, victim, func() {
+			victim.signal(t, syscall.SIGTERM)
+			if code := victim.exit(t); code != 0 || !strings.Contains(victim.out.String(), "stopped in order") {
+				t.Errorf("%s after SIGTERM: exit code %d", victim.name, code)
+			}
+		})
+	}
+	b.check(t)
+	c.stop(t)
+}
+
+// stop stops a node in order.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGTERM)
+	if code := p.exit(t); code != 0 || !strings.Contains(p.out.String(), "stopped in order") {
+		t.Errorf("%s after SIGTERM: exit code %d", p.name, code)
+	}
+}
+
+// killed kills so often, and returns what bob was given in all, in millisatoshis.
+func (c *pair) killed(t *testing.T, times int) (givenMsat int64) {
+	t.Helper()
+	b := newBursts(t, c, "TestKill")
+	for range times {
+		victim := c.sides()[b.rng.IntN(2)]
+		b.burst(t, victim, victim.kill)
+	}
+	return b.check(t)
+}
+
+// bursts are payments in both directions, with one node ended in the middle of each.
+type bursts struct {
+	*pair
+	rng       *rand.Rand
+	rounds    int
+	asked     map[string]bool // ids
+	took      []time.Duration
+	consumers [2]reader
+}
+
+func newBursts(t *testing.T, c *pair, test string) *bursts {
+	t.Helper()
+	t.Logf("seed %d; again: go test ./tests/cli -run '%s$' -v -kills %d -kill-seed %d", *killSeed, test, *kills, *killSeed)
+	b := &bursts{pair: c, rng: rand.New(rand.NewPCG(*killSeed, 0)), asked: map[string]bool{}}
 	reading, done := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
 	t.Cleanup(func() { done(); readers.Wait() })
-	for i, p := range sides {
-		readers.Go(func() { consumers[i].read(reading, p) })
+	for i, p := range c.sides() {
+		readers.Go(func() { b.consumers[i].read(reading, p) })
 	}
-
-	rng := rand.New(rand.NewPCG(*killSeed, 0))
-	const burst = 30
-	ids := map[string]bool{}
-	var took []time.Duration
-	for round := range *kills {
-		warmUp(t, alice, bob, ids, round)
-		victim, after := sides[rng.IntN(2)], time.Duration(5+rng.IntN(300))*time.Millisecond
-		var wg sync.WaitGroup
-		for i := range burst {
-			id := fmt.Sprintf("%d-%d", round, i)
-			ids[id] = true
-			wg.Go(func() { payOne(t.Context(), alice, bob, id) })
-		}
-		time.Sleep(after) // the moment is what is tried here
-		victim.kill()
-		wg.Wait()
-		began := time.Now()
-		victim.start(t)
-		poll(t, 2*time.Minute, fmt.Sprintf("round %d's payments to end, after %s was killed", round, victim.name), func(ctx context.Context) bool {
-			return settled(ctx, alice)
-		})
-		took = append(took, time.Since(began))
-	}
-	slices.Sort(took)
-	t.Logf("%d kills: until every payment had ended, %v at the median, %v at most", *kills, took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
-
-	list, err := alice.api.ListPayments(t.Context(), &apiv1.ListPaymentsRequest{Limit: 10_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	outcomes, total, sent := map[string]string{}, uint64(0), 0
-	for _, p := range list.GetPayments() {
-		switch p.GetStatus() {
-		case apiv1.PaymentStatus_PAYMENT_STATUS_SENT:
-			outcomes[p.GetId()], total, sent = "PaymentSent", total+p.GetAmountMsat(), sent+1
-		case apiv1.PaymentStatus_PAYMENT_STATUS_FAILED:
-			outcomes[p.GetId()] = "PaymentFailed"
-		default:
-			t.Errorf("payment %s is %s", p.GetId(), p.GetStatus())
-		}
-	}
-	t.Logf("%d payments asked for, %d begun, %d sent", len(ids), len(outcomes), sent)
-	if sent < *kills {
-		t.Errorf("only %d payments were sent", sent)
-	}
-	poll(t, time.Minute, "bob to have what alice sent", func(ctx context.Context) bool {
-		b, err := bob.api.GetBalances(ctx, &apiv1.GetBalancesRequest{})
-		return err == nil && b.GetChannelsMsat() == total && b.GetInboundMsat() == 0
-	})
-	checkFeeds(t, alice, bob, outcomes, sent)
-	for i, p := range sides {
-		consumers[i].check(t, p)
-	}
-	done()
-
-	for _, p := range []*process{bob, alice} {
-		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.cmd.Wait(); err != nil || !bytes.Contains(p.out.Bytes(), []byte("stopped in order")) {
-			t.Errorf("%s after SIGTERM: %v", p.name, err)
-		}
-	}
+	return b
 }
 
-func tail(out []byte) []byte { return out[max(0, len(out)-4000):] }
-
-func openChannel(t *testing.T, alice, bob *process) {
+// burst has both pay each other, ends the victim after a while, starts it again and waits until all that was begun has ended.
+func (b *bursts) burst(t *testing.T, victim *process, end func()) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+	const size = 30
+	from, to, stages := b.alice, b.bob, []time.Time{time.Now()}
+	if b.rounds%2 == 1 {
+		from, to = to, from
 	}
-	address, err := alice.api.NewAddress(ctx, &apiv1.NewAddressRequest{})
-	must(err)
-	_, err = alice.regtest.Fund(ctx, &apiv1.FundRequest{Address: address.GetAddress(), AmountSat: 20_000_000})
-	must(err)
-	_, err = alice.regtest.Mine(ctx, &apiv1.MineRequest{Blocks: 1})
-	must(err)
-	poll(t, time.Minute, "the coins", func(ctx context.Context) bool {
-		b, err := alice.api.WalletBalance(ctx, &apiv1.WalletBalanceRequest{})
-		return err == nil && b.GetConfirmedSat() == 20_000_000
-	})
-	info, err := bob.api.GetInfo(ctx, &apiv1.GetInfoRequest{})
-	must(err)
-	_, err = alice.api.Connect(ctx, &apiv1.ConnectRequest{NodeId: info.GetNodeId(), Address: info.GetListenAddress()})
-	must(err)
-	_, err = alice.api.OpenChannel(ctx, &apiv1.OpenChannelRequest{NodeId: info.GetNodeId(), CapacitySat: 10_000_000})
-	must(err)
-	_, err = alice.regtest.Mine(ctx, &apiv1.MineRequest{Blocks: 6})
-	must(err)
-	for _, p := range []*process{alice, bob} {
-		poll(t, time.Minute, p.name+"'s channel", func(ctx context.Context) bool {
-			c, err := p.api.ListChannels(ctx, &apiv1.ListChannelsRequest{})
-			return err == nil && len(c.GetChannels()) == 1 && c.GetChannels()[0].GetPhase() == "open"
-		})
+	paid(t, from, to, b.asked, fmt.Sprintf("first-%d", b.rounds))
+	stages = append(stages, time.Now())
+	after := time.Duration(5+b.rng.IntN(300)) * time.Millisecond
+	var wg sync.WaitGroup
+	for i := range size {
+		id := fmt.Sprintf("%s-%d-%d", from.name, b.rounds, i)
+		b.asked[id] = true
+		wg.Go(func() { payOne(t.Context(), from, to, id) })
+		from, to = to, from
 	}
+	time.Sleep(after) // the moment is what is tried here
+	end()
+	wg.Wait()
+	stages = append(stages, time.Now())
+	victim.start(t)
+	stages = append(stages, time.Now())
+	b.settle(t, fmt.Sprintf("the payments of round %d to end, after %s was ended", b.rounds, victim.name))
+	took := time.Since(stages[2])
+	if b.took = append(b.took, took); took > 20*time.Second {
+		t.Logf("round %d: %v until a payment arrived, %v of payments until %s was ended, %v to start again, %v until all had ended",
+			b.rounds, stages[1].Sub(stages[0]), stages[2].Sub(stages[1]), victim.name, stages[3].Sub(stages[2]), took)
+	}
+	b.rounds++
 }
 
-// payOne pays once, or not at all: whichever call finds its node dead is not repeated.
-func payOne(ctx context.Context, alice, bob *process, id string) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	inv, err := bob.api.CreateInvoice(ctx, &apiv1.CreateInvoiceRequest{AmountMsat: 1_000_000, Description: id})
-	if err != nil {
-		return
-	}
-	_, _ = alice.api.Pay(ctx, &apiv1.PayRequest{Bolt11: inv.GetBolt11(), Id: id}) // the list of payments says what became of it
-}
-
-// warmUp pays until a payment arrives: the channel is in use again.
-func warmUp(t *testing.T, alice, bob *process, ids map[string]bool, round int) {
+// check compares what both say of all payments, and returns what bob was given by them.
+func (b *bursts) check(t *testing.T) (givenMsat int64) {
 	t.Helper()
-	try := 0
-	poll(t, time.Minute, "the channel to be used", func(ctx context.Context) bool {
-		id := fmt.Sprintf("warm-%d-%d", round, try)
-		try++
-		ids[id] = true
-		payOne(ctx, alice, bob, id)
-		var p *apiv1.GetPaymentResponse
-		var err error
-		for err == nil && (p == nil || p.GetPayment().GetStatus() == apiv1.PaymentStatus_PAYMENT_STATUS_PENDING) {
-			p, err = alice.api.GetPayment(ctx, &apiv1.GetPaymentRequest{Id: id})
+	slices.Sort(b.took)
+	t.Logf("a node was ended %d times: until every payment had ended, %v at the median, %v at most", len(b.took),
+		b.took[len(b.took)/2].Round(time.Millisecond), b.took[len(b.took)-1].Round(time.Millisecond))
+	begun, sent, outcomes, hashes := 0, [2]int{}, [2]map[string]string{}, map[string]bool{}
+	for i, p := range b.sides() {
+		list, err := p.api.ListPayments(t.Context(), &apiv1.ListPaymentsRequest{Limit: 10_000})
+		must(t, err)
+		outcomes[i] = map[string]string{}
+		for _, pay := range list.GetPayments() {
+			if hashes[pay.GetPaymentHash()] {
+				t.Errorf("%s: there are two payments of %s", p.name, pay.GetPaymentHash())
+			}
+			hashes[pay.GetPaymentHash()] = true
+			switch pay.GetStatus() {
+			case apiv1.PaymentStatus_PAYMENT_STATUS_SENT:
+				outcomes[i][pay.GetId()] = "PaymentSent"
+				sent[i]++
+				givenMsat += int64(pay.GetAmountMsat()) * int64(1-2*i)
+			case apiv1.PaymentStatus_PAYMENT_STATUS_FAILED:
+				outcomes[i][pay.GetId()] = "PaymentFailed"
+			default:
+				t.Errorf("payment %s is %s", pay.GetId(), pay.GetStatus())
+			}
 		}
-		return err == nil && p.GetPayment().GetStatus() == apiv1.PaymentStatus_PAYMENT_STATUS_SENT
-	})
-}
-
-// settled: no payment's outcome is open.
-func settled(ctx context.Context, alice *process) bool {
-	list, err := alice.api.ListPayments(ctx, &apiv1.ListPaymentsRequest{Limit: 10_000})
-	return err == nil && !slices.ContainsFunc(list.GetPayments(), func(p *apiv1.Payment) bool {
-		return p.GetStatus() == apiv1.PaymentStatus_PAYMENT_STATUS_PENDING
-	})
+		begun += len(outcomes[i])
+	}
+	t.Logf("%d payments asked for, %d begun, %d and %d sent", len(b.asked), begun, sent[0], sent[1])
+	if begun > len(b.asked) || sent[0]+sent[1] < b.rounds {
+		t.Errorf("%d payments asked for, %d begun, %d and %d sent", len(b.asked), begun, sent[0], sent[1])
+	}
+	b.balances(t, uint64(1000*pushSat+givenMsat))
+	for i, p := range b.sides() {
+		checkFeed(t, p, outcomes[i], sent[1-i])
+		b.consumers[i].check(t, p)
+		checkTail(t, p)
+	}
+	return givenMsat
 }
 
 // told reads how often a feed tells a kind of event of each payment.
@@ -287,19 +215,40 @@ func told(t *testing.T, p *process, key string, kinds ...string) map[string][]st
 	return out
 }
 
-func checkFeeds(t *testing.T, alice, bob *process, outcomes map[string]string, sent int) {
+// checkFeed: the feed tells each outcome of a payment, and each payment received, once.
+func checkFeed(t *testing.T, p *process, outcomes map[string]string, received int) {
 	t.Helper()
-	poll(t, time.Minute, "the feeds", func(context.Context) bool {
-		return len(told(t, alice, "payment_id", "PaymentSent", "PaymentFailed")) == len(outcomes) && len(told(t, bob, "payment_hash", "PaymentClaimed")) == sent
+	poll(t, patience, p.name+"'s feed", func(context.Context) bool {
+		return len(told(t, p, "payment_id", "PaymentSent", "PaymentFailed")) >= len(outcomes) && len(told(t, p, "payment_hash", "PaymentClaimed")) >= received
 	})
-	for id, kinds := range told(t, alice, "payment_id", "PaymentSent", "PaymentFailed") {
+	ended := told(t, p, "payment_id", "PaymentSent", "PaymentFailed")
+	for id, kinds := range ended {
 		if len(kinds) != 1 || kinds[0] != outcomes[id] {
-			t.Errorf("payment %s ended as %s, the feed tells %v", id, outcomes[id], kinds)
+			t.Errorf("%s: payment %s ended as %s, the feed tells %v", p.name, id, outcomes[id], kinds)
 		}
 	}
-	for hash, kinds := range told(t, bob, "payment_hash", "PaymentClaimed") {
+	claimed := told(t, p, "payment_hash", "PaymentClaimed")
+	for hash, kinds := range claimed {
 		if len(kinds) != 1 {
-			t.Errorf("the feed tells %d times of %s", len(kinds), hash)
+			t.Errorf("%s: the feed tells %d times of %s", p.name, len(kinds), hash)
+		}
+	}
+	if len(ended) != len(outcomes) || len(claimed) != received {
+		t.Errorf("%s: the feed tells of %d outcomes and %d payments received, there are %d and %d", p.name, len(ended), len(claimed), len(outcomes), received)
+	}
+}
+
+// checkTail: `events tail` of a new consumer tells all that the feed has, without a gap.
+func checkTail(t *testing.T, p *process) {
+	t.Helper()
+	report, err := journal.Scan(filepath.Join(p.dir, feed.Dir), 0, func(journal.Entry) error { return nil })
+	must(t, err)
+	code, out := p.command(t, "events", "tail", "-d", p.dir, "--consumer", "audit", "--ack", "--limit", fmt.Sprint(report.Next-1), "--json")
+	decoder := json.NewDecoder(strings.NewReader(out))
+	for seq := uint64(1); seq < report.Next; seq++ {
+		var e journal.Entry
+		if err := decoder.Decode(&e); code != 0 || err != nil || e.Seq != seq {
+			t.Fatalf("%s: events tail: exit code %d, event %d of %d is %+v: %v", p.name, code, seq, report.Next-1, e, err)
 		}
 	}
 }

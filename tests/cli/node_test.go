@@ -3,7 +3,6 @@ package cli_test
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,17 +16,6 @@ import (
 	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 	"github.com/lnactor/lnactor/cmd/lnactor/feed/journal"
 )
-
-// freePort is a TCP port that nobody listens at.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
-}
 
 // port NAME... sets variables to free ports.
 func port(ts *testscript.TestScript, _ bool, args []string) {
@@ -57,7 +45,7 @@ func event(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: event DIR TEXT [mine]")
 	}
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		found := false
 		_, err := journal.Scan(ts.MkAbs(filepath.Join(args[0], feed.Dir)), 0, func(e journal.Entry) error {
 			found = found || strings.Contains(e.Kind+" "+string(e.Data), args[1])

@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -64,29 +62,10 @@ func (m *manager) count(what string) (n int) {
 	return n
 }
 
-// output is what a process prints, readable meanwhile.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // watched is a process under a service manager, with faults to order.
 type watched struct {
 	*process
 	*manager
-	output output
 	faults string
 	pages  string
 }
@@ -94,31 +73,18 @@ type watched struct {
 // startWatched starts a node that its service manager wants to hear of every so often.
 func startWatched(t *testing.T, watchdog time.Duration, args ...string) *watched {
 	t.Helper()
-	dir, bin := shortDir(t), lnactorPath(t)
-	if err := os.Symlink(filepath.Join(bin, "lnactor"), filepath.Join(bin, "faulty")); err != nil {
-		t.Fatal(err)
-	}
-	w := &watched{process: newProcess(dir, bin, "node"), faults: filepath.Join(dir, "fault")}
+	dir, bin := shortDir(t), faultyPath(t)
+	w := &watched{process: newProcess(dir, bin, "node", append([]string{"--monitoring-listen", "127.0.0.1:0"}, args...)...), faults: filepath.Join(dir, "fault")}
 	var socket string
 	w.manager, socket = newManager(t)
-	w.cmd = exec.Command(filepath.Join(bin, "faulty"), append([]string{"run", "--unattended", "-d", w.dir, "--monitoring-listen", "127.0.0.1:0"}, args...)...)
-	w.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket, "FAULT_FILE="+w.faults)
+	w.program, w.env = "faulty", []string{"NOTIFY_SOCKET=" + socket, "FAULT_FILE=" + w.faults}
 	if watchdog > 0 {
-		w.cmd.Env = append(w.cmd.Env, fmt.Sprintf("WATCHDOG_USEC=%d", watchdog.Microseconds()))
+		w.env = append(w.env, fmt.Sprintf("WATCHDOG_USEC=%d", watchdog.Microseconds()))
 	}
-	w.cmd.Stdout, w.cmd.Stderr = &w.output, &w.output
-	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		w.kill()
-		if t.Failed() {
-			t.Log(w.output.String())
-		}
-	})
-	poll(t, time.Minute, "READY", func(context.Context) bool { return w.count("READY=1") == 1 })
-	poll(t, time.Minute, "the log to say where the metrics are", func(context.Context) bool {
-		found := regexp.MustCompile(`"monitoring":"([^"]+)"`).FindStringSubmatch(w.output.String())
+	w.launch(t)
+	poll(t, patience, "READY", func(context.Context) bool { return w.count("READY=1") == 1 })
+	poll(t, patience, "the log to say where the metrics are", func(context.Context) bool {
+		found := regexp.MustCompile(`"monitoring":"([^"]+)"`).FindStringSubmatch(w.out.String())
 		if found != nil {
 			w.pages = "http://" + found[1]
 		}
@@ -133,7 +99,7 @@ func (w *watched) fault(t *testing.T, what string) {
 	if err := errors.Join(os.WriteFile(tmp, []byte(what), 0o600), os.Rename(tmp, w.faults)); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, time.Minute, what, func(context.Context) bool {
+	poll(t, patience, what, func(context.Context) bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		_, _ = w.api.ListChannels(ctx, &apiv1.ListChannelsRequest{}) // something to handle
@@ -156,36 +122,12 @@ func (w *watched) get(t *testing.T, path string) (int, string) {
 	return r.StatusCode, string(raw)
 }
 
-// ended waits for the end of the process and says how it ended: its exit code, or minus the signal.
-func (w *watched) ended(t *testing.T, limit time.Duration) int {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- w.cmd.Wait() }()
-	select {
-	case <-done:
-	case <-time.After(limit):
-		t.Fatalf("the process runs on after %v", limit)
-	}
-	status := w.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Signaled() {
-		return -int(status.Signal())
-	}
-	return status.ExitStatus()
-}
-
-func (w *watched) signal(t *testing.T, s syscall.Signal) {
-	t.Helper()
-	if err := w.cmd.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestServiceManager: a node says when it is up, that it lives, and that it stops; SIGTERM stops it in order.
 func TestServiceManager(t *testing.T) {
 	t.Parallel()
 	w := startWatched(t, 3*time.Second)
-	poll(t, time.Minute, "signs of life", func(context.Context) bool { return w.count("WATCHDOG=1") >= 3 })
-	poll(t, time.Minute, "the node to be ready", func(context.Context) bool {
+	poll(t, patience, "signs of life", func(context.Context) bool { return w.count("WATCHDOG=1") >= 3 })
+	poll(t, patience, "the node to be ready", func(context.Context) bool {
 		code, _ := w.get(t, "/readyz")
 		return code == 200
 	})
@@ -196,11 +138,11 @@ func TestServiceManager(t *testing.T) {
 		t.Error("it says that it stops")
 	}
 	w.signal(t, syscall.SIGTERM)
-	if code := w.ended(t, 30*time.Second); code != 0 {
+	if code := w.exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	poll(t, time.Minute, "STOPPING", func(context.Context) bool { return w.count("STOPPING=1") == 1 })
-	if out := w.output.String(); !strings.Contains(out, `"msg":"stopped in order"`) {
+	poll(t, patience, "STOPPING", func(context.Context) bool { return w.count("STOPPING=1") == 1 })
+	if out := w.out.String(); !strings.Contains(out, `"msg":"stopped in order"`) {
 		t.Error(out)
 	}
 }
@@ -216,7 +158,7 @@ func TestWatchdog(t *testing.T) {
 			t.Parallel()
 			const timeout = 6 * time.Second
 			w := startWatched(t, timeout)
-			poll(t, time.Minute, "signs of life", func(context.Context) bool { return w.count("WATCHDOG=1") >= 2 })
+			poll(t, patience, "signs of life", func(context.Context) bool { return w.count("WATCHDOG=1") >= 2 })
 			if actor == "manager" {
 				w.fault(t, "hold "+actor)
 			} else {
@@ -224,7 +166,7 @@ func TestWatchdog(t *testing.T) {
 			}
 			dir := filepath.Join(w.dir, crash.DirName)
 			var report string
-			poll(t, time.Minute, "a report", func(context.Context) bool {
+			poll(t, patience, "a report", func(context.Context) bool {
 				files, err := crash.Reports(dir)
 				if err != nil || len(files) == 0 {
 					return false
@@ -261,7 +203,7 @@ func TestWatchdog(t *testing.T) {
 				t.Errorf("%v %v", h, err)
 			}
 			w.signal(t, syscall.SIGTERM)
-			if code := w.ended(t, 10*time.Second); code != 70 {
+			if code := w.exit(t); code != 70 {
 				t.Errorf("exit code %d, want 70", code)
 			}
 		})
@@ -274,7 +216,7 @@ func (w *watched) holdWithoutAsking(t *testing.T, actor string) {
 	if err := os.WriteFile(w.faults, []byte("hold "+actor), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, time.Minute, actor+" to hang", func(ctx context.Context) bool {
+	poll(t, patience, actor+" to hang", func(ctx context.Context) bool {
 		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		defer cancel()
 		_, _ = w.regtest.Mine(ctx, &apiv1.MineRequest{Blocks: 1})
@@ -293,7 +235,7 @@ func TestStopLimit(t *testing.T) {
 		w.fault(t, "hold manager")
 		began := time.Now()
 		w.signal(t, syscall.SIGTERM)
-		if code := w.ended(t, 20*time.Second); code != 0 || !strings.Contains(w.output.String(), "the stop was cut short") {
+		if code := w.exit(t); code != 0 || !strings.Contains(w.out.String(), "the stop was cut short") {
 			t.Errorf("exit code %d", code)
 		}
 		if took := time.Since(began); took < time.Second {
@@ -305,12 +247,12 @@ func TestStopLimit(t *testing.T) {
 		w := startWatched(t, 0, "--stop-limit", "10m")
 		w.fault(t, "hold manager")
 		w.signal(t, syscall.SIGTERM)
-		poll(t, time.Minute, "STOPPING", func(context.Context) bool { return w.count("STOPPING=1") == 1 })
+		poll(t, patience, "STOPPING", func(context.Context) bool { return w.count("STOPPING=1") == 1 })
 		if code, body := w.get(t, "/readyz"); code != 503 || !strings.Contains(body, `"id": "stopping"`) {
 			t.Errorf("/readyz: %d %s", code, body)
 		}
 		w.signal(t, syscall.SIGTERM)
-		if code := w.ended(t, 5*time.Second); code != -int(syscall.SIGTERM) {
+		if code := w.exit(t); code != -int(syscall.SIGTERM) {
 			t.Errorf("ended by %d", code)
 		}
 	})
@@ -325,7 +267,7 @@ func TestCrashReport(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var h *apiv1.GetHealthResponse
-	poll(t, time.Minute, "the report", func(ctx context.Context) bool {
+	poll(t, patience, "the report", func(ctx context.Context) bool {
 		var err error
 		h, err = w.api.GetHealth(ctx, &apiv1.GetHealthRequest{})
 		return err == nil && h.GetCrashReport() != "" && h.GetReady()
@@ -356,13 +298,13 @@ func TestCrashReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for where, text := range map[string]string{"report": string(raw), "log": w.output.String(), "answers": string(answers), "metrics": page} {
+	for where, text := range map[string]string{"report": string(raw), "log": w.out.String(), "answers": string(answers), "metrics": page} {
 		if strings.Contains(text, secret) {
 			t.Errorf("the secret is in the %s", where)
 		}
 	}
 	w.signal(t, syscall.SIGTERM)
-	if code := w.ended(t, 30*time.Second); code != 0 {
+	if code := w.exit(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }

@@ -61,11 +61,7 @@ func (l listen) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func startSpied(t *testing.T, dir, bin, name string, args ...string) *spied {
 	t.Helper()
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &spied{process: newProcess(dir, bin, name, args...), tcp: "127.0.0.1:" + port, faults: filepath.Join(dir, name+".fault")}
+	s := &spied{process: newProcess(dir, bin, name, args...), tcp: freeAddr(t), faults: filepath.Join(dir, name+".fault")}
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(s.dir, "api.sock"))
 	}}
@@ -73,31 +69,18 @@ func startSpied(t *testing.T, dir, bin, name string, args ...string) *spied {
 	plain := []connect.ClientOption{connect.WithProtoJSON(), connect.WithAcceptCompression("gzip", nil, nil)} // what is kept must be readable
 	s.api = api.NewNodeClient(client, "http://x", plain...)
 	s.regtest = api.NewRegtestClient(client, "http://x", plain...)
+	s.out, s.program = &s.log, "faulty"
+	s.args = append(s.args, "--log-level", "debug", "--api-listen", s.tcp)
+	s.env = []string{"LNACTOR_PASSPHRASE=" + spiedPassphrase, "FAULT_FILE=" + s.faults}
 	s.run(t)
-	t.Cleanup(func() {
-		s.kill()
-		if t.Failed() {
-			t.Logf("%s:\n%.20000s", name, s.log.String())
-		}
-	})
 	return s
 }
 
 // run starts the process; it can be done again after kill.
 func (s *spied) run(t *testing.T) {
 	t.Helper()
-	s.cmd = exec.Command(filepath.Join(s.bin, "faulty"), append([]string{
-		"run", "--unattended", "-d", s.dir, "--log-level", "debug", "--api-listen", s.tcp,
-	}, s.args...)...)
-	s.cmd.Env = append(os.Environ(), "LNACTOR_PASSPHRASE="+spiedPassphrase, "FAULT_FILE="+s.faults)
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	poll(t, time.Minute, s.name+" to answer", func(ctx context.Context) bool {
-		_, err := s.api.GetInfo(ctx, &apiv1.GetInfoRequest{})
-		return err == nil
-	})
+	s.launch(t)
+	s.answered(t)
 }
 
 // forms are the ways in which bytes can show in a text.
@@ -199,21 +182,14 @@ func TestNoSecrets(t *testing.T) {
 		t.Skip("runs two processes")
 	}
 	t.Parallel()
-	dir, bin := shortDir(t), lnactorPath(t)
-	if err := os.Symlink(filepath.Join(bin, "lnactor"), filepath.Join(bin, "faulty")); err != nil {
-		t.Fatal(err)
-	}
-	var ports [2]string
-	for i := range ports {
-		p, err := freePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = "127.0.0.1:" + p
-	}
+	dir, bin, ports := shortDir(t), faultyPath(t), [2]string{freeAddr(t), freeAddr(t)}
 	alice := startSpied(t, dir, bin, "alice", "--serve-chain", ports[0])
 	bob := startSpied(t, dir, bin, "bob", "--chain", "rpcpoll", "--rpc-url", "http://"+ports[0], "--rpc-interval", "100ms", "--listen", ports[1], "--manual-claim")
-	openChannel(t, alice.process, bob.process)
+	c := &pair{alice: alice.process, bob: bob.process}
+	c.fund(t, c.alice, aliceSat)
+	c.mine(t, 1)
+	c.has(t, c.alice, aliceSat)
+	openChannel(t, c, 0)
 	ctx := t.Context()
 
 	var preimages [][]byte
@@ -226,27 +202,27 @@ func TestNoSecrets(t *testing.T) {
 		if _, err := alice.api.Pay(ctx, &apiv1.PayRequest{Bolt11: inv.GetBolt11(), Id: id}); err != nil {
 			t.Fatal(err)
 		}
-		poll(t, time.Minute, "the payment to be held", func(ctx context.Context) bool {
+		poll(t, patience, "the payment to be held", func(ctx context.Context) bool {
 			c, err := bob.api.ListChannels(ctx, &apiv1.ListChannelsRequest{})
 			return err == nil && c.GetChannels()[0].GetInboundMsat() == 1_000_000
 		})
 		look(ctx, alice)
 		look(ctx, bob)
 		if i == 1 { // one is refused: its preimage stays a secret for ever, and nobody here can know it
-			poll(t, time.Minute, "the refusal", func(ctx context.Context) bool {
+			poll(t, patience, "the refusal", func(ctx context.Context) bool {
 				_, err := bob.api.RefusePayment(ctx, &apiv1.RefusePaymentRequest{PaymentHash: inv.GetPaymentHash()})
 				return err == nil
 			})
 		}
 		before := map[string]string{"alice": alice.log.String() + alice.answers.String(), "bob": bob.log.String() + bob.answers.String()}
 		if i != 1 {
-			poll(t, time.Minute, "the claim", func(ctx context.Context) bool {
+			poll(t, patience, "the claim", func(ctx context.Context) bool {
 				_, err := bob.api.ClaimPayment(ctx, &apiv1.ClaimPaymentRequest{PaymentHash: inv.GetPaymentHash()})
 				return err == nil
 			})
 		}
 		var p *apiv1.Payment
-		poll(t, time.Minute, "the outcome", func(ctx context.Context) bool {
+		poll(t, patience, "the outcome", func(ctx context.Context) bool {
 			got, err := alice.api.GetPayment(ctx, &apiv1.GetPaymentRequest{Id: id})
 			p = got.GetPayment()
 			return err == nil && p.GetStatus() != apiv1.PaymentStatus_PAYMENT_STATUS_PENDING
@@ -301,7 +277,7 @@ func TestNoSecrets(t *testing.T) {
 
 // look asks all that can be asked without effect.
 func look(ctx context.Context, s *spied) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	_, _ = s.api.GetInfo(ctx, &apiv1.GetInfoRequest{})
 	_, _ = s.api.GetHealth(ctx, &apiv1.GetHealthRequest{})
@@ -320,7 +296,7 @@ func look(ctx context.Context, s *spied) {
 // provoke makes errors of many kinds, a crash and a restart.
 func provoke(t *testing.T, alice, bob *spied) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for _, s := range []*spied{alice, bob} {
 		_, _ = s.api.Pay(ctx, &apiv1.PayRequest{Bolt11: "lnbcrt1nonsense", Id: "x"})
@@ -371,7 +347,7 @@ func provoke(t *testing.T, alice, bob *spied) {
 	if err := os.WriteFile(bob.faults, []byte("panic manager ouch"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	poll(t, time.Minute, "a crash report", func(ctx context.Context) bool {
+	poll(t, patience, "a crash report", func(ctx context.Context) bool {
 		look(ctx, bob)
 		files, err := crash.Reports(filepath.Join(bob.dir, crash.DirName))
 		return err == nil && len(files) > 0
