@@ -57,7 +57,8 @@ type Times struct {
 	Prune   time.Duration // 1 h
 	Save    time.Duration // 1 h
 	Query   time.Duration // 1 min for an answer
-	Resync  time.Duration // 1 h after which a peer is asked again for all channels, and told again of those that we share
+	Range   time.Duration // 5 min for all answers to what channels there are
+	Resync  time.Duration // 1 h after which a peer is asked again for all channels, and told again of those that we share; and one gives way to another
 }
 
 // Depth is how many confirmations a channel has when it is announced (BOLT 7).
@@ -100,6 +101,7 @@ func (c Config) withDefaults() Config {
 	or(&t.Prune, time.Hour)
 	or(&t.Save, time.Hour)
 	or(&t.Query, time.Minute)
+	or(&t.Range, 5*time.Minute)
 	or(&t.Resync, time.Hour)
 	return c
 }

@@ -37,15 +37,17 @@ type core struct {
 
 	queue   []item
 	early   []item // channels in blocks above the tip
-	reply   int    // channels in one reply_channel_range
-	busy    bool   // a batch is being verified
+	lies    lies
+	reply   int  // channels in one reply_channel_range
+	busy    bool // a batch is being verified
 	dropped uint64
 
 	own       map[ln.ChannelID]*ownChannel
 	places    map[uint64]ln.ChannelID // own channels by short channel id and by alias
 	outbox    map[key]parcel
 	flushed   time.Time
-	complaint string // last thing that was logged as an error
+	complaint string    // last thing that was logged as an error
+	rotated   time.Time // when the peers that are asked changed last
 	pruned    time.Time
 	saved     time.Time
 }
@@ -59,7 +61,10 @@ type peer struct {
 	bucket  store.Bucket
 	filter  *lnwire.GossipTimestampRange // what it wants to hear
 	sync    syncState
+	chosen  time.Time // for it, last; zero: never
 	answer  answer
+	lies    store.Bucket // channels that were not what it said
+	deaf    time.Time    // until when we do not listen to its channels
 	backlog backlog
 }
 
@@ -146,6 +151,7 @@ func (c *core) tick(now time.Time) {
 		c.proceedAnswer(p)
 		c.proceedBacklog(p)
 	}
+	c.rotate(now)
 	c.tendAll(now)
 	if now.Sub(c.flushed) >= c.cfg.Times.Trickle {
 		c.flushed = now

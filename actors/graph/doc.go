@@ -16,7 +16,8 @@
 //
 // # What goes out
 //
-// A few peers (Config.SyncPeers) are asked for all short channel ids, then for the channels that are unknown, and send what is new from then on. What
+// A few peers (Config.SyncPeers) are asked for all short channel ids, then for the channels that are unknown, and send what is new from then on; one of
+// them gives way to another every hour (Times.Resync), since nobody is to be believed to have told all. What
 // was accepted is passed on at intervals (Times.Trickle) to the peers whose filter wants it, sorted, each message once. Own announcements go to all
 // peers. Queries are answered in portions, as fast as Config.Queries allows.
 //
@@ -29,6 +30,6 @@
 //
 // Routes are found here too (messages.FindRoutes), since this is where the graph is, with the memory of attempts that messages.RouteOutcome feeds.
 //
-// Files: core.go, intake.go, verify.go, sync.go, answer.go, relay.go, own.go, announce.go and look.go are plain; actor.go alone knows of actors, time
+// Files: core.go, intake.go, lies.go, verify.go, sync.go, answer.go, relay.go, own.go, announce.go and look.go are plain; actor.go alone knows of actors, time
 // and IO. The core is told the time.
 package graph

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -95,13 +96,17 @@ func (c *core) next(now time.Time) *batch {
 			c.queue = nil // give the memory back
 		}
 		b := &batch{inc: c.inc, tip: c.tip}
-		fresh := map[uint64]*store.ChannelMsg{}
-		nodes := map[ln.NodeID]bool{}
+		f := fresh{channels: map[uint64]*store.ChannelMsg{}, nodes: map[ln.NodeID]bool{}, rivals: map[uint64]bool{}}
 		for _, it := range taken {
+			j, later := c.prepare(it, &f, now)
+			if later {
+				c.queue = append(c.queue, it)
+				continue
+			}
 			if p := c.peers[it.from]; p != nil && p.session == it.session && p.waiting > 0 {
 				p.waiting--
 			}
-			if j := c.prepare(it, fresh, nodes, now); j != nil {
+			if j != nil {
 				b.jobs = append(b.jobs, j)
 			}
 		}
@@ -113,52 +118,78 @@ func (c *core) next(now time.Time) *batch {
 	return nil
 }
 
-// prepare parses a message and sees whether it is wanted. A channel that is announced in the same batch counts as known.
-func (c *core) prepare(it item, fresh map[uint64]*store.ChannelMsg, nodes map[ln.NodeID]bool, now time.Time) *job {
-	j := &job{item: it}
+// fresh is what a batch announces: it counts as known for what follows in the batch.
+type fresh struct {
+	channels map[uint64]*store.ChannelMsg
+	nodes    map[ln.NodeID]bool
+	rivals   map[uint64]bool // channels that another announcement in the batch speaks of otherwise
+}
+
+// prepare parses a message and sees whether it is wanted. What can't be judged before the batch is verified comes later.
+func (c *core) prepare(it item, f *fresh, now time.Time) (j *job, later bool) {
+	j = &job{item: it}
 	switch m := it.msg.(type) {
 	case *lnwire.ChannelAnnouncement1:
+		if !c.heeded(it, now) {
+			c.dropped++
+			return nil, false
+		}
 		p, err := store.ParseChannel(m, c.cfg.Chain)
-		if err != nil || c.g.WantChannel(p) != nil || fresh[p.SCID] != nil {
-			return nil
+		if err != nil || c.g.WantChannel(p) != nil || c.lies.has(lieOf(p)) || c.usurps(p) {
+			return nil, false
+		}
+		if other := f.channels[p.SCID]; other != nil {
+			rival := !bytes.Equal(other.Raw, p.Raw)
+			if rival {
+				f.rivals[p.SCID] = true
+			}
+			return nil, rival
 		}
 		if store.Height(p.SCID) > c.tip {
 			c.tooEarly(it, p.SCID)
-			return nil
+			return nil, false
 		}
-		fresh[p.SCID] = p
-		nodes[p.Nodes[0]], nodes[p.Nodes[1]] = true, true
+		f.channels[p.SCID] = p
+		f.nodes[p.Nodes[0]], f.nodes[p.Nodes[1]] = true, true
 		j.channel = p
 	case *lnwire.ChannelUpdate1:
 		p, err := store.ParseUpdate(m, c.cfg.Chain)
 		if err != nil {
-			return nil
+			return nil, false
 		}
 		switch err := c.g.WantUpdate(p, now); {
 		case err == nil:
 			j.signer = c.g.Channel(p.SCID).Nodes[p.Dir].ID
-		case errors.Is(err, store.ErrUnknownChannel) && fresh[p.SCID] != nil:
-			j.signer = fresh[p.SCID].Nodes[p.Dir]
+		case errors.Is(err, store.ErrUnknownChannel) && f.rivals[p.SCID]:
+			return nil, true
+		case errors.Is(err, store.ErrUnknownChannel) && f.channels[p.SCID] != nil:
+			j.signer = f.channels[p.SCID].Nodes[p.Dir]
 		case errors.Is(err, store.ErrUnknownChannel):
 			c.tooEarly(it, p.SCID)
-			return nil
+			return nil, false
 		default:
-			return nil
+			return nil, false
 		}
 		j.update = p
 	case *lnwire.NodeAnnouncement1:
 		p, err := store.ParseNode(m)
 		if err != nil {
-			return nil
+			return nil, false
 		}
-		if err := c.g.WantNode(p, now); err != nil && !(errors.Is(err, store.ErrUnknownNode) && nodes[p.ID]) {
-			return nil
+		switch err := c.g.WantNode(p, now); {
+		case err == nil:
+		case !errors.Is(err, store.ErrUnknownNode):
+			return nil, false
+		case len(f.rivals) > 0:
+			return nil, true
+		case !f.nodes[p.ID]:
+			return nil, false
 		}
 		j.node = p
 	default:
-		return nil
+		return nil, false
 	}
-	return j
+	return j, false
 }
 
 // maxEarly bounds what waits for a block that this node has not seen yet.
@@ -209,9 +240,19 @@ func (c *core) applyChannel(j *job, now time.Time) bool {
 	case errors.Is(j.err, ErrNoOutput) || errors.Is(j.err, errOtherScript):
 		// Whoever signed this lied, or the channel left the chain with a reorganisation. A channel near the tip may be at its place again.
 		c.dropped++
-		if store.Height(j.channel.SCID)+Depth <= c.tip {
-			c.g.Bury(j.channel.SCID)
+		if store.Height(j.channel.SCID)+Depth > c.tip {
+			return false
 		}
+		if errors.Is(j.err, ErrNoOutput) {
+			c.g.Bury(j.channel.SCID)
+		} else {
+			c.lies.add(lieOf(j.channel))
+		}
+		c.lied(j.item, now)
+		return false
+	case errors.Is(j.err, store.ErrSignature):
+		c.lied(j.item, now)
+		c.dropped++
 		return false
 	case j.err != nil:
 		c.dropped++

@@ -56,7 +56,7 @@ func TestHostileGossip(t *testing.T) {
 		{"other output", func(r *rig) []lnwire.Message {
 			r.chain.fund(id, 10, 12)
 			return []lnwire.Message{announcement(id, 10, 11)}
-		}, true, true},
+		}, true, false},
 		{"no output near the tip", func(*rig) []lnwire.Message { return []lnwire.Message{announcement(scid(798, 1, 0), 10, 11)} }, true, false},
 		{"chain away", func(r *rig) []lnwire.Message {
 			r.chain.fund(id, 10, 11)
@@ -85,7 +85,7 @@ func TestHostileGossip(t *testing.T) {
 			if got := !r.core.g.Wants(id); got != x.buried {
 				t.Error("buried", got)
 			}
-			if x.buried {
+			if x.buried || x.name == "other output" {
 				asked := r.chain.asked
 				r.say(1, announcement(id, 10, 11))
 				if r.chain.asked != asked {
@@ -108,6 +108,72 @@ func TestHostileGossip(t *testing.T) {
 		if p.BaseMsat != 1000 {
 			t.Error("a false update was taken", p)
 		}
+	}
+}
+
+// What a stranger says of a place with keys of its own must not keep the channel out that is there.
+func TestAnotherChannelsPlace(t *testing.T) {
+	id := scid(700, 1, 0)
+	for name, say := range map[string]func(r *rig, truth []lnwire.Message){
+		"before": func(r *rig, truth []lnwire.Message) {
+			r.say(1, announcement(id, 98, 99))
+			r.stats(0, 0, 0)
+			r.say(2, truth...)
+		},
+		"in the same batch": func(r *rig, truth []lnwire.Message) {
+			lies := []lnwire.Message{announcement(id, 98, 99), update(id, 98, 99, r.now, nil), announcement(id, 97, 99)}
+			r.say(1, append(lies, truth...)...)
+		},
+		"in the same batch, the same with wrong signatures": func(r *rig, truth []lnwire.Message) {
+			bad := *truth[0].(*lnwire.ChannelAnnouncement1)
+			bad.NodeSig1 = bad.NodeSig2
+			r.say(1, append([]lnwire.Message{&bad}, truth...)...)
+		},
+		"after": func(r *rig, truth []lnwire.Message) {
+			r.say(2, truth...)
+			r.say(1, announcement(id, 98, 99))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.up(1)
+			r.up(2)
+			say(r, append(r.channel(id, 10, 11), nodeAnnouncement(10, r.now)))
+			r.stats(1, 2, 1)
+			if len(r.core.queue) != 0 || r.core.peers[nodeID(1)].waiting != 0 || r.core.peers[nodeID(2)].waiting != 0 {
+				t.Error("the queue is not worked off", len(r.core.queue))
+			}
+		})
+	}
+}
+
+// A peer that tells of many channels that are not there is not listened to for a while; others are.
+func TestLiar(t *testing.T) {
+	r := newRig(t)
+	r.up(1)
+	r.up(2)
+	id := scid(700, 1, 0)
+	truth := r.channel(id, 10, 11)
+	for i := range 30 {
+		r.say(1, announcement(id, 100+i, 99))
+	}
+	if want := int(lieRate.Burst) + 1; r.chain.asked != want {
+		t.Fatal("the chain was asked", r.chain.asked, "times, want", want)
+	}
+	r.say(1, truth...)
+	r.stats(0, 0, 0)
+	r.say(2, truth...)
+	r.stats(1, 2, 0)
+	r.now = r.now.Add(deaf)
+	r.say(1, r.channel(scid(700, 2, 0), 10, 11)...)
+	r.stats(2, 4, 0)
+
+	for i := range maxLies + 5 {
+		r.core.lies.add(lie{byte(i), byte(i >> 8), byte(i >> 16)})
+		r.core.lies.add(lie{1})
+	}
+	if l := &r.core.lies; len(l.all) != maxLies || len(l.ring) != maxLies {
+		t.Fatal("what is remembered as false is not bounded", len(l.all), len(l.ring))
 	}
 }
 

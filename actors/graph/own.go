@@ -57,6 +57,7 @@ func (c *core) ownChannel(m messages.OwnChannel, now time.Time) {
 	if o.SCID != m.SCID { // found in the chain, or moved by a reorganisation
 		delete(c.places, o.SCID)
 		c.g.Remove(o.SCID)
+		c.g.Exhume(m.SCID)
 		o.theirs, o.signed, o.told = nil, 0, 0
 	}
 	if m.Up != o.Up || o.away.IsZero() != m.Up {
@@ -80,6 +81,14 @@ func (c *core) ownChannel(m messages.OwnChannel, now time.Time) {
 	}
 	c.tend(o, now)
 	c.announceNode(now)
+}
+
+// at is the own channel with a short channel id or an alias, nil if there is none.
+func (c *core) at(scid uint64) *ownChannel {
+	if id, known := c.places[scid]; known {
+		return c.own[id]
+	}
+	return nil
 }
 
 // owns are the own channels, in order.
@@ -172,7 +181,7 @@ func (c *core) theirSignatures(p *peer, m *lnwire.AnnounceSignatures1, now time.
 
 // theirPolicy takes a channel_update of a peer for a channel that we share and that is not public (yet); false if it is none.
 func (c *core) theirPolicy(p *peer, u *lnwire.ChannelUpdate1, now time.Time) bool {
-	o := c.own[c.places[u.ShortChannelID.ToUint64()]]
+	o := c.at(u.ShortChannelID.ToUint64())
 	if o == nil || o.Peer != p.id {
 		return false
 	}

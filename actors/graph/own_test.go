@@ -141,6 +141,23 @@ func (r *rig) ours(m messages.OwnChannel) *store.Policy {
 	return ch.Policies[r.core.dir(&ownChannel{OwnChannel: m})]
 }
 
+// Nobody else can have the place of a channel of ours, whatever was said of it before, and while the peer is late with its half.
+func TestOwnPlace(t *testing.T) {
+	r := newRig(t)
+	r.up(1)
+	r.up(2)
+	m := mine(1)
+	r.core.g.Bury(m.SCID) // as if the chain had been another one
+	r.tell(m, messages.ChainTip{Height: 810})
+	asked := r.chain.asked
+	r.say(2, announcement(m.SCID, 98, 99))
+	if r.chain.asked != asked {
+		t.Error("the chain is asked what a channel of ours is")
+	}
+	r.say(1, theirHalf(r, m, 1))
+	r.stats(1, 1, 1)
+}
+
 func TestTheCacheKnowsBothHalves(t *testing.T) {
 	r, m := announced(t)
 	g, cursor, err := store.Decode(r.core.snapshot(), testChain, store.Limits{}, r.now)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/lightningnetwork/lnd/lnwire"
+
+	"github.com/lnactor/lnactor/internal/ln"
 )
 
 // syncState is how far we are with asking a peer.
@@ -15,6 +17,9 @@ type syncState struct {
 	ready  bool // the last answer is complete
 	stage  stage
 	since  time.Time // of the last question or answer
+	begun  time.Time // when it was asked what channels there are
+	end    uint64    // the block up to which it said
+	last   uint64    // and the last channel of it
 	ids    []uint64  // unknown to us, to be asked for
 	count  int       // of those that the range held
 }
@@ -39,22 +44,74 @@ func (c *core) chooseSync(now time.Time) {
 			n++
 		}
 	}
-	for _, id := range c.order {
-		p := c.peers[id]
-		if n >= c.cfg.SyncPeers {
+	for ; n < c.cfg.SyncPeers; n++ {
+		p := c.candidate()
+		if p == nil {
 			return
 		}
-		if p.queries && !p.sync.chosen && !p.sync.failed {
-			p.sync.chosen = true
-			n++
-			c.beginSync(p, now)
+		p.sync.chosen, p.chosen, c.rotated = true, now, now
+		c.beginSync(p, now)
+	}
+}
+
+// candidate is who is asked next: whoever was chosen longest ago, so that nobody keeps the others from being asked, and a peer with a channel if none
+// of those chosen has one: strangers are as many as they like.
+func (c *core) candidate() *peer {
+	shared := map[ln.NodeID]bool{}
+	for _, o := range c.own {
+		shared[o.Peer] = true
+	}
+	for _, p := range c.peers {
+		if p.sync.chosen && shared[p.id] {
+			clear(shared)
+			break
 		}
+	}
+	var best *peer
+	for _, id := range c.order {
+		p := c.peers[id]
+		if !p.queries || p.sync.chosen || p.sync.failed {
+			continue
+		}
+		if best == nil || shared[id] && !shared[best.id] || shared[id] == shared[best.id] && p.chosen.Before(best.chosen) {
+			best = p
+		}
+	}
+	return best
+}
+
+// rotate has one of the peers that are asked give way to another one, however well it seems to answer: what a peer keeps from us, others tell.
+func (c *core) rotate(now time.Time) {
+	if now.Sub(c.rotated) < c.cfg.Times.Resync {
+		return
+	}
+	c.rotated = now
+	var chosen []*peer
+	for _, id := range c.order {
+		if p := c.peers[id]; p.sync.chosen {
+			chosen = append(chosen, p)
+		}
+	}
+	if len(chosen) < c.cfg.SyncPeers {
+		return
+	}
+	slices.SortStableFunc(chosen, func(a, b *peer) int { return a.chosen.Compare(b.chosen) })
+	for _, p := range chosen {
+		p.sync.chosen = false
+		if next := c.candidate(); next == nil || next == p { // the only one with a channel
+			p.sync.chosen = true
+			continue
+		}
+		p.sync = syncState{}
+		c.send(p, false, &lnwire.GossipTimestampRange{ChainHash: c.cfg.Chain, FirstTimestamp: math.MaxUint32})
+		c.chooseSync(now)
+		return
 	}
 }
 
 // beginSync asks for what is new from now on, and for what there is.
 func (c *core) beginSync(p *peer, now time.Time) {
-	p.sync.stage, p.sync.since, p.sync.ids, p.sync.count = syncRange, now, nil, 0
+	p.sync = syncState{chosen: true, stage: syncRange, since: now, begun: now}
 	c.send(p, false,
 		&lnwire.GossipTimestampRange{ChainHash: c.cfg.Chain, FirstTimestamp: c.since(now), TimestampRange: math.MaxUint32},
 		&lnwire.QueryChannelRange{ChainHash: c.cfg.Chain, NumBlocks: math.MaxUint32},
@@ -85,7 +142,14 @@ func (c *core) replyRange(p *peer, m *lnwire.ReplyChannelRange, now time.Time) {
 	if s.stage != syncRange || m.ChainHash != c.cfg.Chain {
 		return
 	}
-	s.since = now
+	end := uint64(m.FirstBlockHeight) + uint64(m.NumBlocks)
+	last := s.last
+	if n := len(m.ShortChanIDs); n > 0 {
+		last = max(last, m.ShortChanIDs[n-1].ToUint64())
+	}
+	if end > s.end || last > s.last { // else it says nothing, and is no answer
+		s.since, s.end, s.last = now, max(end, s.end), last
+	}
 	for _, id := range m.ShortChanIDs {
 		if s.count++; s.count > 2*c.maxChannels() {
 			c.endSync(p) // there can't be so many
@@ -96,7 +160,7 @@ func (c *core) replyRange(p *peer, m *lnwire.ReplyChannelRange, now time.Time) {
 		}
 	}
 	// The last reply ends where our query did; what else says "complete" means other things in other implementations.
-	if uint64(m.FirstBlockHeight)+uint64(m.NumBlocks) >= math.MaxUint32 {
+	if end >= math.MaxUint32 {
 		slices.Sort(s.ids)
 		s.ids = slices.Compact(s.ids)
 		s.stage = syncIDs
@@ -152,7 +216,7 @@ func (c *core) proceedSync(p *peer, now time.Time) {
 		if p.waiting < c.cfg.Share/4 {
 			c.askNext(p, now)
 		}
-	case (s.stage == syncRange || s.stage == syncIDs) && age >= c.cfg.Times.Query:
+	case (s.stage == syncRange || s.stage == syncIDs) && age >= c.cfg.Times.Query, s.stage == syncRange && now.Sub(s.begun) >= c.cfg.Times.Range:
 		*s = syncState{failed: true, since: now}
 		c.chooseSync(now)
 	}

@@ -84,6 +84,85 @@ func TestSync(t *testing.T) {
 	}
 }
 
+// Peers that keep their places with answers that say nothing, or that answer well and keep things back, give way to others.
+func TestSyncIsNotHeldUp(t *testing.T) {
+	idle := func(uint32) *lnwire.ReplyChannelRange {
+		return &lnwire.ReplyChannelRange{ChainHash: testChain, NumBlocks: 1}
+	}
+	slow := func(i uint32) *lnwire.ReplyChannelRange {
+		return &lnwire.ReplyChannelRange{ChainHash: testChain, FirstBlockHeight: i, NumBlocks: 1}
+	}
+	empty := func(uint32) *lnwire.ReplyChannelRange {
+		return &lnwire.ReplyChannelRange{ChainHash: testChain, NumBlocks: math.MaxUint32}
+	}
+	for _, x := range []struct {
+		name  string
+		reply func(i uint32) *lnwire.ReplyChannelRange
+		after time.Duration
+	}{{"idle", idle, 2 * time.Minute}, {"slow", slow, 6 * time.Minute}, {"empty", empty, 61 * time.Minute}} {
+		t.Run(x.name, func(t *testing.T) {
+			r := newRig(t)
+			for n := 1; n <= 4; n++ {
+				r.up(n)
+			}
+			r.heard(4)
+			for i := uint32(0); time.Duration(i)*30*time.Second < x.after; i++ {
+				for n := 1; n <= 3; n++ {
+					r.say(n, x.reply(i))
+				}
+				r.wait(30 * time.Second)
+			}
+			if got := of[*lnwire.QueryChannelRange](r.heard(4)); len(got) != 1 {
+				t.Fatal("the honest peer was asked", len(got), "times")
+			}
+		})
+	}
+}
+
+// Whoever is asked changes every hour, one of them keeps a channel with us, and who is not asked any more sends nothing more by itself.
+func TestSyncRotates(t *testing.T) {
+	r := newRig(t)
+	asked := map[int]int{}
+	chosen := func() (out []int) {
+		for n := 1; n <= 7; n++ {
+			if r.core.peers[nodeID(n)].sync.chosen {
+				out = append(out, n)
+			}
+		}
+		return out
+	}
+	r.tell(mine(7))
+	for n := 1; n <= 7; n++ {
+		r.up(n)
+	}
+	for hour := range 10 {
+		for range 61 {
+			for n := 1; n <= 7; n++ {
+				got := r.heard(n)
+				if f := of[*lnwire.GossipTimestampRange](got); len(f) > 0 {
+					if on := f[len(f)-1].TimestampRange != 0; on != r.core.peers[nodeID(n)].sync.chosen {
+						t.Fatal(n, "is told to send:", on)
+					}
+				}
+				for range of[*lnwire.QueryChannelRange](got) {
+					asked[n]++
+					r.say(n, &lnwire.ReplyChannelRange{ChainHash: testChain, NumBlocks: math.MaxUint32})
+				}
+			}
+			r.wait(time.Minute)
+		}
+		got := chosen()
+		if len(got) != 3 || hour > 3 && !slices.Contains(got, 7) {
+			t.Fatal(hour, got)
+		}
+	}
+	for n := 1; n <= 7; n++ {
+		if asked[n] == 0 {
+			t.Error(n, "was never asked")
+		}
+	}
+}
+
 func TestAbsurdReplies(t *testing.T) {
 	r := newRig(t)
 	r.up(1)

@@ -313,6 +313,9 @@ func (g *Graph) Bury(scid uint64) {
 	g.dead.add(scid)
 }
 
+// Exhume forgets that a channel is not worth asking for: it is known by other ways to be alive.
+func (g *Graph) Exhume(scid uint64) { delete(g.dead.all, scid) }
+
 // Remove takes a channel out, and nodes that have no other. It may be announced again.
 func (g *Graph) Remove(scid uint64) {
 	c := g.channels[scid]
