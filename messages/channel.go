@@ -22,6 +22,7 @@ type NotCommitted struct {
 	Channel ln.ChannelID
 	Fence   uint64
 	Source  ln.Source
+	Down    bool // nothing but the absence of the peer was in the way: ChannelLink tells when it is back
 	Why     error
 }
 

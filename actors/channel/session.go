@@ -176,7 +176,7 @@ func (c *Channel) refuseQueue(why error) {
 
 func (c *Channel) refuse(m *messages.AddHTLC, why error, limitMsat uint64) {
 	c.tell(messages.ManagerAddr, messages.NotCommitted{
-		Channel: c.id, Fence: m.Fence, Source: m.Source,
+		Channel: c.id, Fence: m.Fence, Source: m.Source, Down: why == ErrPeerNotConnected, //nolint:errorlint // not wrapped
 		Why: &AddError{Channel: c.id, AmountMsat: m.AmountMsat, LimitMsat: limitMsat, Why: why},
 	})
 }

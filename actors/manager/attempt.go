@@ -125,6 +125,9 @@ func (m *Manager) add(p *payment, part *PartRecord) (messages.AddHTLC, error) {
 
 // onNotCommitted: the channel refused an attempt under its current fence, so no monitor ever holds it.
 func (m *Manager) onNotCommitted(msg messages.NotCommitted) {
+	if c := m.channels[msg.Channel]; c != nil && msg.Down && msg.Fence == c.fence {
+		c.down = true // as its ChannelLink is about to tell
+	}
 	src := msg.Source.Payment
 	if src == nil {
 		m.forwardNotCommitted(msg)

@@ -51,6 +51,7 @@ func (m *Manager) progressSets() {
 		case held:
 			m.hold(s)
 		case claimed:
+			s.calm()
 			m.claimSet(s)
 		case failed:
 			m.failing(s)
@@ -94,7 +95,7 @@ func (m *Manager) survey(s *set) (v survey) {
 // gather looks whether a set is complete.
 func (m *Manager) gather(s *set) {
 	m.refuseEarly(s)
-	sum, away := uint64(0), false
+	sum, away, late := uint64(0), false, false
 	for _, h := range s.parts {
 		if h.decided {
 			m.failSet(s, mppTimeout) // gone on chain without us, so it never will be
@@ -102,17 +103,22 @@ func (m *Manager) gather(s *set) {
 		}
 		sum += h.htlc.AmountMsat
 		away = away || m.away(h.event.Channel)
+		late = late || m.tooLate(h)
 	}
 	switch {
 	case len(s.parts) == 0:
 		m.drop(s)
 		return
-	case sum < s.totalMsat || away:
-		return // to be gone on with by the next part, by the channel's report, or by the time-out
-	case slices.ContainsFunc(s.parts, m.tooLate):
+	case late && sum < s.totalMsat:
+		m.failSet(s, mppTimeout)
+		return
+	case late:
 		m.failSet(s, m.unknownPayment)
 		return
-	case len(m.users) >= m.cfg.MaxUnhandled:
+	case sum < s.totalMsat || away:
+		m.keepDeadline(s, s.parts)
+		return // to be gone on with by the next part, by the channel's report, or by the time-out
+	case m.overloaded():
 		m.failSet(s, func(*inbound) lnwire.FailureMessage { return &lnwire.FailTemporaryNodeFailure{} })
 		return
 	}
@@ -124,6 +130,7 @@ func (m *Manager) gather(s *set) {
 	s.records, s.recorded = m.recordsOf(s), true
 	s.phase, s.parts = claimed, nil
 	m.enlist(s)
+	s.calm()
 	if m.cfg.ManualClaim || s.terms.Hold {
 		s.phase = held
 	}

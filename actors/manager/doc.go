@@ -37,7 +37,8 @@
 // # Payments to us
 //
 // The HTLCs of one payment hash are a set, one a hash at a time, over any channels. It gathers in memory until its sum is the total that all of its parts
-// name (BOLT 4), or fails whole: after 60 s, when a part names another total, when a part is gone on chain. Complete, it is claimed, or held for the
+// name (BOLT 4), or fails whole: after 60 s, 24 blocks before a part expires, when a part names another total, when a part is gone on chain. While a
+// channel that was restored from a backup withholds HTLCs, a set from before the start is not timed out: its rest may be there. Complete, it is claimed, or held for the
 // user: by Config.ManualClaim, or by the invoice, whose secret says so. A part in a quarantined channel is waited for, since without it the payment would
 // be ours in part only.
 //
@@ -68,6 +69,8 @@
 // claim, PaymentForwarded was handled. An HTLC that an older incarnation may have offered waits while a channel is quarantined or restored and not
 // verified; 3 blocks before its expiry it is failed, and that is logged. docs/forwarding.md tells it message by message.
 //
+// One that was there before the start waits up to 10 s for the next node, since all peers are away then.
+//
 // An interceptor is asked before an HTLC is offered, and again by each incarnation until a monitor holds what came of it.
 //
 // # A channel's end on chain
@@ -81,7 +84,8 @@
 // # Limits
 //
 // Amounts are in msat. A payment to us may have 128 parts, and 4096 bytes of its application's records are kept. More parts are failed with
-// temporary_node_failure, as are payments when too many user events are not handled.
+// temporary_node_failure, as are payments, to us or through us, when too many user events are not handled. What would be locked for more than 4032
+// blocks is neither taken nor forwarded. Nothing is kept of an HTLC that has ended, alarms included.
 //
 // If all records of the manager are lost, then
 //   - an invoice that was paid by HTLCs that are all gone and acknowledged can be paid again until it expires: the payer pays twice, and both payments are

@@ -34,6 +34,9 @@ var (
 	ErrRecords      = errors.New("a durable record cannot be read")
 )
 
+// errTooFar is for our log only: the payer learns no more than of any HTLC that pays nothing of ours.
+var errTooFar = errors.New("the HTLC would be locked for too long")
+
 // BalanceError is ErrBalance with figures.
 type BalanceError struct {
 	Payee    ln.NodeID

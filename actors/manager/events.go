@@ -2,6 +2,7 @@ package manager
 
 import (
 	"cmp"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -157,6 +158,19 @@ func (m *Manager) retell() {
 	m.write(Append{Then: []messages.Delivery{{To: messages.EventsAddr, Msg: msg}}})
 }
 
+// overloaded tells that the user has not handled so many events that nothing is begun whose end is one more.
+func (m *Manager) overloaded() bool {
+	if len(m.users) < m.cfg.MaxUnhandled {
+		return false
+	}
+	if !m.laden {
+		m.laden = true
+		m.log.Error("payments are refused, ours, those to us and those to be forwarded: too many user events are not handled; does the consumer of events get on?",
+			slog.Int("unhandled", len(m.users)))
+	}
+	return true
+}
+
 // onHandled runs an event's completion action. An unknown id was handled before, or belongs to an incarnation that will tell it again.
 func (m *Manager) onHandled(id string) {
 	ev := m.users[id]
@@ -164,5 +178,9 @@ func (m *Manager) onHandled(id string) {
 		return
 	}
 	delete(m.users, id)
+	if m.laden && len(m.users) <= m.cfg.MaxUnhandled/2 {
+		m.laden = false
+		m.log.Info("user events are handled again", slog.Int("unhandled", len(m.users)))
+	}
 	ev.handled()
 }

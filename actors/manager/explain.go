@@ -111,8 +111,10 @@ func (f *forward) explain() string {
 		line += fmt.Sprintf(" as HTLC %d of channel %s", f.outKey.id, f.outKey.channel)
 	}
 	switch {
-	case f.held:
+	case f.held != nil:
 		return line + " waits for the interceptor"
+	case f.homing != nil:
+		return line + " waits for the next node to come back"
 	case f.unknown:
 		return line + " waits for a channel that nothing is known of and that may hold it"
 	case f.ended:

@@ -104,7 +104,8 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	}
 	first := !c.known
 	// What a restored channel withholds is as old as what it tells: it is taken for replayed when it comes.
-	c.reported, c.known, c.withheld = true, !msg.Withheld, msg.Withheld
+	c.reported, c.known = true, !msg.Withheld
+	m.withhold(c, msg.Withheld)
 	m.waiting--
 	m.onSummary(msg.Summary)
 
@@ -283,7 +284,6 @@ func (m *Manager) onListChannels(msg messages.ListChannels) {
 func (m *Manager) onTip(msg messages.ChainTip) {
 	m.height, m.tipped = msg.Height, true
 	m.maybeSettle()
-	m.expireHeld()
 	m.runHeights()
 	stuck := m.stuck
 	m.stuck = nil

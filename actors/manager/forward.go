@@ -29,16 +29,20 @@ type forward struct {
 
 	h        *inbound      // its HTLCAccepted, while that is not acknowledged and was looked at
 	hop      onion.Payload // what the payer says
-	next     []byte        // onion for the next hop, until that is committed to
+	onion    []byte        // for the next hop, until that is committed to
 	out      ln.ChannelID  // where it goes; zero: where the onion says
 	sendMsat uint64
 	ask      *ask           // an AddHTLC is out, and nobody said what became of it
 	tried    []ln.ChannelID // channels that refused it
 	unknown  bool           // a channel that nothing is known of may hold it
-	held     bool           // the interceptor was asked
-	since    time.Time      // when it was looked at first
+	held     *blockAlarm    // the interceptor was asked: until then
+	since    time.Time      // when it was offered first
+	homing   *clockAlarm    // it waits for the next node: until then
+	next     ln.NodeID      // that node
 	reply    messages.Addr  // who decided in its place, and is not answered yet
 	chosen   bool           // the failure or the preimage
+	last     *blockAlarm    // the 3-block rule
+	burial   *blockAlarm    // of the channel that it came by
 
 	committed bool    // the outbound HTLC is durable
 	outKey    htlcKey // if so
@@ -62,6 +66,7 @@ type forward struct {
 type ask struct {
 	channel ln.ChannelID
 	fence   uint64
+	recall  *blockAlarm
 }
 
 // expiryMargin: an HTLC is not forwarded when that few blocks are left before the outgoing one expires.
@@ -78,7 +83,7 @@ func (m *Manager) newForward(k htlcKey, hash ln.Hash, secret onion.SharedSecret,
 		m.forwards[k.channel] = map[uint64]*forward{}
 	}
 	m.forwards[k.channel][k.id] = f
-	m.at(expiry-min(expiry, earlyMargin), func() { m.lastCall(f) })
+	f.last = m.at(expiry-min(expiry, earlyMargin), func() { m.lastCall(f) })
 	return f
 }
 
@@ -94,6 +99,11 @@ func (m *Manager) forwardOf(src *ln.ForwardSource, hash ln.Hash) *forward {
 func (m *Manager) forgetForward(f *forward) {
 	m.unask(f)
 	m.unlearn(f)
+	m.sure(f)
+	m.release(f)
+	m.leaveHoming(f)
+	f.last.stop()
+	f.burial.stop()
 	if m.forwardAt(f.key) != f {
 		return
 	}
@@ -111,6 +121,7 @@ func (m *Manager) unask(f *forward) {
 	if delete(m.asked[f.ask.channel], f.key); len(m.asked[f.ask.channel]) == 0 {
 		delete(m.asked, f.ask.channel)
 	}
+	f.ask.recall.stop()
 	f.ask = nil
 }
 
@@ -126,16 +137,24 @@ func (m *Manager) forward(h *inbound, p *onion.Packet) {
 		m.done(h) // it went on already
 		return
 	}
-	f.h, f.inMsat, f.hop, f.next = h, h.htlc.AmountMsat, *p.Payload, bytes.Clone(p.Next[:])
-	if f.since.IsZero() {
-		f.since = m.now
-	}
+	f.h, f.inMsat, f.hop, f.onion = h, h.htlc.AmountMsat, *p.Payload, bytes.Clone(p.Next[:])
 	switch {
 	case f.ask != nil:
 	case h.replayed && m.uncertain():
 		f.unknown = true
-		m.unknown = append(m.unknown, f)
+		m.unknown[f.key] = f
 		m.log.Warn("an HTLC waits: a channel whose records can't be relied on may hold it already", slog.String("event_id", h.event.String()))
+	default:
+		m.begin(f)
+	}
+}
+
+// begin is what a forward that is not known anywhere begins with.
+func (m *Manager) begin(f *forward) {
+	switch {
+	case !m.living(f) || f.h == nil || !m.undecided(f.h):
+	case f.expiry > m.height+maxInboundExpiry:
+		m.refuse(f, &lnwire.FailExpiryTooFar{}, "it would be locked for too long")
 	case m.cfg.Intercept:
 		m.intercept(f)
 	default:
@@ -156,18 +175,26 @@ func (m *Manager) offer(f *forward) {
 		m.refuse(f, &lnwire.FailTemporaryNodeFailure{}, "its channel is being closed")
 		return
 	}
-	c, wait, failure := m.route(f)
-	switch {
-	case wait != nil:
-		wait.later = append(wait.later, func() { m.offer(f) })
-		return
-	case failure != nil && m.comesBack(f):
-		m.after(lookAgain, func() { m.offer(f) })
-		return
-	case failure != nil:
-		m.refuse(f, failure, failure.Code().String())
+	m.leaveHoming(f)
+	if f.since.IsZero() {
+		f.since = m.now
+	}
+	if m.overloaded() { // nothing is asked of the outbound channel: when it ends, the user has to be told of it
+		m.refuse(f, &lnwire.FailTemporaryNodeFailure{}, "too many user events are not handled")
 		return
 	}
+	w := m.route(f)
+	switch {
+	case w.restarting != nil:
+		w.restarting.later = append(w.restarting.later, func() { m.offer(f) })
+		return
+	case w.away && m.comesBack(f):
+		return
+	case w.failure != nil:
+		m.refuse(f, w.failure, w.failure.Code().String())
+		return
+	}
+	c := w.channel
 	id := c.summary.Channel
 	f.ask = &ask{channel: id, fence: c.fence}
 	if m.asked[id] == nil {
@@ -175,28 +202,15 @@ func (m *Manager) offer(f *forward) {
 	}
 	m.asked[id][f.key] = f
 	m.tell(messages.ChannelAddr(id), messages.AddHTLC{
-		Fence: c.fence, AmountMsat: f.sendMsat, Hash: f.hash, CLTVExpiry: f.hop.CLTVExpiry, Onion: f.next,
+		Fence: c.fence, AmountMsat: f.sendMsat, Hash: f.hash, CLTVExpiry: f.hop.CLTVExpiry, Onion: f.onion,
 		Source: ln.Source{Forward: &ln.ForwardSource{Channel: f.key.channel, HTLCID: f.key.id, SharedSecret: f.secret, CLTVExpiry: f.expiry}},
 	})
-	a := f.ask
-	m.at(f.hop.CLTVExpiry-min(f.hop.CLTVExpiry, expiryMargin), func() { m.recall(f, a) })
-}
-
-// After a restart all peers are away, and most come back: an HTLC that waited over it waits for the next node a little longer.
-const (
-	homecoming = 10 * time.Second
-	lookAgain  = 250 * time.Millisecond
-)
-
-// comesBack tells that the peer of the outgoing channel is away since a restart that the HTLC was there before.
-func (m *Manager) comesBack(f *forward) bool {
-	c := m.outgoing(f)
-	return f.h.replayed && c != nil && c.reported && c.down && c.summary.Phase == messages.PhaseOpen && m.now.Sub(f.since) < homecoming
+	f.ask.recall = m.at(f.hop.CLTVExpiry-min(f.hop.CLTVExpiry, expiryMargin), func() { m.recall(f.ask) })
 }
 
 // recall takes back an AddHTLC that the channel could not commit to yet: a fence drops it, or finds it committed.
-func (m *Manager) recall(f *forward, a *ask) {
-	if c := m.channels[a.channel]; f.ask == a && c != nil && c.reported && c.fence == a.fence {
+func (m *Manager) recall(a *ask) {
+	if c := m.channels[a.channel]; c != nil && c.reported && c.fence == a.fence {
 		m.draw(a.channel)
 	}
 }
@@ -218,7 +232,10 @@ func (m *Manager) onHTLCCommitted(msg messages.HTLCCommitted) {
 // went: the outbound HTLC is in a monitor, so the inbound one is not offered again, whatever happens, and its event is done (rule 9).
 func (m *Manager) went(f *forward, out htlcKey, msat uint64) {
 	m.unask(f)
-	f.committed, f.unknown, f.outKey, f.outMsat, f.next = true, false, out, msat, nil
+	m.sure(f)
+	m.release(f)
+	m.leaveHoming(f)
+	f.committed, f.outKey, f.outMsat, f.onion = true, out, msat, nil
 	m.answerInterceptor(f, nil)
 	if h := f.h; h != nil {
 		f.h = nil
@@ -244,7 +261,9 @@ func (m *Manager) forwardNotCommitted(msg messages.NotCommitted) {
 		return // decided by a report already
 	}
 	m.unask(f)
-	f.tried = append(f.tried, msg.Channel)
+	if !msg.Down {
+		f.tried = append(f.tried, msg.Channel)
+	}
 	m.reoffer(f)
 }
 
@@ -304,39 +323,34 @@ func (m *Manager) knownAgain() {
 	if m.uncertain() || !m.settled {
 		return
 	}
-	unknown := m.unknown
-	m.unknown = nil
-	for _, f := range unknown {
-		if f.unknown {
-			f.unknown = false
-			m.start(f)
-		}
+	for _, f := range sortedForwards(m.unknown) {
+		m.sure(f)
+		m.begin(f)
 	}
 }
 
-// start begins what a forward that is not known anywhere begins with.
-func (m *Manager) start(f *forward) {
-	if m.cfg.Intercept {
-		m.intercept(f)
-		return
+// sure: it is known whether a channel holds an HTLC, or it does not matter any more.
+func (m *Manager) sure(f *forward) {
+	f.unknown = false
+	if m.unknown[f.key] == f {
+		delete(m.unknown, f.key)
 	}
-	m.offer(f)
 }
 
 // lastCall: the inbound HTLC is about to expire. The fate of an outbound one is the business of its monitor, which has a 3-block rule of its own. Where
 // no monitor can say anything, the inbound channel is saved.
 func (m *Manager) lastCall(f *forward) {
-	if !m.living(f) || f.ended || f.preimage != nil || f.reason != nil {
+	if f.ended || f.preimage != nil || f.reason != nil {
 		return
 	}
 	if c := m.channels[f.outKey.channel]; f.committed && (c == nil || !c.quarantined) {
-		m.at(m.height+1, func() { m.lastCall(f) }) // it may be quarantined yet
+		f.last = m.at(m.height+1, func() { m.lastCall(f) }) // it may be quarantined yet
 		return
 	}
 	m.log.Error("an HTLC is failed although it may have gone on: its channel would be closed over it, and the one that may hold it does not answer; "+
 		"if it is claimed there, its amount is lost", slog.String("channel_id", f.key.channel.String()), slog.Uint64("htlc_id", f.key.id),
 		slog.Uint64("amount_msat", f.outMsat))
-	f.unknown = false
+	m.sure(f)
 	m.failForward(f, m.sealed(f, &lnwire.FailPermanentChannelFailure{}), "what became of it is not known")
 }
 
@@ -351,7 +365,7 @@ func sortedForwards(fs map[htlcKey]*forward) []*forward {
 
 // forwardAgain: the event of an HTLC that nothing was decided about came once more, because its channel restarted.
 func (m *Manager) forwardAgain(h *inbound) {
-	if f := m.forwardAt(h.key()); f != nil && f.h == h && !f.unknown && !f.held {
+	if f := m.forwardAt(h.key()); f != nil && f.h == h && !f.unknown && f.held == nil {
 		m.offer(f)
 	}
 }
@@ -360,7 +374,8 @@ func (m *Manager) forwardAgain(h *inbound) {
 func (m *Manager) forwardDone(h *inbound) {
 	f := m.forwardAt(h.key())
 	if f != nil && f.h == h {
-		f.h, f.held = nil, false
+		f.h = nil
+		m.release(f)
 		switch {
 		case f.reply == "" || f.committed:
 		case f.chosen && h.decided && !h.ended:

@@ -157,7 +157,8 @@ func (m *Manager) buried(f *forward) {
 		return
 	}
 	if at := c.summary.Spent.Height + burial - 1; m.height < at {
-		m.at(at, func() { m.buried(f) })
+		f.burial.stop()
+		f.burial = m.at(at, func() { m.buried(f) })
 		return
 	}
 	m.failedForward(f)
@@ -170,8 +171,8 @@ func (m *Manager) inboundEnded(f *forward, paid bool) {
 	}
 	f.ended, f.paid = true, paid
 	m.unlearn(f)
-	if a := f.ask; a != nil {
-		m.recall(f, a) // it must not go out any more
+	if f.ask != nil {
+		m.recall(f.ask) // it must not go out any more
 	}
 	m.finishForward(f)
 }

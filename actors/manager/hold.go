@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"container/heap"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -21,14 +20,7 @@ func (m *Manager) hold(s *set) {
 		m.failSet(s, m.unknownPayment)
 		return
 	}
-	deadline := ^uint32(0)
-	for _, h := range v.undecided {
-		deadline = min(deadline, h.deadline())
-	}
-	if s.deadline == 0 || deadline < s.deadline {
-		s.deadline = deadline
-		heap.Push(&m.deadlines, heldUntil{deadline, s})
-	}
+	m.keepDeadline(s, v.undecided)
 	if v.unknown > 0 || s.asked {
 		return // told, and to be decided, when all of it is here
 	}
@@ -63,7 +55,7 @@ func (m *Manager) heldByInvoice(h *inbound) bool {
 	return ours && terms.Hold
 }
 
-// deadline is the height at which a held payment is failed.
+// deadline is the height at which an HTLC of a payment that is not decided yet is failed, with all of its set: what waits longer costs its channel.
 func (h *inbound) deadline() uint32 { return h.htlc.CLTVExpiry - min(h.htlc.CLTVExpiry, HoldDeadline) }
 
 func (m *Manager) tooLate(h *inbound) bool { return m.height >= h.deadline() }
@@ -127,12 +119,12 @@ func (m *Manager) refuseEarly(s *set) {
 	}
 }
 
-// expireHeld fails held payments that can't be claimed safely any more.
-func (m *Manager) expireHeld() {
-	for len(m.deadlines) > 0 && m.height >= m.deadlines[0].height {
-		d := heap.Pop(&m.deadlines).(heldUntil) //nolint:forcetypeassert // container/heap
-		if d.set.phase == held {
-			m.touch(d.set)
+// keepDeadline has a set that waits looked at when the first of its parts can't be claimed safely any more.
+func (m *Manager) keepDeadline(s *set, parts []*inbound) {
+	for _, h := range parts {
+		if at := h.deadline(); s.atHeight == nil || at < s.deadline {
+			s.atHeight.stop()
+			s.deadline, s.atHeight = at, m.at(at, func() { m.touch(s) })
 		}
 	}
 }
@@ -156,24 +148,4 @@ func total(parts []messages.PaymentPart) (sum uint64) {
 		sum += p.AmountMsat
 	}
 	return sum
-}
-
-// heldUntil is an entry of a heap of held payments, some of them decided meanwhile.
-type heldUntil struct {
-	height uint32
-	set    *set
-}
-
-type deadlines []heldUntil
-
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].height < d[j].height }
-func (d deadlines) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *deadlines) Push(x any)        { *d = append(*d, x.(heldUntil)) } //nolint:forcetypeassert // container/heap
-func (d *deadlines) Pop() any {
-	old := *d
-	h := old[len(old)-1]
-	old[len(old)-1] = heldUntil{}
-	*d = old[:len(old)-1]
-	return h
 }

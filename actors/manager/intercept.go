@@ -30,18 +30,20 @@ func (m *Manager) intercept(f *forward) {
 		m.overrule(f)
 		return
 	}
-	f.held = true
+	m.release(f)
+	f.held = m.at(f.interceptDeadline(), func() { m.overrule(f) })
 	m.tellInterceptor(f)
-	m.at(f.interceptDeadline(), func() {
-		if f.held && m.living(f) {
-			m.overrule(f)
-		}
-	})
+}
+
+// release: the interceptor has nothing to decide about an HTLC any more.
+func (m *Manager) release(f *forward) {
+	f.held.stop()
+	f.held = nil
 }
 
 // overrule decides in the place of an interceptor that did not.
 func (m *Manager) overrule(f *forward) {
-	f.held = false
+	m.release(f)
 	if f.h != nil && m.undecided(f.h) {
 		m.refuse(f, &onion.ForwardFailure{FailCode: lnwire.CodeTemporaryChannelFailure}, "the interceptor did not decide in time")
 	}
@@ -58,7 +60,7 @@ func (m *Manager) tellInterceptor(f *forward) {
 func (m *Manager) interceptorRestarted() {
 	for _, id := range sortedKeys(m.forwards) {
 		for _, f := range sortedByID(m.forwards[id]) {
-			if f.held {
+			if f.held != nil {
 				m.tellInterceptor(f)
 			}
 		}
@@ -75,7 +77,7 @@ func (m *Manager) onIntercepted(msg messages.DecideIntercepted) {
 }
 
 func (m *Manager) intercepted(f *forward, msg messages.DecideIntercepted) error {
-	if f == nil || !f.held || f.h == nil || !m.undecided(f.h) {
+	if f == nil || f.held == nil || f.h == nil || !m.undecided(f.h) {
 		return fmt.Errorf("%w: %s/%d", ErrNotIntercepted, msg.Channel, msg.HTLCID)
 	}
 	switch msg.Action {
@@ -86,7 +88,8 @@ func (m *Manager) intercepted(f *forward, msg messages.DecideIntercepted) error 
 		case msg.ForwardMsat > f.hop.AmountMsat:
 			return fmt.Errorf("%w: %d msat are to go out, the onion says %d", ErrAmount, msg.ForwardMsat, f.hop.AmountMsat)
 		}
-		f.held, f.reply = false, msg.ReplyTo
+		f.reply = msg.ReplyTo
+		m.release(f)
 		f.out, f.sendMsat = msg.Out, cmp.Or(msg.ForwardMsat, f.hop.AmountMsat)
 		m.offer(f)
 	case messages.InterceptFail:
@@ -94,13 +97,15 @@ func (m *Manager) intercepted(f *forward, msg messages.DecideIntercepted) error 
 		if err != nil {
 			return err
 		}
-		f.held, f.reply, f.why, f.chosen = false, msg.ReplyTo, why, true
+		f.reply, f.why, f.chosen = msg.ReplyTo, why, true
+		m.release(f)
 		m.send(f.h, r)
 	case messages.InterceptSettle:
 		if sha256.Sum256(msg.Preimage[:]) != [32]byte(f.hash) {
 			return ErrPreimage
 		}
-		f.held, f.reply, f.chosen = false, msg.ReplyTo, true
+		f.reply, f.chosen = msg.ReplyTo, true
+		m.release(f)
 		m.send(f.h, facts.Resolution{Preimage: &msg.Preimage})
 	default:
 		return fmt.Errorf("%w: action %d", ErrInterception, msg.Action)

@@ -40,7 +40,8 @@ type Config struct {
 	Graph bool
 	// MinPartMsat is the least that a payment is split into. 0: what package route has.
 	MinPartMsat uint64
-	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us fail with temporary_node_failure. 0 means 16384.
+	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us and to be forwarded fail with temporary_node_failure. 0 means
+	// 16384.
 	MaxUnhandled int
 }
 
@@ -105,16 +106,17 @@ type Manager struct {
 	finder     *route.Finder // for what needs no graph
 	noGraph    *graph.Graph
 
-	inbound   map[ln.EventID]*inbound
-	byHTLC    map[htlcKey]ln.EventID
-	sets      map[ln.Hash]*set // payments to us, one a hash
-	setOf     map[htlcKey]*set // their parts, of those that are held or claimed
-	dirty     []*set           // to be looked at when the step is over
-	deadlines deadlines        // of held payments
+	inbound  map[ln.EventID]*inbound
+	byHTLC   map[htlcKey]ln.EventID
+	sets     map[ln.Hash]*set // payments to us, one a hash
+	setOf    map[htlcKey]*set // their parts, of those that are held or claimed
+	dirty    []*set           // to be looked at when the step is over
+	withheld int              // channels that do not tell of all their inbound HTLCs yet
 
 	forwards     map[ln.ChannelID]map[uint64]*forward  // by inbound channel and HTLC
 	asked        map[ln.ChannelID]map[htlcKey]*forward // by outbound channel: asked for, not known to be committed
-	unknown      []*forward                            // wait for quarantined channels
+	unknown      map[htlcKey]*forward                  // wait for quarantined channels
+	homing       map[ln.NodeID]map[htlcKey]*forward    // wait for the next node to come back
 	quarantined  int                                   // channels
 	doubtful     int                                   // channels whose facts may be old
 	replaying    bool                                  // taking in what happened before this incarnation
@@ -128,9 +130,10 @@ type Manager struct {
 	open     map[ln.EventID]bool // emitted to us, not acknowledged by us
 	users    map[string]*userEvent
 	lastUser uint64
+	laden    bool // that too many of them wait was logged
 
 	timers  timers
-	heights heights
+	heights alarms[uint32]
 
 	lookups   map[uint64]func(rows []messages.Row, err error)
 	lastToken uint64
@@ -188,7 +191,8 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, sets: map[ln.Hash]*set{}, setOf: map[htlcKey]*set{},
 		forwards: map[ln.ChannelID]map[uint64]*forward{}, asked: map[ln.ChannelID]map[htlcKey]*forward{},
 		byScid: map[uint64]ln.ChannelID{}, updates: map[ln.ChannelID]map[uint64][]byte{}, preimages: map[ln.Hash]revealed{},
-		open: map[ln.EventID]bool{}, users: map[string]*userEvent{},
+		unknown: map[htlcKey]*forward{}, homing: map[ln.NodeID]map[htlcKey]*forward{},
+		open: map[ln.EventID]bool{}, users: map[string]*userEvent{}, timers: newTimers(), heights: newHeights(),
 		lookups: map[uint64]func([]messages.Row, error){},
 	}
 	copy(m.self[:], cfg.NodeKey.PubKey().SerializeCompressed())
@@ -250,9 +254,7 @@ func (m *Manager) Step(msg any, now time.Time) Effects {
 		m.onSummary(msg.Summary)
 		m.knownAgain()
 	case messages.ChannelLink:
-		if c := m.channels[msg.Channel]; c != nil {
-			c.down = !msg.Up
-		}
+		m.onLink(msg)
 	case messages.NotCommitted:
 		m.onNotCommitted(msg)
 	case messages.InboundDecided:

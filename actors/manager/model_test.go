@@ -235,9 +235,8 @@ func (w *world) checkEnd() {
 	if left := w.unacked(); len(left) > 0 {
 		w.fatalf("unacked events at rest (L3): %v", left)
 	}
-	if !w.m.settled || len(w.m.payments)+len(w.m.starting)+len(w.m.attempts)+len(w.m.inbound)+len(w.m.forwards)+len(w.m.sets)+len(w.m.setOf)+len(w.m.users)+len(w.m.lookups)+len(w.m.searches)+len(w.m.touched) > 0 {
-		w.fatalf("the manager is not at rest (L1): settled %v, payments %d, starting %d, attempts %d, inbound %d, claiming %d, users %d, lookups %d", w.m.settled,
-			len(w.m.payments), len(w.m.starting), len(w.m.attempts), len(w.m.inbound), len(w.m.sets)+len(w.m.setOf), len(w.m.users), len(w.m.lookups))
+	if left := w.m.leftovers(); !w.m.settled || left != "" {
+		w.fatalf("the manager is not at rest (L1): settled %v, left %s", w.m.settled, left)
 	}
 	for id, n := range w.committed {
 		_, sent := w.user.seen[sentID(id)]

@@ -56,6 +56,7 @@ func (m *Manager) onArchived(id ln.ChannelID) {
 			m.quarantined--
 		}
 		m.doubt(c, false)
+		m.withhold(c, false)
 		m.place(c, messages.ChannelSummary{Channel: id})
 		m.countUnfunded(c.summary, -1)
 		m.usable(c.summary.Peer, id, false)

@@ -146,6 +146,8 @@ func (m *Manager) finish(p *payment) {
 	for _, a := range p.parts {
 		m.committed(a.channel, partKey{p.rec.ID, a.id})
 	}
+	m.stopSearch(p)
+	p.pause.stop()
 	delete(m.payments, p.rec.ID)
 	a := Append{
 		Rows: []messages.Row{p.row()},

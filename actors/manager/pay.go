@@ -30,7 +30,7 @@ func (m *Manager) onPay(msg messages.Pay) {
 	switch {
 	case m.payments[msg.PaymentID] != nil || m.starting[msg.PaymentID] != nil:
 		err = ErrPaymentIDUsed
-	case len(m.payments)+len(m.starting) >= m.cfg.MaxPayments || len(m.users) >= m.cfg.MaxUnhandled:
+	case len(m.payments)+len(m.starting) >= m.cfg.MaxPayments || m.overloaded():
 		err = ErrBusy
 	case msg.AmountMsat == 0:
 		err = ErrAmount

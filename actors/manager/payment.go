@@ -38,7 +38,7 @@ type payment struct {
 	checking bool
 	touched  bool // to be advanced at the end of the step
 	search   *search
-	paused   bool
+	pause    *clockAlarm // until the next search
 	pauses   int
 	hopeless string                // the payee said that no part will do
 	blocked  string                // why no route was found, the last time

@@ -144,6 +144,9 @@ type request struct {
 }
 
 func (r request) check(height uint32, now time.Time) error {
+	if r.htlc.CLTVExpiry > height+maxInboundExpiry {
+		return errTooFar // expiry_too_far is not for a payee to say (BOLT 4)
+	}
 	if r.keysend {
 		r.ExpiresAt = now.Add(time.Second)
 	}

@@ -58,11 +58,11 @@ func (m *Manager) advance(p *payment) {
 	switch {
 	case over != "":
 		m.giveUpOn(p, over)
-	case p.search != nil || p.paused:
+	case p.search != nil || p.pause != nil:
 	case p.blocked == "":
 		m.find(p, missing)
 	case m.mayPass(p):
-		m.pause(p)
+		m.wait(p)
 	case len(p.parts) == 0:
 		m.giveUpOn(p, p.why("no other route: "+p.blocked))
 	default:
@@ -124,13 +124,12 @@ func (m *Manager) mayPass(p *payment) bool {
 	return false
 }
 
-// pause searches again after a while, at the deadline at the latest.
-func (m *Manager) pause(p *payment) {
-	p.paused = true
+// wait searches again after a while, at the deadline at the latest.
+func (m *Manager) wait(p *payment) {
 	d := min(firstPause<<min(p.pauses, 10), lastPause, max(p.rec.Terms.Deadline.Sub(m.now), 0))
 	p.pauses++
-	m.after(d, func() {
-		p.paused, p.blocked = false, ""
+	p.pause = m.after(d, func() {
+		p.pause, p.blocked = nil, ""
 		p.unlimit(m.self)
 		m.lookAt(p)
 	})

@@ -18,6 +18,10 @@ const (
 	// maxForwardExpiry: what is locked up for longer is not forwarded.
 	maxForwardExpiry = 2016
 
+	// maxInboundExpiry is the same for what comes in, to be forwarded or for us: those before us may have taken blocks of their own, and invoices may ask for
+	// some. What is kept in memory of an HTLC is kept no longer.
+	maxInboundExpiry = 2 * maxForwardExpiry
+
 	// policyGrace is for how long payers may go by a policy that was just changed.
 	policyGrace = 10 * time.Minute
 )
@@ -51,41 +55,58 @@ func (m *Manager) place(c *channel, s messages.ChannelSummary) {
 	}
 }
 
-// route finds the channel for an HTLC, or one that is to be waited for because it has just restarted, or the failure for the payer. It is the channel
-// that the payer named or, where that can't take the HTLC, another one with the same peer (BOLT 4, non-strict forwarding).
-func (m *Manager) route(f *forward) (best, wait *channel, failure lnwire.FailureMessage) {
+// way is where an HTLC can go: a channel that takes it, or one that is to be waited for because it has just restarted, or the failure for the payer.
+type way struct {
+	channel    *channel
+	restarting *channel
+	failure    lnwire.FailureMessage
+	away       bool // nothing but the absence of the next node is in the way
+}
+
+// route finds the way of an HTLC: the channel that the payer named or, where that can't take the HTLC, another one with the same peer (BOLT 4,
+// non-strict forwarding).
+func (m *Manager) route(f *forward) way {
 	named := m.outgoing(f)
 	if named == nil || named.summary.Channel == f.key.channel {
-		return nil, nil, &lnwire.FailUnknownNextPeer{}
+		return way{failure: &lnwire.FailUnknownNextPeer{}}
 	}
 	s := &named.summary
 	f.sendMsat = cmp.Or(f.sendMsat, f.hop.AmountMsat)
 	if failure := m.terms(f, named); failure != nil {
-		return nil, nil, failure
+		return way{failure: failure}
 	}
-	if m.takes(f, named) {
-		return named, nil, nil
+	var w way
+	consider := func(c *channel) bool {
+		switch {
+		case !c.reported && !c.quarantined && w.restarting == nil:
+			w.restarting = c
+		case f.fits(c) && c.down:
+			w.away = true
+		case f.fits(c):
+			w = way{channel: c}
+			return true
+		}
+		return false
 	}
-	wait = restarting(named, nil)
+	if consider(named) {
+		return w
+	}
 	for _, other := range m.byPeer[s.Peer] {
-		c := m.channels[other]
-		if c == named || other == f.key.channel {
-			continue
+		if c := m.channels[other]; c != named && other != f.key.channel && consider(c) {
+			return w
 		}
-		if m.takes(f, c) {
-			return c, nil, nil
-		}
-		wait = restarting(c, wait)
 	}
 	switch {
-	case wait != nil:
-		return nil, wait, nil
+	case w.restarting != nil:
+		return way{restarting: w.restarting}
 	case s.Phase == messages.PhaseFunding || s.Phase == messages.PhaseClosed:
-		return nil, nil, &lnwire.FailUnknownNextPeer{}
+		w.failure = &lnwire.FailUnknownNextPeer{}
 	case s.Phase != messages.PhaseOpen:
-		return nil, nil, m.updated(f, named, lnwire.CodeChannelDisabled)
+		w.failure = m.updated(f, named, lnwire.CodeChannelDisabled)
+	default:
+		w.failure = m.updated(f, named, lnwire.CodeTemporaryChannelFailure)
 	}
-	return nil, nil, m.updated(f, named, lnwire.CodeTemporaryChannelFailure)
+	return w
 }
 
 // outgoing is the channel that was named, nil if it is none of ours.
@@ -96,18 +117,11 @@ func (m *Manager) outgoing(f *forward) *channel {
 	return m.channels[m.byScid[f.hop.NextSCID]]
 }
 
-func restarting(c, or *channel) *channel {
-	if or == nil && !c.reported && !c.quarantined {
-		return c
-	}
-	return or
-}
-
-// takes tells whether a channel looks as if it could take the HTLC. It knows best itself, and says so.
-func (m *Manager) takes(f *forward, c *channel) bool {
+// fits tells whether a channel looks as if it could take the HTLC when its peer is there. It knows best itself, and says so.
+func (f *forward) fits(c *channel) bool {
 	s := &c.summary
 	free := s.HolderMsat - min(s.HolderMsat, s.Reserves.HolderMsat)
-	return c.reported && !c.down && s.Phase == messages.PhaseOpen && f.sendMsat <= free && f.sendMsat >= s.Reserves.HTLCMinimumMsat &&
+	return c.reported && s.Phase == messages.PhaseOpen && f.sendMsat <= free && f.sendMsat >= s.Reserves.HTLCMinimumMsat &&
 		!slices.Contains(f.tried, s.Channel)
 }
 

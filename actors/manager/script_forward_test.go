@@ -158,7 +158,7 @@ func (s *script) forwardCommand(t *testing.T, d *datadriven.TestData) bool {
 	case "refused":
 		s.step(messages.NotCommitted{
 			Channel: id, Fence: s.inc<<32 + number(d, "fence", s.m.channels[id].fence&0xffffffff), Source: ln.Source{Forward: forwardSource(text2(d, "from"))},
-			Why: fmt.Errorf("no"),
+			Down: d.HasArg("down"), Why: fmt.Errorf("no"),
 		})
 	case "settled": // the monitor's answer to a forward's decision
 		msg := messages.InboundDecided{Channel: id, HTLCID: number(d, "htlc", 0), Gone: d.HasArg("gone")}

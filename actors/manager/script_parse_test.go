@@ -25,7 +25,7 @@ import (
 //	event SEQ force-closed|pending|ready|spendable
 //	swept SEQ
 //	inbound HTLC INVOICE [fulfilled [parts=c1/0+c2/0]|failed] [gone [paid]]
-//	summary [phase=] [msat=] [scid=] [forced]
+//	summary [phase=] [msat=] [scid=] [forced] [withheld]
 func (s *script) report(t *testing.T, name string, fence uint64, input string) messages.MonitorReport {
 	t.Helper()
 	id := channelID(name)
@@ -79,6 +79,7 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 			}
 			r.Summary.ShortChannelID = uint64(len(opts["scid"]))
 			summaryOpts(&r.Summary, opts)
+			r.Withheld = has("withheld")
 			if opts["phase"] == "closed" {
 				r.Summary.Phase = messages.PhaseClosed
 			}

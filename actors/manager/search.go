@@ -28,6 +28,7 @@ type search struct {
 	id    uint64
 	req   route.Request
 	asked int
+	again *clockAlarm
 }
 
 // find looks for routes for a payment, or for what is missing of it. What follows comes with found or noRoute, maybe within the call.
@@ -66,12 +67,8 @@ func (m *Manager) ask(p *payment) {
 		return
 	}
 	m.tell(messages.GraphAddr, messages.FindRoutes{ID: s.id, Request: s.req, ReplyTo: messages.ManagerAddr})
-	asked := s.asked
-	m.after(askAgain, func() {
-		if p.search == s && s.asked == asked {
-			m.ask(p)
-		}
-	})
+	s.again.stop()
+	s.again = m.after(askAgain, func() { m.ask(p) })
 }
 
 // graphStarted: what the graph was asked may be lost.
@@ -88,6 +85,7 @@ func (m *Manager) graphStarted() {
 func (m *Manager) stopSearch(p *payment) {
 	if p.search != nil {
 		delete(m.searches, p.search.id)
+		p.search.again.stop()
 		p.search = nil
 	}
 }

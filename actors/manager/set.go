@@ -53,16 +53,20 @@ type set struct {
 	began     time.Time
 	terms     request // of the first part
 	totalMsat uint64
+	atTime    *clockAlarm // when the rest of its parts is not waited for any more
+
+	// While it gathers or is held.
+	deadline uint32      // as far as its parts are known
+	atHeight *blockAlarm // of that
 
 	// Held or claimed.
 	list     []InvoicePart // by channel and HTLC
 	preimage *ln.Preimage
 	records  []messages.CustomRecord
-	recorded bool   // records are what they should be
-	asked    bool   // PaymentClaimable is out
-	deadline uint32 // of a held one, as far as its parts are known
-	told     bool   // PaymentClaimed is out
-	handled  bool   // and the user handled it
+	recorded bool // records are what they should be
+	asked    bool // PaymentClaimable is out
+	told     bool // PaymentClaimed is out
+	handled  bool // and the user handled it
 
 	reply   messages.Addr       // of who decided
 	refused bool                // and how
@@ -164,6 +168,7 @@ func (m *Manager) evidence(hash ln.Hash, r facts.Resolution) *set {
 	}
 	parts := s.parts
 	m.unlist(s)
+	s.calm()
 	s.phase, s.list, s.preimage, s.parts = claimed, list, r.Preimage, nil
 	m.enlist(s)
 	for _, h := range parts {
@@ -201,6 +206,7 @@ func (m *Manager) unlist(s *set) {
 // drop forgets a set, which has a row or nothing that is worth one.
 func (m *Manager) drop(s *set) {
 	m.unlist(s)
+	s.calm()
 	if m.sets[s.hash] == s {
 		delete(m.sets, s.hash)
 	}
@@ -258,7 +264,7 @@ func (m *Manager) join(h *inbound, s *set, pays request) {
 	case len(s.parts) == 0:
 		s.began, s.terms, s.totalMsat = m.now, pays, pays.htlc.TotalMsat
 		if s.totalMsat > h.htlc.AmountMsat {
-			m.after(SetTimeout, func() { m.timeOut(s) })
+			m.waitForParts(s)
 		}
 	}
 	s.parts = append(s.parts, h)
@@ -279,11 +285,35 @@ func (m *Manager) notUnderstood(h *inbound, pays request) (uint64, bool) {
 	return 0, false
 }
 
-// timeOut fails a set whose parts did not all come in time.
-func (m *Manager) timeOut(s *set) {
-	if s.phase == gathering && m.sets[s.hash] == s && len(s.parts) > 0 {
+// waitForParts fails a set whose parts do not all come in time.
+func (m *Manager) waitForParts(s *set) {
+	s.atTime = m.after(SetTimeout, func() {
+		if m.withheld > 0 && slices.ContainsFunc(s.parts, func(h *inbound) bool { return h.replayed }) {
+			m.waitForParts(s) // the rest, or that it was claimed, may be in a restored channel that does not tell all yet
+			return
+		}
 		m.failSet(s, mppTimeout)
+	})
+}
+
+// calm ends what a set waits for.
+func (s *set) calm() {
+	s.atTime.stop()
+	s.atHeight.stop()
+	s.atTime, s.atHeight = nil, nil
+}
+
+// withhold counts the channels that do not tell of all their inbound HTLCs yet.
+func (m *Manager) withhold(c *channel, withheld bool) {
+	if c.withheld == withheld {
+		return
 	}
+	c.withheld = withheld
+	if withheld {
+		m.withheld++
+		return
+	}
+	m.withheld--
 }
 
 func mppTimeout(*inbound) lnwire.FailureMessage { return &lnwire.FailMPPTimeout{} }
