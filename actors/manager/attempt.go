@@ -140,11 +140,9 @@ func (m *Manager) onNotCommitted(msg messages.NotCommitted) {
 	p := a.payment
 	if r := p.record(a.id); r != nil && len(r.Hops) > 0 {
 		h := &r.Hops[0]
-		p.limit(edgeOf(h), h.AmountMsat-1)
-		if p.refused == nil {
-			p.refused = map[ln.ChannelID]bool{}
+		if !msg.Down {
+			p.avoidAWhile(edgeOf(h), h.AmountMsat-1, m.now, withOurs)
 		}
-		p.refused[msg.Channel] = true
 		if c := m.channels[msg.Channel]; c != nil {
 			c.release(h.AmountMsat)
 		}

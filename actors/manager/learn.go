@@ -2,6 +2,7 @@ package manager
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/lightningnetwork/lnd/lnwire"
@@ -20,7 +21,7 @@ func (m *Manager) learnFrom(p *payment, src ln.PaymentSource, ev facts.Failed) {
 	if r := p.record(src.PartID); r != nil && len(r.Hops) == len(src.Path) {
 		hops = r.Hops
 	}
-	l := lesson{payment: p, hops: hops, nodes: len(src.Path), graph: m.cfg.Graph}
+	l := lesson{payment: p, hops: hops, nodes: len(src.Path), graph: m.cfg.Graph, now: m.now}
 	switch r := ev.Resolution; {
 	case ev.Local == facts.OnChainTimeout:
 		p.fail(src.PartID, "the channel was closed and the payment timed out on chain")
@@ -65,6 +66,7 @@ type lesson struct {
 	hops    []route.Hop // empty if the route is not known any more
 	nodes   int         // of the route
 	graph   bool
+	now     time.Time
 
 	final   bool // no other part will fare better
 	outcome messages.RouteOutcome
@@ -80,7 +82,14 @@ func (l *lesson) passed(node int) {
 // avoid leaves a channel of the route out from now on.
 func (l *lesson) avoid(hop int, most uint64) {
 	if hop < len(l.hops) {
-		l.payment.limit(edgeOf(&l.hops[hop]), most)
+		l.payment.avoid(edgeOf(&l.hops[hop]), most)
+	}
+}
+
+// avoidAWhile leaves it out for a reason that may pass.
+func (l *lesson) avoidAWhile(hop int, most uint64) {
+	if hop < len(l.hops) {
+		l.payment.avoidAWhile(edgeOf(&l.hops[hop]), most, l.now, withOthers)
 	}
 }
 
@@ -107,6 +116,9 @@ func (l *lesson) read(f onion.Failure) {
 		l.passed(f.Hop)
 		// The payee's refusal stands, but for what has to do with time: the rest of the set was late, or the node is busy.
 		l.final = f.Code != lnwire.CodeMPPTimeout && f.Code != lnwire.CodeTemporaryNodeFailure
+		if f.Code == lnwire.CodeTemporaryNodeFailure {
+			l.avoidAWhile(f.Hop, 0)
+		}
 		return
 	}
 	at := f.Hop + 1 // the hop that was not made
@@ -121,12 +133,16 @@ func (l *lesson) read(f onion.Failure) {
 		l.outcome.Failed = failed
 	case f.Code&lnwire.FlagNode != 0:
 		l.outcome.FailedNode = &failed.From
-		l.avoid(at, 0)
+		avoid := l.avoid
+		if f.Code == lnwire.CodeTemporaryNodeFailure {
+			avoid = l.avoidAWhile
+		}
+		avoid(at, 0)
 		if f.Hop > 0 {
-			l.avoid(f.Hop, 0)
+			avoid(f.Hop, 0)
 		}
 	case f.Code == lnwire.CodeTemporaryChannelFailure:
-		l.avoid(at, failed.AmountMsat-1)
+		l.avoidAWhile(at, failed.AmountMsat-1)
 		l.outcome.Failed = failed
 		l.outcome.Update = updateOf(f.Message, failed)
 	default:

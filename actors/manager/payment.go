@@ -40,13 +40,12 @@ type payment struct {
 	search   *search
 	pause    *clockAlarm // until the next search
 	pauses   int
-	hopeless string                // the payee said that no part will do
-	blocked  string                // why no route was found, the last time
-	last     string                // why the newest part failed
-	lastID   uint64                // of that part
-	limits   map[route.Edge]uint64 // what channels carry at most, as the parts have shown
-	refused  map[ln.ChannelID]bool // own channels that did not take a part, since the last pause
-	chances  map[uint64]bool       // channels whose policy was corrected once
+	hopeless string // the payee said that no part will do
+	blocked  string // why no route was found, the last time
+	last     string // why the newest part failed
+	lastID   uint64 // of that part
+	avoided  map[route.Edge]*avoidance
+	chances  map[uint64]bool // channels whose policy was corrected once
 }
 
 // part is an attempt. It is live until an outcome is known.

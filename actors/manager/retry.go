@@ -10,7 +10,7 @@ import (
 const (
 	// maxAttempts bounds the parts of a payment, those that failed included.
 	maxAttempts = 64
-	// A payment waits between two searches while an own channel may come back.
+	// A payment waits between two searches while an own channel may come back, or take what it refused.
 	firstPause = 250 * time.Millisecond
 	lastPause  = 5 * time.Second
 )
@@ -61,8 +61,20 @@ func (m *Manager) advance(p *payment) {
 	case p.search != nil || p.pause != nil:
 	case p.blocked == "":
 		m.find(p, missing)
-	case m.mayPass(p):
-		m.wait(p)
+	default:
+		m.noneFound(p)
+	}
+}
+
+// noneFound: there was no route for what is missing of a payment.
+func (m *Manager) noneFound(p *payment) {
+	switch d, ok := m.searchAgain(p); {
+	case ok:
+		p.pauses++
+		p.pause = m.after(d, func() {
+			p.pause, p.blocked = nil, ""
+			m.lookAt(p)
+		})
 	case len(p.parts) == 0:
 		m.giveUpOn(p, p.why("no other route: "+p.blocked))
 	default:
@@ -110,29 +122,26 @@ func (m *Manager) unseen(p *payment) bool {
 	return false
 }
 
-// mayPass tells that there was no route for a reason of our own that may pass: a channel whose peer is away, that has just restarted, or that did not
-// take a part. What a failed part gives back to its channel is told a moment later than its failure, so the first time it may always pass.
-func (m *Manager) mayPass(p *payment) bool {
-	if p.pauses == 0 || len(p.refused) > 0 || m.waiting > 0 {
-		return true
+// searchAgain is how long to wait until another search may find what this one did not, within the deadline; false if there is nothing to wait for. What passes
+// by itself is the avoidance of a channel; a channel of ours whose peer is away or that has just restarted; and what a failed part gives back to its
+// channel, which is told a moment later than its failure: so the first time anything may pass.
+func (m *Manager) searchAgain(p *payment) (d time.Duration, ok bool) {
+	if p.pauses == 0 || m.waiting > 0 || m.someDown() {
+		d, ok = min(firstPause<<min(p.pauses, 10), lastPause), true
 	}
+	if at, clears := p.clears(m.now); clears && (!ok || at.Sub(m.now) < d) {
+		d, ok = at.Sub(m.now), true
+	}
+	return min(d, max(p.rec.Terms.Deadline.Sub(m.now), 0)), ok
+}
+
+func (m *Manager) someDown() bool {
 	for _, c := range m.channels {
 		if c.down && c.reported && c.summary.Phase == messages.PhaseOpen {
 			return true
 		}
 	}
 	return false
-}
-
-// wait searches again after a while, at the deadline at the latest.
-func (m *Manager) wait(p *payment) {
-	d := min(firstPause<<min(p.pauses, 10), lastPause, max(p.rec.Terms.Deadline.Sub(m.now), 0))
-	p.pauses++
-	p.pause = m.after(d, func() {
-		p.pause, p.blocked = nil, ""
-		p.unlimit(m.self)
-		m.lookAt(p)
-	})
 }
 
 // onAbandon stops the retries.

@@ -244,7 +244,7 @@ func (s *script) request(d *datadriven.TestData) error {
 	case "not-committed":
 		n = first(d, 1)
 		s.step(messages.NotCommitted{
-			Channel: id, Fence: s.inc<<32 + number(d, "fence", s.m.channels[id].fence&0xffffffff), Source: s.part(n, number(d, "part", 0)).Source, Why: errors.New("peer away"),
+			Channel: id, Fence: s.inc<<32 + number(d, "fence", s.m.channels[id].fence&0xffffffff), Source: s.part(n, number(d, "part", 0)).Source, Down: d.HasArg("down"), Why: errors.New("peer away"),
 		})
 	case "decided":
 		msg := messages.InboundDecided{Channel: id, HTLCID: number(d, "htlc", 0), Gone: d.HasArg("gone")}

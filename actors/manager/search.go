@@ -11,7 +11,6 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/lnactor/lnactor/internal/commitment"
-	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/route"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -39,7 +38,7 @@ func (m *Manager) find(p *payment, amount uint64) {
 		return
 	}
 	for _, id := range sortedKeys(m.channels) {
-		if l, ok := m.local(m.channels[id], p.limits); ok {
+		if l, ok := m.local(m.channels[id], req.MostMsat); ok {
 			req.Local = append(req.Local, l)
 		}
 	}
@@ -120,7 +119,7 @@ func (m *Manager) routeRequest(p *payment, amount uint64) route.Request {
 	final := t.MinFinalCLTVDelta + expirySlack
 	req := route.Request{
 		Self: m.self, Target: p.rec.Payee, AmountMsat: amount, Height: m.height, FinalDelta: final, MaxDelay: max(maxDelay, final),
-		MaxFeeMsat: t.MaxFeeMsat, MaxParts: t.MaxParts, MinPart: m.cfg.MinPartMsat, Hints: t.Hints, MostMsat: p.limits,
+		MaxFeeMsat: t.MaxFeeMsat, MaxParts: t.MaxParts, MinPart: m.cfg.MinPartMsat, Hints: t.Hints, MostMsat: p.limits(m.now),
 	}
 	for id := range p.parts { // sums do not depend on the order
 		req.MaxParts--
@@ -149,7 +148,7 @@ func (m *Manager) direct(p *payment, req *route.Request) []route.Route {
 	var locals []route.Local
 	best := -1
 	for _, id := range m.byPeer[req.Target] {
-		l, ok := m.local(m.channels[id], p.limits)
+		l, ok := m.local(m.channels[id], req.MostMsat)
 		if !ok {
 			continue
 		}
@@ -304,24 +303,3 @@ func (m *Manager) searching() []*payment {
 func (c *channel) reserve(msat uint64) { c.asked += msat }
 
 func (c *channel) release(msat uint64) { c.asked -= min(c.asked, msat) }
-
-// limit takes note of the most that a channel of a route carries.
-func (p *payment) limit(e route.Edge, most uint64) {
-	if p.limits == nil {
-		p.limits = map[route.Edge]uint64{}
-	}
-	if old, ok := p.limits[e]; ok {
-		most = min(most, old)
-	}
-	p.limits[e] = most
-}
-
-// unlimit gives own channels that refused a part another chance.
-func (p *payment) unlimit(self ln.NodeID) {
-	for e := range p.limits {
-		if e.From == self {
-			delete(p.limits, e)
-		}
-	}
-	clear(p.refused)
-}
