@@ -26,10 +26,8 @@ func (m *Manager) touch(s *set) {
 // touchChannel touches the sets that may wait for a channel.
 func (m *Manager) touchChannel(id ln.ChannelID) {
 	found := map[*set]bool{}
-	for k, s := range m.setOf {
-		if k.channel == id {
-			found[s] = true
-		}
+	for _, s := range m.setOf[id] {
+		found[s] = true
 	}
 	for _, s := range slices.SortedFunc(maps.Keys(found), func(a, b *set) int { return bytes.Compare(a.hash[:], b.hash[:]) }) {
 		m.touch(s)

@@ -105,7 +105,7 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	first := !c.known
 	// What a restored channel withholds is as old as what it tells: it is taken for replayed when it comes.
 	c.reported, c.known = true, !msg.Withheld
-	m.withhold(c, msg.Withheld)
+	count(&m.withheld, &c.withheld, msg.Withheld)
 	m.waiting--
 	m.onSummary(msg.Summary)
 
@@ -232,7 +232,7 @@ func (m *Manager) onSummary(s messages.ChannelSummary) {
 	was := c.summary
 	c.summary, c.asked = s, 0
 	m.place(c, s)
-	m.doubt(c, s.Unverified || s.Behind)
+	count(&m.doubtful, &c.doubtful, s.Unverified || s.Behind)
 	if was.Policy != s.Policy && was.Channel == s.Channel {
 		c.oldPolicy, c.policyAt = was.Policy, m.now
 	}
@@ -240,6 +240,17 @@ func (m *Manager) onSummary(s messages.ChannelSummary) {
 		m.closedInbound(s.Channel)
 	}
 	m.usable(s.Peer, s.Channel, s.Phase == messages.PhaseOpen)
+}
+
+// count keeps the number of channels that something is true of.
+func count(n *int, was *bool, is bool) {
+	switch {
+	case is && !*was:
+		*n++
+	case !is && *was:
+		*n--
+	}
+	*was = is
 }
 
 // usable keeps the open channels of a peer.

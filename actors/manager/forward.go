@@ -305,19 +305,6 @@ func (m *Manager) reportedForwards(msg messages.MonitorReport, fence uint64) {
 // uncertain tells whether there is a channel that may hold HTLCs that nobody told of.
 func (m *Manager) uncertain() bool { return m.quarantined+m.doubtful+m.waiting > 0 }
 
-// doubt counts the channels whose facts may be old.
-func (m *Manager) doubt(c *channel, doubtful bool) {
-	if c.doubtful == doubtful {
-		return
-	}
-	c.doubtful = doubtful
-	if doubtful {
-		m.doubtful++
-		return
-	}
-	m.doubtful--
-}
-
 // knownAgain decides what waited for channels that nothing is known of, once there is none.
 func (m *Manager) knownAgain() {
 	if m.uncertain() || !m.settled {

@@ -108,10 +108,10 @@ type Manager struct {
 
 	inbound  map[ln.EventID]*inbound
 	byHTLC   map[htlcKey]ln.EventID
-	sets     map[ln.Hash]*set // payments to us, one a hash
-	setOf    map[htlcKey]*set // their parts, of those that are held or claimed
-	dirty    []*set           // to be looked at when the step is over
-	withheld int              // channels that do not tell of all their inbound HTLCs yet
+	sets     map[ln.Hash]*set                 // payments to us, one a hash
+	setOf    map[ln.ChannelID]map[uint64]*set // their parts by channel and HTLC, of those that are held or claimed
+	dirty    []*set                           // to be looked at when the step is over
+	withheld int                              // channels that do not tell of all their inbound HTLCs yet
 
 	forwards     map[ln.ChannelID]map[uint64]*forward  // by inbound channel and HTLC
 	asked        map[ln.ChannelID]map[htlcKey]*forward // by outbound channel: asked for, not known to be committed
@@ -188,7 +188,7 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 		openings: map[ln.NodeID]map[ln.ChannelID]opening{}, unfunded: map[ln.NodeID]int{},
 		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]*payment{},
 		searches: map[uint64]*payment{}, finder: &route.Finder{}, noGraph: graph.New(graph.Limits{}),
-		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, sets: map[ln.Hash]*set{}, setOf: map[htlcKey]*set{},
+		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, sets: map[ln.Hash]*set{}, setOf: map[ln.ChannelID]map[uint64]*set{},
 		forwards: map[ln.ChannelID]map[uint64]*forward{}, asked: map[ln.ChannelID]map[htlcKey]*forward{},
 		byScid: map[uint64]ln.ChannelID{}, updates: map[ln.ChannelID]map[uint64][]byte{}, preimages: map[ln.Hash]revealed{},
 		unknown: map[htlcKey]*forward{}, homing: map[ln.NodeID]map[htlcKey]*forward{},

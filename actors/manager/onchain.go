@@ -55,8 +55,8 @@ func (m *Manager) onArchived(id ln.ChannelID) {
 		if c.quarantined {
 			m.quarantined--
 		}
-		m.doubt(c, false)
-		m.withhold(c, false)
+		count(&m.doubtful, &c.doubtful, false)
+		count(&m.withheld, &c.withheld, false)
 		m.place(c, messages.ChannelSummary{Channel: id})
 		m.countUnfunded(c.summary, -1)
 		m.usable(c.summary.Peer, id, false)

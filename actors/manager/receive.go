@@ -255,7 +255,7 @@ func (m *Manager) withoutUs(h *inbound) {
 		if m.inbound[h.event] != h {
 			return
 		}
-		if h.set = m.setOf[h.key()]; h.set == nil {
+		if h.set = m.setWith(h.key()); h.set == nil {
 			m.done(h)
 			return
 		}

@@ -155,7 +155,7 @@ func (m *Manager) evidence(hash ln.Hash, r facts.Resolution) *set {
 		return s
 	case s != nil && s.phase == claimed:
 		// Two sets of one hash were claimed: the first by a monitor that was in quarantine while all records were lost.
-		if l := m.setOf[list[0].key()]; l != nil && l != s && sameParts(l.list, list) {
+		if l := m.setWith(list[0].key()); l != nil && l != s && sameParts(l.list, list) {
 			return l
 		}
 		s = &set{hash: hash, read: true, row: true} // the row is the other's
@@ -172,7 +172,7 @@ func (m *Manager) evidence(hash ln.Hash, r facts.Resolution) *set {
 	s.phase, s.list, s.preimage, s.parts = claimed, list, r.Preimage, nil
 	m.enlist(s)
 	for _, h := range parts {
-		if m.setOf[h.key()] != s {
+		if m.setWith(h.key()) != s {
 			h.set = nil
 			m.failUnknown(h)
 		}
@@ -189,16 +189,25 @@ func (m *Manager) remember(live []messages.InboundHTLC) {
 	}
 }
 
+// setWith is the set that is held or claimed and has an HTLC as its part.
+func (m *Manager) setWith(k htlcKey) *set { return m.setOf[k.channel][k.id] }
+
 func (m *Manager) enlist(s *set) {
 	for _, p := range s.list {
-		m.setOf[p.key()] = s
+		if m.setOf[p.Channel] == nil {
+			m.setOf[p.Channel] = map[uint64]*set{}
+		}
+		m.setOf[p.Channel][p.HTLCID] = s
 	}
 }
 
 func (m *Manager) unlist(s *set) {
 	for _, p := range s.list {
-		if m.setOf[p.key()] == s {
-			delete(m.setOf, p.key())
+		if m.setWith(p.key()) != s {
+			continue
+		}
+		if delete(m.setOf[p.Channel], p.HTLCID); len(m.setOf[p.Channel]) == 0 {
+			delete(m.setOf, p.Channel)
 		}
 	}
 }
@@ -218,7 +227,7 @@ func (m *Manager) join(h *inbound, s *set, pays request) {
 	if !m.undecided(h) {
 		return
 	}
-	if l := m.setOf[h.key()]; l != nil {
+	if l := m.setWith(h.key()); l != nil {
 		h.set = l // the checks that depend on time and height count once
 		m.touch(l)
 		return
@@ -301,19 +310,6 @@ func (s *set) calm() {
 	s.atTime.stop()
 	s.atHeight.stop()
 	s.atTime, s.atHeight = nil, nil
-}
-
-// withhold counts the channels that do not tell of all their inbound HTLCs yet.
-func (m *Manager) withhold(c *channel, withheld bool) {
-	if c.withheld == withheld {
-		return
-	}
-	c.withheld = withheld
-	if withheld {
-		m.withheld++
-		return
-	}
-	m.withheld--
 }
 
 func mppTimeout(*inbound) lnwire.FailureMessage { return &lnwire.FailMPPTimeout{} }
