@@ -24,7 +24,8 @@
 // A payment is made in parts, each an HTLC over a route of its own with a number of its own, which is never used again. Routes are those that cost
 // least within the limits of the call: over channels to the payee, or found by the graph, which is asked again when it restarts or is silent, or by the
 // invoice's hints alone when it does not answer. A part is in the log with its route before its HTLC leaves (rule 14). When one fails, what is missing
-// is looked for anew, at the end of the step that tells of it: with less of the fee limit and of the channels that live parts use, and without what failed.
+// is looked for anew, at the end of the step that tells of it: with less of the fee limit and of the channels that live parts use, and without what failed,
+// for good or, where the reason may pass, for a while that grows: four times at most, so that a payment with no other way has failed after seven seconds.
 // That is read out of the answers of the hops, so it is known again after a restart, when monitors tell the same events; the graph is told of it too.
 //
 // No part is made after the deadline, beyond 64, once the payee has refused, after AbandonPayment, and after a part was claimed. Nor are any while a part
