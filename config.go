@@ -94,7 +94,7 @@ type Config struct {
 	// CloseLimit is how long Close waits for what is under way. 0: 10 s. Nothing is lost when it is cut short.
 	CloseLimit time.Duration
 
-	// Faults injects crashes, for tests and demonstrations. Nil: none, at no cost.
+	// Faults injects crashes, for tests and demonstrations, and cuts connections at chosen messages if it is a peer.Cutter too. Nil: none, at no cost.
 	Faults kit.Faults
 
 	// Rand is the source of secrets, crypto/rand if nil. For reproducible tests only.

@@ -232,6 +232,7 @@ func (n *Node) openEnv() error {
 func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) supervisor.Parts {
 	genesis := *n.cfg.Params.GenesisHash
 	open := opening.DefaultConfig(genesis)
+	cutter, _ := n.cfg.Faults.(peer.Cutter)
 	open.MinDepth = n.cfg.MinDepth
 	var signer chankeys.Signer = chankeys.NewLocal(func(f keychain.KeyFamily, i uint32) (*btcec.PrivateKey, error) { return root.Key(f, i) })
 	if n.cfg.signer != nil {
@@ -255,7 +256,7 @@ func (n *Node) parts(root *seed.Root, key *btcec.PrivateKey, book *addressBook) 
 		Graph:   n.graphConfig(key),
 		Events:  userevents.New(n.env, n.events),
 		Peers: peers.Producer(n.env, peers.Config{
-			Session: peer.Config{Self: n.id, Chain: genesis, Gossip: true}, Transport: n.transport,
+			Session: peer.Config{Self: n.id, Chain: genesis, Gossip: true, Cutter: cutter}, Transport: n.transport,
 			Lasting: book.list, Remember: book.remember, Forget: book.forget,
 		}),
 		Backoff: n.cfg.Restart, Observe: n.cfg.Observe,

@@ -20,7 +20,7 @@ func (c *Channel) monitorFact(u facts.Update) error {
 	}
 	switch u.(type) {
 	case facts.HolderReady:
-		if c.up() {
+		if c.up() || c.readyWanted() {
 			return c.sayReady()
 		}
 	case facts.ForceClosed:
@@ -52,8 +52,28 @@ func (c *Channel) sayReady() error {
 	return nil
 }
 
-// channelReady: the peer is ready, perhaps before us. Repeats tell nothing new (BOLT 2).
+// readyWanted tells whether the peer says channel_ready before channel_reestablish and waits for ours. lnd does so when the connection was lost before the
+// funding confirmed: its link to the channel, which says channel_reestablish, is made when our channel_ready has come. To hold ours back until then, as BOLT 2
+// asks, would leave both waiting for ever. With no commitment made, there is nothing that it could come too early for.
+func (c *Channel) readyWanted() bool {
+	f := c.facts
+	return c.session.link == linkSyncing && c.session.readyEarly && f.HolderReady && f.HolderNumber == 0 && f.CounterpartyNumber == 0 && !f.Unrevoked &&
+		!f.Unverified && !c.failed && !f.Ended()
+}
+
+// channelReady: the peer is ready, perhaps before us. Repeats tell nothing new (BOLT 2), but on which connection it said so.
 func (c *Channel) channelReady(m *lnwire.ChannelReady) error {
+	if err := c.counterpartyReady(m); err != nil {
+		return err
+	}
+	c.session.readyEarly = c.session.link == linkSyncing
+	if c.readyWanted() {
+		return c.sayReady()
+	}
+	return nil
+}
+
+func (c *Channel) counterpartyReady(m *lnwire.ChannelReady) error {
 	if c.facts.CounterpartyReady || c.facts.Ended() {
 		return nil
 	}

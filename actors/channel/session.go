@@ -36,7 +36,8 @@ type session struct {
 	proposed    []uint64
 	wasProposed map[uint64]bool
 
-	readySaid bool // channel_ready was sent on this connection
+	readySaid  bool // channel_ready was sent on this connection
+	readyEarly bool // the peer's came before its channel_reestablish
 }
 
 func newSession(id uint64) session {

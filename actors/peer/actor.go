@@ -236,13 +236,16 @@ func (s *shell) received(ctx actor.Context, m received) {
 		s.core.Lost(m.session, m.err)
 		return
 	}
+	if s.cut(m.session, BeforeReceive, m.msg) {
+		return
+	}
 	if s.flooded(m.msg) {
 		s.skipped++
 	} else {
 		s.core.Receive(m.session, m.msg)
 		s.carryOut(ctx)
 	}
-	if s.life.conns[m.session] == nil {
+	if s.life.conns[m.session] == nil || s.cut(m.session, AfterReceive, m.msg) {
 		return
 	}
 	s.owed++
@@ -342,7 +345,11 @@ func (s *shell) write(e Write) {
 		s.core.Lost(e.Session, err)
 		return
 	}
+	if s.cut(e.Session, BeforeSend, raw) {
+		return
+	}
 	c.Send(raw)
+	s.cut(e.Session, AfterSend, raw)
 }
 
 func (s *shell) dial(e Dial) {

@@ -15,6 +15,7 @@ type Config struct {
 	Gossip bool           // there is an actor at messages.GraphAddr: BOLT 7 is spoken; else gossip is skipped unread
 	Times  Times          // zero fields: defaults
 	Limits Limits         // zero fields: defaults
+	Cutter Cutter         // nil: no faults, at no cost
 }
 
 // Times are the delays and deadlines of sessions.

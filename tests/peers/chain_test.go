@@ -1,8 +1,12 @@
 package peers
 
 import (
+	"testing"
+
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
+
+	"github.com/lnactor/lnactor"
 )
 
 // awaitSpend waits for a transaction in the mempool that spends the funding output.
@@ -48,4 +52,17 @@ func (r *rig) transaction(id chainhash.Hash) *wire.MsgTx {
 		return nil
 	}
 	return tx.MsgTx()
+}
+
+// pointOf is a channel's funding output as lnd writes it.
+func pointOf(c lnactor.Channel) string {
+	return wire.OutPoint{Hash: chainhash.Hash(c.FundingTxid), Index: c.FundingIndex}.String()
+}
+
+// txidOf is the transaction of an output as lnd writes it.
+func txidOf(t testing.TB, point string) chainhash.Hash {
+	t.Helper()
+	txid, err := chainhash.NewHashFromStr(point[:64])
+	must(t, err)
+	return *txid
 }

@@ -3,9 +3,10 @@
 //
 // Run it with
 //
-//	cd tests/peers && go test ./...             # a part that takes two minutes, after lnd was built once (five minutes on two cores)
-//	cd tests/peers && go test -live=all -timeout 90m ./...
-//	cd tests/peers && go test -live=none ./...  # no process is started
+//	cd tests/peers && go test ./...                        # a part that takes minutes, after lnd was built once (five minutes on two cores)
+//	cd tests/peers && go test -live=all -timeout 3h ./...  # all of it: half an hour on an idle machine
+//	cd tests/peers && go test -live=none ./...             # no process is started
+//	cd tests/peers && go test -run - -bench SideBySide -benchtime 1x -timeout 30m .
 //
 // TestLive… functions start btcd and lnd as processes, on loopback, with free ports and directories of their own, and drive lnactor by its public Go
 // API and lnd by its REST interface. lnd is built from the version in go.mod into the user's cache directory. A test that fails leaves both

@@ -128,34 +128,3 @@ func TestLiveOpenSurvivesRestarts(t *testing.T) {
 		r.closeMutually(l, weFund)
 	}
 }
-
-// TestLiveFees: the funder changes the fee of the commitments, up and down, with payments under way.
-func TestLiveFees(t *testing.T) {
-	r := newRig(t, setup{extra: true})
-	r.connect(true)
-	l := r.open(true, capacity/2, nil)
-	for _, fee := range []uint32{2500, 500, 5000, 1250} {
-		stop := make(chan struct{})
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					burst(r, 4, 4, r.lndPays(1_000_000))
-				}
-			}
-		}()
-		must(t, r.us.SetChannelFee(r.ctx, l.id, fee))
-		burst(r, 8, 4, r.wePay(1_000_000))
-		close(stop)
-		<-done
-		await(t, r.ctx, "the new fee", func() bool {
-			c, err := r.lnd.channel(r.ctx, l.point)
-			return err == nil && c.FeePerKw == fee
-		})
-		r.balances(l)
-	}
-}

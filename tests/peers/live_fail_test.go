@@ -124,13 +124,16 @@ func (r *rig) route(t *testing.T, bolt11 string) lndRoute {
 
 func (r *rig) lndSends(t *testing.T, p lndRoute) lndPayment {
 	t.Helper()
-	var a lndPayment
-	a, err := r.lnd.pay(r.ctx, "", map[string]any{
+	a, err := r.lndSendsBlindly(p)
+	must(t, err)
+	return a
+}
+
+func (r *rig) lndSendsBlindly(p lndRoute) (lndPayment, error) {
+	return r.lnd.pay(r.ctx, "", map[string]any{
 		"dest": b64(p.dest), "payment_hash": b64(p.hash), "payment_addr": b64(p.secret),
 		"amt_msat": fmt.Sprint(p.msat), "final_cltv_delta": p.cltv, "dest_features": []string{"TLV_ONION_REQ", "PAYMENT_ADDR_REQ"},
 	})
-	must(t, err)
-	return a
 }
 
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

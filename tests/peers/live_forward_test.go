@@ -25,7 +25,7 @@ func fee(msat uint64) uint64 { return 1234 + msat*200/1_000_000 }
 // secondLnd starts another lnd with money, connected to us.
 func (r *rig) secondLnd() *lndNode {
 	r.t.Helper()
-	l := newLnd(r.t, r.ctx, filepath.Join(r.dir, "lnd2"), r.chain)
+	l := newLnd(r.t, r.ctx, r.lnd.program, filepath.Join(r.dir, "lnd2"), r.chain)
 	r.t.Cleanup(l.kill)
 	r.fund(l.newAddress(r.t, r.ctx), btcutil.SatoshiPerBitcoin/10, 3)
 	r.mine(1)

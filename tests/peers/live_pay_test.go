@@ -33,7 +33,7 @@ func TestLivePaymentsInSequence(t *testing.T) {
 	}
 }
 
-// TestLivePaymentsAtOnce makes 100 payments each way, 16 at a time: first ours, then lnd's, then both at once.
+// TestLivePaymentsAtOnce makes 200 payments each way, 32 at a time: first ours, then lnd's, then both at once.
 func TestLivePaymentsAtOnce(t *testing.T) {
 	for _, weFund := range []bool{true, false} {
 		t.Run(fmt.Sprintf("we fund %v", weFund), func(t *testing.T) {
@@ -42,19 +42,19 @@ func TestLivePaymentsAtOnce(t *testing.T) {
 			l := r.open(weFund, capacity/2, nil)
 			before, _ := r.balances(l)
 			const each = 2_000_000
-			burst(r, 100, 16, r.wePay(each))
-			if after, _ := r.balances(l); before-after != 100*each {
+			burst(r, 200, 32, r.wePay(each))
+			if after, _ := r.balances(l); before-after != 200*each {
 				t.Fatalf("ours cost %d", before-after)
 			}
-			burst(r, 100, 16, r.lndPays(each))
+			burst(r, 200, 32, r.lndPays(each))
 			if after, _ := r.balances(l); before != after {
 				t.Fatalf("%d msat before, %d after", before, after)
 			}
 			var both sync.WaitGroup
-			both.Go(func() { burst(r, 100, 16, r.wePay(each)) })
-			both.Go(func() { burst(r, 100, 16, r.lndPays(each+7)) })
+			both.Go(func() { burst(r, 200, 32, r.wePay(each)) })
+			both.Go(func() { burst(r, 200, 32, r.lndPays(each+7)) })
 			both.Wait()
-			if after, _ := r.balances(l); after-before != 700 {
+			if after, _ := r.balances(l); after-before != 1400 {
 				t.Fatalf("%d msat before, %d after", before, after)
 			}
 		})

@@ -40,15 +40,22 @@ func (r *rig) twenty(l link) {
 // closeMutually closes a channel at rest, and accounts for every satoshi of it.
 func (r *rig) closeMutually(l link, weStart bool) {
 	r.t.Helper()
+	r.closeMutuallyBy(l, func() {
+		if weStart {
+			must(r.t, r.us.CloseChannel(r.ctx, l.id))
+		} else {
+			must(r.t, r.lnd.closeChannel(r.ctx, l.point, false))
+		}
+	})
+}
+
+func (r *rig) closeMutuallyBy(l link, start func()) {
+	r.t.Helper()
 	ourMsat, theirMsat := r.balances(l)
 	before, err := r.us.Balance(r.ctx)
 	must(r.t, err)
 	lndBefore := r.lnd.wallet(r.t, r.ctx)
-	if weStart {
-		must(r.t, r.us.CloseChannel(r.ctx, l.id))
-	} else {
-		must(r.t, r.lnd.closeChannel(r.ctx, l.point, false))
-	}
+	start()
 	tx := r.awaitSpend(l)
 	r.mine(1)
 	closed := awaitEvent(r.t, r.ctx, r.us, "ChannelClosed", func(e lnactor.ChannelClosed) bool { return e.Channel == l.id && e.Txid != [32]byte{} })

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/lnactor/lnactor"
@@ -208,9 +210,66 @@ func (l *lndNode) channel(ctx context.Context, point string) (lndChannel, error)
 	return lndChannel{}, errors.New("lnd has no channel " + point)
 }
 
-// knows tells whether a channel is in lnd's graph, where it looks for routes; that comes a second after the channel is active.
+// knows tells whether a channel is in lnd's graph with lnd's own side of it, where it looks for routes; that comes a second after the channel is active,
+// in two steps.
 func (l *lndNode) knows(ctx context.Context, c lndChannel) bool {
-	return l.get(ctx, "/v1/graph/edge/"+c.SCID, nil) == nil
+	e, err := l.edge(ctx, c.SCID)
+	return err == nil && e.policy(l.ID) != nil
+}
+
+// lndEdge is a channel in lnd's graph.
+type lndEdge struct {
+	One       string     `json:"node1_pub"`
+	Two       string     `json:"node2_pub"`
+	OnePolicy *lndPolicy `json:"node1_policy"`
+	TwoPolicy *lndPolicy `json:"node2_policy"`
+}
+
+// lndPolicy is what a node asks for forwarding over a channel.
+type lndPolicy struct {
+	Base    uint64 `json:"fee_base_msat,string"`
+	PPM     uint64 `json:"fee_rate_milli_msat,string"`
+	Delta   uint32 `json:"time_lock_delta"`
+	MinMsat uint64 `json:"min_htlc,string"`
+	MaxMsat uint64 `json:"max_htlc_msat,string"`
+}
+
+// policy is what a node asks for in the channel, nil if nobody has heard.
+func (e lndEdge) policy(of lnactor.NodeID) *lndPolicy {
+	switch of.String() {
+	case e.One:
+		return e.OnePolicy
+	case e.Two:
+		return e.TwoPolicy
+	}
+	return nil
+}
+
+func (l *lndNode) edge(ctx context.Context, scid string) (e lndEdge, err error) {
+	err = l.get(ctx, "/v1/graph/edge/"+scid, &e)
+	return e, err
+}
+
+// setPolicy changes what lnd asks for forwarding over one of its channels.
+func (l *lndNode) setPolicy(ctx context.Context, point string, p lndPolicy) error {
+	txid, index, _ := strings.Cut(point, ":")
+	n, err := strconv.Atoi(index)
+	if err != nil {
+		return err
+	}
+	var a struct {
+		Failed []struct {
+			Error string `json:"update_error"`
+		} `json:"failed_updates"`
+	}
+	err = l.post(ctx, "/v1/chanpolicy", map[string]any{
+		"chan_point":    map[string]any{"funding_txid_str": txid, "output_index": n},
+		"base_fee_msat": fmt.Sprint(p.Base), "fee_rate_ppm": p.PPM, "time_lock_delta": p.Delta,
+	}, &a)
+	if err == nil && len(a.Failed) > 0 {
+		err = errors.New("lnd: set policy: " + a.Failed[0].Error)
+	}
+	return err
 }
 
 func (l *lndNode) pending(t testing.TB, ctx context.Context) lndPending {

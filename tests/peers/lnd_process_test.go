@@ -2,16 +2,13 @@ package peers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,26 +21,23 @@ type lndNode struct {
 	ID   lnactor.NodeID
 	Addr string // for peers
 
-	dir  string
-	rest string
-	args []string
-	fees *feeServer
-	http *http.Client
-	life *lndLife
-}
-
-// lndLife is one life of the process.
-type lndLife struct {
-	cmd   *exec.Cmd
-	ended chan struct{} // closed once it is gone and err is set
-	err   error
+	program string
+	dir     string
+	rest    string
+	args    []string
+	fees    *feeServer
+	http    *http.Client
+	life    *process
+	wrap    []string // a program that runs lnd, such as strace
 }
 
 // newLnd starts an lnd in a directory.
-func newLnd(t testing.TB, ctx context.Context, dir string, chain *btcdtest.Node, args ...string) *lndNode {
+func newLnd(t testing.TB, ctx context.Context, program, dir string, chain *btcdtest.Node, args ...string) *lndNode {
 	t.Helper()
 	fees := newFeeServer(t)
-	l := &lndNode{Addr: freeAddr(t), dir: dir, rest: freeAddr(t), fees: fees, http: &http.Client{Timeout: 2 * time.Minute}}
+	l := &lndNode{Addr: freeAddr(t), program: program, dir: dir, rest: freeAddr(t), fees: fees, http: &http.Client{
+		Timeout: 2 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}, // a connection is used again, however many there are
+	}}
 	l.args = append([]string{
 		"--lnddir=" + dir, "--bitcoin.simnet", "--bitcoin.node=btcd",
 		"--btcd.rpchost=" + chain.RPCAddr, "--btcd.rpcuser=" + chain.User, "--btcd.rpcpass=" + chain.Pass, "--btcd.rpccert=" + chain.CertFile,
@@ -77,9 +71,7 @@ func freeAddr(t testing.TB) string {
 // start starts the process and returns once it answers and follows the chain.
 func (l *lndNode) start(t testing.TB, ctx context.Context, args ...string) {
 	t.Helper()
-	program, err := lndProgram()
-	must(t, err)
-	l.run(t, program, args...)
+	l.run(t, args...)
 	var info lndInfo
 	await(t, ctx, "lnd to answer", func() bool {
 		select {
@@ -89,49 +81,25 @@ func (l *lndNode) start(t testing.TB, ctx context.Context, args ...string) {
 		}
 		return l.get(ctx, "/v1/getinfo", &info) == nil && info.Synced
 	})
-	l.ID, err = lnactor.ParseNodeID(info.ID)
+	id, err := lnactor.ParseNodeID(info.ID)
 	must(t, err)
+	l.ID = id
 }
 
-func (l *lndNode) run(t testing.TB, program string, args ...string) {
+func (l *lndNode) run(t testing.TB, args ...string) {
 	t.Helper()
 	must(t, os.MkdirAll(l.dir, 0o700))
-	out, err := os.OpenFile(filepath.Join(l.dir, "out"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	must(t, err)
-	cmd := exec.Command(program, append(append([]string{}, l.args...), args...)...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = dieWithParent()
-	if err := cmd.Start(); err != nil {
-		out.Close()
-		t.Fatalf("start lnd: %v", err)
-	}
-	life := &lndLife{cmd: cmd, ended: make(chan struct{})}
-	l.life = life
-	go func() {
-		if life.err = cmd.Wait(); life.err == nil {
-			life.err = errors.New("status 0")
-		}
-		out.Close()
-		close(life.ended)
-	}()
+	l.life = startProcess(t, filepath.Join(l.dir, "out"), l.wrap, l.program, append(append([]string{}, l.args...), args...)...)
 }
 
 // stop ends the process in order.
 func (l *lndNode) stop(t testing.TB) {
 	t.Helper()
-	must(t, l.life.cmd.Process.Signal(syscall.SIGINT))
-	select {
-	case <-l.life.ended:
-	case <-time.After(time.Minute):
-		t.Fatal("lnd did not stop within a minute")
-	}
+	l.life.stop(t)
 }
 
 // kill ends it as a power failure does.
-func (l *lndNode) kill() {
-	l.life.cmd.Process.Kill() //nolint:errcheck // it may have ended before
-	<-l.life.ended
-}
+func (l *lndNode) kill() { l.life.kill() }
 
 // feeServer answers fee rates as lnd's fee.url wants them.
 type feeServer struct {

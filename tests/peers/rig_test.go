@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"github.com/btcsuite/btcd/btcutil"
-	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/txscript"
-	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/internal/commitment"
@@ -23,7 +21,15 @@ import (
 
 var flagLive = flag.String("live", "some", `which tests run against a real lnd: "some", "all" or "none"`)
 
-func TestMain(m *testing.M) { os.Exit(btcdtest.Main(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	limit, _ := flag.Lookup("test.timeout").Value.(flag.Getter).Get().(time.Duration)
+	if run := flag.Lookup("test.run").Value.String(); *flagLive == "all" && run == "" && limit > 0 && limit < 2*time.Hour {
+		fmt.Fprintf(os.Stderr, "-live=all takes longer than -timeout %v on a busy machine. All of it: go test -live=all -timeout 3h ./...\n", limit)
+		os.Exit(2)
+	}
+	os.Exit(btcdtest.Main(m))
+}
 
 // rig is a btcd, an lnd and an lnactor on one chain, each with money.
 type rig struct {
@@ -44,6 +50,8 @@ type setup struct {
 	lnd   []string      // more arguments
 	us    func(*lnactor.Config)
 	extra bool // only with -live=all
+
+	quickFees bool // lnd looks at the fees of commitments every few seconds, see quickFees
 }
 
 // newRig starts the nodes, or skips the test. A failed test leaves the directories of both, with their logs, and says where.
@@ -57,8 +65,11 @@ func newRig(t *testing.T, s setup) *rig {
 	case *flagLive != "some" && *flagLive != "all":
 		t.Fatalf("-live=%s: want some, all or none", *flagLive)
 	}
-	if _, err := lndProgram(); err != nil { // before the clock starts
-		t.Fatal(err)
+	program, err := lndProgram() // before the clock starts
+	must(t, err)
+	if s.quickFees {
+		program, err = lndQuick()
+		must(t, err)
 	}
 	dir, err := os.MkdirTemp("", "lnactor-peers-")
 	must(t, err)
@@ -72,17 +83,17 @@ func newRig(t *testing.T, s setup) *rig {
 			return
 		}
 		t.Logf("both nodes' directories and logs: %s (us.log, lnd/out)", dir)
-		t.Logf("again: cd tests/peers && go test -run '^%s$' -live=all -seed %d .", rootName(t), seed)
+		t.Logf("again: cd tests/peers && go test -run '^%s$' -live=all -timeout 30m -seed %d .", rootName(t), seed)
 	})
 	limit := s.limit
 	if limit == 0 {
-		limit = 2 * time.Minute
+		limit = 5 * time.Minute
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	r := &rig{t: t, ctx: ctx, dir: dir, rng: rand.New(rand.NewPCG(seed, 0))}
 	r.chain = btcdtest.Start(t)
-	r.lnd = newLnd(t, ctx, filepath.Join(dir, "lnd"), r.chain, s.lnd...)
+	r.lnd = newLnd(t, ctx, program, filepath.Join(dir, "lnd"), r.chain, s.lnd...)
 	t.Cleanup(r.lnd.kill)
 	r.us = newUs(t, ctx, filepath.Join(dir, "us"), r.chain, s.us)
 	t.Cleanup(func() { _ = r.us.stop(false) })
@@ -214,14 +225,12 @@ func (r *rig) openUnconfirmed(weFund bool, pushSat int64, more map[string]any) l
 		for _, c := range list {
 			if !before[c.Channel] {
 				l.id = c.Channel
-				l.point = wire.OutPoint{Hash: chainhash.Hash(c.FundingTxid), Index: c.FundingIndex}.String()
+				l.point = pointOf(c)
 			}
 		}
 		return err == nil && l.point != ""
 	})
-	txid, err := chainhash.NewHashFromStr(l.point[:64])
-	must(r.t, err)
-	r.chain.AwaitTx(r.t, *txid)
+	r.chain.AwaitTx(r.t, txidOf(r.t, l.point))
 	return l
 }
 
@@ -277,7 +286,7 @@ func (r *rig) balances(l link) (ourMsat, theirMsat uint64) {
 		}
 		return mine/1000 == theirs.Remote && its/1000 == theirs.Local && ours.FeePerKw == theirs.FeePerKw
 	}
-	for deadline := time.Now().Add(10 * time.Second); !equal(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !equal(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("balances differ:\nours %+v\nlnd's %+v", ours, theirs)
 		}

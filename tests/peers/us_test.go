@@ -29,6 +29,7 @@ type ourNode struct {
 	watched *watched
 	log     *os.File
 	done    chan struct{} // closed when the watcher of this life has ended
+	rate    atomic.Uint32 // fee estimate per kw, asked for at the start and every few minutes; 0: what btcd says
 
 	mu     sync.Mutex
 	events []lnactor.Event
@@ -60,7 +61,7 @@ func (u *ourNode) start(t testing.TB, ctx context.Context) {
 		Params: u.chain.Params, URL: "https://" + u.chain.RPCAddr, User: u.chain.User, Pass: u.chain.Pass, CertFile: u.chain.CertFile,
 	}})
 	must(t, err)
-	watched := &watched{Source: src}
+	watched := &watched{Source: src, rate: &u.rate}
 	cfg := u.cfg
 	cfg.Chain = watched
 	n, err := lnactor.Open(ctx, cfg)
@@ -168,7 +169,7 @@ func (u *ourNode) outcome(t testing.TB, ctx context.Context, id lnactor.PaymentI
 }
 
 // patience is how long any one thing may take, on a busy machine.
-const patience = 45 * time.Second
+const patience = 2 * time.Minute
 
 // await polls until a condition holds, or fails the test.
 func await(t testing.TB, ctx context.Context, what string, cond func() bool) {
@@ -191,10 +192,18 @@ func (u *ourNode) now() *lnactor.Node {
 	return u.Node
 }
 
-// watched is a chain source that knows which block was asked for last: the node itself tells nobody how far it has followed.
+// watched is a chain source that knows which block was asked for last: the node itself tells nobody how far it has followed. Its fee estimates can be set.
 type watched struct {
 	chain.Source
 	last atomic.Pointer[chainhash.Hash]
+	rate *atomic.Uint32
+}
+
+func (w *watched) FeeRate(ctx context.Context, target int32) (chain.FeePerKW, error) {
+	if rate := w.rate.Load(); rate != 0 {
+		return chain.FeePerKW(rate), nil
+	}
+	return w.Source.FeeRate(ctx, target)
 }
 
 func (w *watched) Block(ctx context.Context, hash chainhash.Hash) (*wire.MsgBlock, error) {

@@ -233,3 +233,60 @@ func isStart(msg any) bool {
 func decodeAny(raw []byte) (lnwire.Message, error) {
 	return lnwire.ReadMessage(bytes.NewReader(raw), 0)
 }
+
+// cutOnce cuts at the 20th update_fee that alice sends or gets.
+type cutOnce struct {
+	at   peer.Point
+	left int
+}
+
+func (c *cutOnce) Cut(_ ln.NodeID, at peer.Point, kind lnwire.MessageType) bool {
+	if at != c.at || kind != lnwire.MsgUpdateFee {
+		return false
+	}
+	c.left--
+	return c.left == 0
+}
+
+// TestCutAtEachPoint: a connection that a fault cuts is lost there, before or after the message, and comes back.
+func TestCutAtEachPoint(t *testing.T) {
+	for at := peer.BeforeSend; at <= peer.AfterReceive; at++ {
+		t.Run(at.String(), func(t *testing.T) {
+			w := newWorld(1)
+			cut := &cutOnce{at: at, left: 20}
+			w.alter = func(node string, cfg *peers.Config) {
+				if node == "alice" {
+					cfg.Session.Cutter = cut
+				}
+			}
+			w.boot("alice", "bob", true)
+			w.boot("bob", "alice", false)
+			alice, bob := w.books["alice"], w.books["bob"]
+			for w.sim.Now().Sub(begin) < time.Minute && cut.left > 0 {
+				w.sim.Advance(10*time.Millisecond, 100_000)
+			}
+			sent, session := alice.sent, alice.session
+			if cut.left != 0 {
+				t.Fatal("nothing was cut")
+			}
+			w.sim.Advance(time.Second/2, 100_000) // less than it takes to connect again
+			switch got := bob.last; {
+			case at == peer.BeforeSend && got != sent-1:
+				t.Errorf("cut before %d was sent, and %d came", sent, got)
+			case at == peer.AfterSend && got != sent:
+				t.Errorf("cut after %d was sent, and %d came", sent, got)
+			case at == peer.BeforeReceive && alice.last != bob.sent-1:
+				t.Errorf("cut before %d was handled, and %d was", bob.sent, alice.last)
+			case at == peer.AfterReceive && alice.last != bob.sent:
+				t.Errorf("cut after %d was handled, and %d was", bob.sent, alice.last)
+			}
+			w.sim.Advance(2*time.Minute, 2_000_000)
+			if alice.session == session || alice.rounds < 60 || bob.rounds < 60 || w.net.Links() != 1 {
+				t.Errorf("they do not go on: %d and %d rounds, %d connections", alice.rounds, bob.rounds, w.net.Links())
+			}
+			if faults := append(alice.faults, bob.faults...); len(faults) > 0 {
+				t.Error(faults)
+			}
+		})
+	}
+}
