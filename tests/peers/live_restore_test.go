@@ -16,14 +16,14 @@ func TestLiveWeRestore(t *testing.T) {
 	r.connect(true)
 	l := r.open(true, capacity/2, nil)
 	a := r.openAccounts()
-	path := r.backup()
+	path, coins := r.backup()
 	for range 3 {
 		r.weMustSend(100_000_000)
 	}
 	ours, theirs := r.balances(l)
 	must(t, r.us.stop(false))
 	r.lnd.stop(t)
-	r.restore(path)
+	r.restore(path, coins)
 	if err := r.us.ForceCloseChannel(r.ctx, l.id); err == nil {
 		t.Error("we would close with a commitment from a backup")
 	}
@@ -52,9 +52,9 @@ func TestLiveWeRestoreInTime(t *testing.T) {
 	r.weMustSend(100_000_000)
 	r.lndMustSend(30_000_000)
 	before, _ := r.balances(l)
-	path := r.backup()
+	path, coins := r.backup()
 	must(t, r.us.stop(false))
-	r.restore(path)
+	r.restore(path, coins)
 	if c := r.us.channel(r.ctx, l.id); c == nil || !c.Unverified && !r.connected() {
 		t.Fatalf("%+v", c)
 	}
@@ -68,20 +68,22 @@ func TestLiveWeRestoreInTime(t *testing.T) {
 	r.closeMutually(l, true)
 }
 
-// backup makes a backup of our node, with its seed.
-func (r *rig) backup() string {
+// backup makes a backup of our node, with its seed, and tells what its wallet holds.
+func (r *rig) backup() (path string, coins uint64) {
 	r.t.Helper()
-	path := filepath.Join(r.dir, "backup")
+	path = filepath.Join(r.dir, "backup")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	must(r.t, err)
 	_, err = r.us.Backup(r.ctx, f, lnactor.BackupOptions{Seed: true})
 	must(r.t, err)
 	must(r.t, f.Close())
-	return path
+	b, err := r.us.Balance(r.ctx)
+	must(r.t, err)
+	return path, b.ConfirmedSat
 }
 
-// restore starts our node, which was stopped, from a backup.
-func (r *rig) restore(path string) {
+// restore starts our node, which was stopped, from a backup, and waits for its wallet to find the coins on chain.
+func (r *rig) restore(path string, coins uint64) {
 	r.t.Helper()
 	must(r.t, os.Rename(r.us.cfg.Dir, r.us.cfg.Dir+".gone"))
 	got, err := lnactor.RestoreBackup(path, r.us.cfg.Dir)
@@ -90,4 +92,8 @@ func (r *rig) restore(path string) {
 		r.t.Fatalf("restored %+v", got)
 	}
 	r.us.start(r.t, r.ctx)
+	await(r.t, r.ctx, "the wallet to find its coins", func() bool {
+		b, err := r.us.Balance(r.ctx)
+		return err == nil && b.ConfirmedSat == coins
+	})
 }

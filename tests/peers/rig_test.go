@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,7 +217,10 @@ func (r *rig) openUnconfirmed(weFund bool, pushSat int64, more map[string]any) l
 	if weFund {
 		_, err = r.us.OpenChannel(r.ctx, lnactor.OpenParams{Peer: r.lnd.ID, CapacitySat: capacity, PushMsat: uint64(pushSat) * 1000})
 	} else {
-		err = r.lnd.openChannel(r.ctx, r.us.ID(), capacity, pushSat, more)
+		await(r.t, r.ctx, "lnd to open a channel", func() bool {
+			err = r.lnd.openChannel(r.ctx, r.us.ID(), capacity, pushSat, more)
+			return err == nil || !strings.Contains(err.Error(), "peer") // a connection that was just made may be replaced by another
+		})
 	}
 	must(r.t, err)
 	l := link{ours: weFund}
