@@ -119,7 +119,7 @@ func copyStore(s *bboltstore.Store, dir string, to io.Writer, h *BackupHeader, r
 		err = s.Copy(begin)
 		return w, err
 	}
-	f, err := os.CreateTemp(dir, ".backup-*")
+	f, err := os.CreateTemp(dir, backupTemp+"*")
 	if err != nil {
 		return nil, err
 	}

@@ -387,6 +387,43 @@ func TestRestoreRefusals(t *testing.T) {
 	}
 }
 
+// What interrupted backups and restores have left is away after the next start; the rest is not touched.
+func TestOpenTidiesUp(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	for range 2 {
+		n, err := lnactor.Open(ctx, lnactor.Config{Dir: dir, Listen: "127.0.0.1:0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]bool{".backup-123": false, "restore-unfinished": false, ".backups": true} {
+			path := filepath.Join(dir, name)
+			if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) && (err != nil || !want) {
+				t.Fatalf("%s: %v", name, err)
+			} else if err := os.MkdirAll(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
+		// A copy of the store is a file.
+		if err := os.Remove(filepath.Join(dir, ".backup-123")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, ".backup-123"), []byte("an old store"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "restore-unfinished", "store.db"), []byte("an old store"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !there(t, dir, ".backups") {
+		t.Fatal("a directory of the user is gone")
+	}
+}
+
 func lastKey(t *testing.T, dir string) uint32 {
 	t.Helper()
 	s, err := bboltstore.OpenReadOnly(dir)

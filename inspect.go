@@ -223,8 +223,8 @@ func (in *inspector) acks(where string, snapshot []byte, records [][]byte) {
 			return // found before
 		}
 		for _, u := range r.Updates {
-			if _, ok := u.(facts.Restored); ok {
-				last += monitor.RestoredSeqs
+			if u, ok := u.(facts.Restored); ok {
+				last += u.Jump()
 			}
 		}
 		for _, e := range r.Events {

@@ -42,7 +42,7 @@ import (
 var unnamed atomic.Uint64
 
 // Open starts a node and returns when every channel has loaded or is quarantined, so that payments can be made. Errors: ErrConfig, ErrInUse,
-// ErrCorrupt, ErrStoreFailed, or the context's. With an error nothing is left open.
+// ErrRestoreUnfinished, ErrCorrupt, ErrStoreFailed, or the context's. With an error nothing is left open.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	cfg, err = cfg.withDefaults()
 	if err != nil {
@@ -136,7 +136,7 @@ func (n *Node) openStore() error {
 	if err := os.MkdirAll(n.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	s, err := bboltstore.Open(n.cfg.Dir, bboltstore.Options{})
+	s, err := bboltstore.Open(n.cfg.Dir, bboltstore.Options{Taken: func() error { return tidy(n.cfg.Dir) }})
 	if err != nil {
 		return err
 	}

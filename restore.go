@@ -1,7 +1,7 @@
 package lnactor
 
 import (
-	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/lnactor/lnactor/actors/monitor"
 	"github.com/lnactor/lnactor/actors/persister"
@@ -30,12 +29,16 @@ var (
 )
 
 const (
-	// unfinished is the directory, within the data directory, where a restore prepares the store. What a crash leaves there means nothing.
-	unfinished = "restore-unfinished"
-
-	// keysAhead is how many channel keys are given up at a restore: the node may have opened channels after the backup was made, and a key that is used
-	// twice lets one peer rob the other channel (rule 1).
+	// keysAhead is how many channel keys are given up at a restore at least: the node may have opened channels after the backup was made, and a key that
+	// is used twice lets one peer rob the other channel (rule 1). Up to an eighth of the keys that are left are given up on top, at random: the same
+	// backup may be restored twice, and the first restore has used keys of its own. Some hundred restores leave no keys.
 	keysAhead = 1 << 20
+	keyShare  = 8
+	keysEnd   = 1 << 31 // BIP 32: keys of channels are not hardened
+
+	// seqsAhead and seqsRange are by how much the numbers of events jump, and by how much that differs between two restores (S8).
+	seqsAhead = 1 << 32
+	seqsRange = 1 << 48
 
 	// addressesAhead is how many addresses of the wallet are: those given away after the backup must be watched, and not be given again.
 	addressesAhead = 1000
@@ -45,7 +48,7 @@ const (
 type Restored struct {
 	Backup     BackupHeader
 	Channels   []ChannelID         // unverified from now on, unless their end was decided before the backup
-	Unreadable map[ChannelID]error // the node will quarantine them; nothing of these is broadcast either
+	Unreadable map[ChannelID]error // the node will quarantine them; they are marked all the same, and nothing of these is broadcast either
 	Files      []string            // written beside the store
 	Kept       []string            // were there already, and were not overwritten
 	Seed       bool                // the data directory has a seed
@@ -55,8 +58,8 @@ type Restored struct {
 // start with it: nothing of it is broadcast, not even at the deadline of an HTLC, nor signed, until the peer's channel_reestablish shows that the backup
 // is current. If the peer proves the opposite, the node waits for the peer to close, and sweeps. TrustRestored overrides it, channel by channel.
 //
-// The node that the backup was made of must never run again. A crash leaves no store, or a marked one. Errors: ErrNotBackup, ErrBackupDamaged,
-// ErrBackupVersion, ErrStoreExists, ErrSeedExists, ErrInUse, ErrCorrupt.
+// The node that the backup was made of must never run again. A crash leaves a marked store, or none; then no node starts there before the restore was
+// repeated. Errors: ErrNotBackup, ErrBackupDamaged, ErrBackupVersion, ErrStoreExists, ErrSeedExists, ErrInUse, ErrCorrupt.
 func RestoreBackup(path, dir string) (Restored, error) {
 	r, err := restoreBackup(path, dir)
 	if err != nil {
@@ -67,6 +70,9 @@ func RestoreBackup(path, dir string) (Restored, error) {
 
 // restoreStep is told before each step that leaves something on disk. Tests crash there.
 var restoreStep = func() {}
+
+// restoreRand is what makes two restores of one backup differ.
+var restoreRand io.Reader = rand.Reader
 
 func restoreBackup(path, dir string) (r Restored, err error) {
 	f, b, err := openBackup(path)
@@ -83,15 +89,24 @@ func restoreBackup(path, dir string) (r Restored, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return r, err
 	}
-	if _, err := os.Lstat(filepath.Join(dir, bboltstore.FileName)); !errors.Is(err, fs.ErrNotExist) {
-		return r, errors.Join(fmt.Errorf("%w: %s", ErrStoreExists, dir), err)
+	if err := noStore(dir); err != nil {
+		return r, err
 	}
-	stage := filepath.Join(dir, unfinished)
-	if err := os.RemoveAll(stage); err != nil {
+	// Until the end no node starts there, and no other restore: it would make another store, or put one in place that is not marked yet.
+	lock, err := bboltstore.Take(dir, lockWait)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	if err := noStore(dir); err != nil {
+		return r, err
+	}
+	if err := ownSeed(b, dir); err != nil {
 		return r, err
 	}
 	restoreStep()
-	if err := os.Mkdir(stage, 0o700); err != nil {
+	stage, err := begin(dir)
+	if err != nil {
 		return r, err
 	}
 	restoreStep()
@@ -107,7 +122,7 @@ func restoreBackup(path, dir string) (r Restored, err error) {
 		return r, err
 	}
 	restoreStep()
-	// The store is last, and complete: before this line there is nothing that a node could start with, after it all is as it must be.
+	// The store is last, and complete: before this line a node refuses to start because of the stage, after it all is as it must be.
 	if err := install(stage, dir); err != nil {
 		return r, err
 	}
@@ -139,7 +154,11 @@ func install(stage, dir string) error {
 		return err
 	}
 	restoreStep()
-	return errors.Join(atomicfile.SyncDir(dir), os.RemoveAll(stage))
+	if err := atomicfile.SyncDir(dir); err != nil {
+		return err
+	}
+	restoreStep()
+	return os.RemoveAll(stage)
 }
 
 // mark makes every channel unverified, in one transaction, with the keys that are given up.
@@ -158,14 +177,19 @@ func mark(stage string, r *Restored) (err error) {
 	r.Unreadable = map[ChannelID]error{}
 	for _, id := range logs.channels() {
 		owner := messages.Owner(id[:])
-		record, err := logs.mark(s, owner)
+		jump, err := draw(seqsRange)
 		if err != nil {
-			r.Unreadable[id] = err
-			continue
+			return err
+		}
+		record, err := logs.mark(s, owner, seqsAhead+jump)
+		if err != nil {
+			// Another release may be able to read it, or a repair: it must find the mark.
+			r.Unreadable[id], record = err, monitor.MarkUnread(seqsAhead+jump)
+		} else {
+			r.Channels = append(r.Channels, id)
 		}
 		key++
 		batch.Append = append(batch.Append, persister.Record{Key: key, Owner: owner, Seq: logs.owners[owner].seq + 1, Data: record})
-		r.Channels = append(r.Channels, id)
 	}
 	if batch.Rows, err = giveUpKeys(s); err != nil {
 		return err
@@ -186,15 +210,29 @@ func giveUpKeys(s persister.Store) ([]messages.Row, error) {
 	if found && len(last.Key) == 4 {
 		next += uint64(binary.BigEndian.Uint32(last.Key))
 	}
-	const hardened = 1 << 31 // BIP 32: keys of channels are below
-	if next >= hardened {
+	if next+keysAhead >= keysEnd {
 		return nil, fmt.Errorf("%w: no channel keys are left after so many restores: close the channels and begin with a new seed", ErrConfig)
 	}
+	more, err := draw((keysEnd - next) / keyShare)
+	if err != nil {
+		return nil, err
+	}
+	next += more
 	return []messages.Row{{Bucket: messages.BucketKeys, Key: binary.BigEndian.AppendUint32(nil, uint32(next)), Value: []byte("given up at a restore")}}, nil
+}
+
+// draw is a random number below n, which is small: some are a little likelier than others.
+func draw(n uint64) (uint64, error) {
+	var b [8]byte
+	_, err := io.ReadFull(restoreRand, b[:])
+	return binary.BigEndian.Uint64(b[:]) % n, err
 }
 
 // restoreFiles writes what stands beside the store. The seed must be the right one if there is one; of the rest, what somebody put there is kept.
 func restoreFiles(b *backup.File, dir string, r *Restored) error {
+	if err := ownSeed(b, dir); err != nil {
+		return err
+	}
 	for _, e := range b.Entries {
 		if e.Name == bboltstore.FileName {
 			continue
@@ -205,10 +243,8 @@ func restoreFiles(b *backup.File, dir string, r *Restored) error {
 			return err
 		}
 		path := filepath.Join(dir, filepath.FromSlash(e.Name))
-		there, err := os.ReadFile(path)
+		_, err = os.Lstat(path)
 		switch {
-		case err == nil && e.Name == seedFile && !bytes.Equal(there, content):
-			return fmt.Errorf("%w: %s is not the seed of the backup; move it away if you are sure", ErrSeedExists, path)
 		case err == nil && e.Name != walletFile:
 			r.Kept = append(r.Kept, e.Name)
 			continue
@@ -240,94 +276,4 @@ func skipAddresses(content []byte) ([]byte, error) {
 	next.Receive, next.Change = next.Receive+addressesAhead, next.Change+addressesAhead
 	out, err := json.Marshal(next)
 	return append(out, '\n'), err
-}
-
-// logs is where the records of each owner are.
-type logs struct {
-	lastKey uint64
-	owners  map[messages.Owner]*ownerLog
-}
-
-type ownerLog struct {
-	seq     uint64 // of the last record
-	through uint64 // of the snapshot
-	keys    []uint64
-	damage  error
-}
-
-func readLogs(s persister.Store) (*logs, error) {
-	l := &logs{owners: map[messages.Owner]*ownerLog{}}
-	return l, s.Scan(l)
-}
-
-func (l *logs) of(o messages.Owner) *ownerLog {
-	if l.owners[o] == nil {
-		l.owners[o] = &ownerLog{}
-	}
-	return l.owners[o]
-}
-
-// Snapshot implements persister.Visitor.
-func (l *logs) Snapshot(s persister.Snapshot) {
-	o := l.of(s.Owner)
-	o.through, o.damage = s.Through, errors.Join(o.damage, s.Err)
-	o.seq = max(o.seq, s.Through)
-}
-
-// Record implements persister.Visitor.
-func (l *logs) Record(r persister.Record) {
-	l.lastKey = max(l.lastKey, r.Key)
-	o := l.of(r.Owner)
-	if r.Seq <= o.through {
-		return // the snapshot speaks for it
-	}
-	o.seq, o.damage = max(o.seq, r.Seq), errors.Join(o.damage, r.Err)
-	o.keys = append(o.keys, r.Key)
-}
-
-// channels are the owners that are channels, in order.
-func (l *logs) channels() (ids []ChannelID) {
-	for o := range l.owners {
-		if o != messages.OwnerManager && len(o) == len(ChannelID{}) {
-			ids = append(ids, ChannelID([]byte(o)))
-		}
-	}
-	slices.SortFunc(ids, func(a, b ChannelID) int { return bytes.Compare(a[:], b[:]) })
-	return ids
-}
-
-// read gives what a monitor would load.
-func (l *logs) read(s persister.Store, owner messages.Owner) (snapshot []byte, records [][]byte, err error) {
-	o := l.owners[owner]
-	if o.damage != nil {
-		return nil, nil, o.damage
-	}
-	snap, found, err := s.ReadSnapshot(owner)
-	if err == nil && found {
-		snapshot, err = snap.Data, snap.Err
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	list, err := s.ReadLog(o.keys)
-	if err != nil {
-		return nil, nil, err
-	}
-	slices.SortFunc(list, func(a, b persister.Record) int { return int(int64(a.Seq) - int64(b.Seq)) })
-	for i := range list {
-		if list[i].Err != nil {
-			return nil, nil, list[i].Err
-		}
-		records = append(records, list[i].Data)
-	}
-	return snapshot, records, nil
-}
-
-// mark makes the record that marks a channel.
-func (l *logs) mark(s persister.Store, owner messages.Owner) ([]byte, error) {
-	snapshot, records, err := l.read(s, owner)
-	if err != nil {
-		return nil, err
-	}
-	return monitor.MarkRestored(snapshot, records)
 }

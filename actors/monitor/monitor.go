@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
@@ -126,7 +127,7 @@ func (m *Monitor) restore(s *record.Snapshot) {
 
 // replay takes in one record. Events are what the record says, whatever this version would make of its updates.
 func (m *Monitor) replay(r *record.Record) error {
-	if r.Index != m.index+1 {
+	if r.Index != m.index+1 && !r.Mark() {
 		return fmt.Errorf("it follows record %d", m.index)
 	}
 	m.index++
@@ -152,8 +153,11 @@ func (m *Monitor) replay(r *record.Record) error {
 			return err
 		}
 		m.noteResolved(ch.Resolved)
-		if _, ok := u.(facts.Restored); ok {
-			m.events.last += RestoredSeqs
+		if u, ok := u.(facts.Restored); ok {
+			if m.events.last > math.MaxUint64-u.Jump() {
+				return errors.New("no numbers of events are left")
+			}
+			m.events.last += u.Jump()
 		}
 	}
 	if m.facts == nil {

@@ -20,24 +20,28 @@ import (
 // transaction can forfeit anything. But nothing else is broadcast, not even where an HTLC is lost by it: an alarm says so. The manager hears of no
 // inbound HTLC to decide about either: it may have been decided, and forwarded, after the copy was made.
 
-// RestoredSeqs is by how much the numbers of events jump over a restore: the node may have made events after the copy, and an id never names two (S8).
-const RestoredSeqs = 1 << 32
-
 // alarmEvery is after how many blocks the alarm about an unverified channel is repeated.
 const alarmEvery = 6
 
-// MarkRestored makes the record that marks a channel as unverified, to be appended to what a copy holds of it before any node starts with that. An
-// error means that the log does not hold together; a node quarantines such a channel, which broadcasts nothing either.
-func MarkRestored(snapshot []byte, records [][]byte) ([]byte, error) {
+// MarkRestored makes the record that marks a channel as unverified, to be appended to what a copy holds of it before any node starts with that. The
+// numbers of events jump by seqs, which no other restore of the copy may use. An error means that the log does not hold together: then MarkUnread.
+func MarkRestored(snapshot []byte, records [][]byte, seqs uint64) ([]byte, error) {
 	m, err := Read(snapshot, records)
 	if err != nil {
 		return nil, err
 	}
-	r := &record.Record{Index: m.index + 1, Updates: []facts.Update{facts.Restored{}}}
+	r := &record.Record{Index: m.index + 1, Updates: []facts.Update{facts.Restored{Seqs: seqs}}}
 	if err := m.replay(r); err != nil {
 		return nil, err
 	}
 	return r.Write(), nil
+}
+
+// MarkUnread makes the mark of a channel whose log can't be read. A node quarantines the channel, which broadcasts nothing; and should a later release
+// be able to read what is before the mark, the channel is unverified there.
+func MarkUnread(seqs uint64) []byte {
+	r := &record.Record{Updates: []facts.Update{facts.Restored{Seqs: seqs}}}
+	return r.Write()
 }
 
 // Read rebuilds a monitor that decides and signs nothing, for looking at.

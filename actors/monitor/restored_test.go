@@ -2,19 +2,24 @@ package monitor
 
 import (
 	"errors"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/lnactor/lnactor/actors/monitor/record"
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
 
+const restoredSeqs = 1 << 40
+
 // restored is a crash of which only a copy of the disk is left.
 func (h *harness) restored() Output {
 	h.t.Helper()
-	mark, err := MarkRestored(h.snapshot, h.records)
+	mark, err := MarkRestored(h.snapshot, h.records, restoredSeqs)
 	if err != nil {
 		h.t.Fatalf("mark: %v", err)
 	}
@@ -264,12 +269,73 @@ func TestSeqsJumpOverARestore(t *testing.T) {
 		theirs := build(h.s.m.facts, facts.Counterparty).Tx
 		h.do(h.block(110, theirs))
 		events := h.reportNow().Events
-		if seq := events[len(events)-1].Seq; seq <= RestoredSeqs {
+		if seq := events[len(events)-1].Seq; seq <= restoredSeqs {
 			t.Fatalf("seq %d", seq)
 		}
 		h.restart()
 		if got := h.reportNow().Events; len(got) != len(events) {
 			t.Fatalf("%v, want %v", kindsOf(got), kindsOf(events))
+		}
+	}
+}
+
+// Marks that were written before they said how far the numbers jump.
+func TestSeqsJumpWithoutANumber(t *testing.T) {
+	h := paid(t)
+	was := h.s.m.events.last
+	r := &record.Record{Index: h.s.m.index + 1, Updates: []facts.Update{facts.Restored{}}}
+	m, err := Read(h.snapshot, append(slices.Clone(h.records), r.Write()))
+	if err != nil || m.events.last != was+1<<32 {
+		t.Fatal(was, m, err)
+	}
+	r.Index, r.Updates = r.Index+1, []facts.Update{facts.Restored{Seqs: math.MaxUint64 - 1<<32}}
+	if err := m.replay(r); err == nil {
+		t.Fatal("the numbers of events begin again at", m.events.last)
+	}
+}
+
+// A log that could not be read at the restore is marked all the same: whoever can read it finds the channel unverified, and goes on from there.
+func TestMarkUnread(t *testing.T) {
+	for _, snapshot := range []bool{false, true} {
+		h := heldHTLC(t)
+		if snapshot {
+			h.takeSnapshot()
+		}
+		mark := MarkUnread(restoredSeqs)
+		if _, err := MarkRestored(nil, [][]byte{mark}, restoredSeqs); err == nil {
+			t.Fatal("a mark alone is a channel")
+		}
+		h.records, h.all = append(h.records, mark), append(h.all, mark)
+		silent(t, "start", h.restart())
+		if snapshot {
+			h.all = nil
+		}
+		silent(t, "deadline", h.do(h.block(195)))
+		if o := h.do(messages.ForceCloseChannel{Reason: facts.CloseByUser, ReplyTo: "user"}); !errors.Is(o.Refused, ErrUnverified) {
+			t.Fatal("force-close:", o.Refused)
+		}
+		silent(t, "restart", h.restart())
+		h.do(messages.TrustRestored{Channel: h.s.id, ReplyTo: "user"})
+		h.restart()
+		if h.s.m.facts.Unverified || h.s.m.events.last <= restoredSeqs {
+			t.Fatalf("unverified %v, last event %d", h.s.m.facts.Unverified, h.s.m.events.last)
+		}
+	}
+}
+
+// Only a mark may come without its number.
+func TestRecordsWithoutANumber(t *testing.T) {
+	h := paid(t)
+	for _, r := range []*record.Record{
+		{Updates: []facts.Update{facts.Verified{}}},
+		{Updates: []facts.Update{facts.Restored{}, facts.Verified{}}},
+		{Updates: []facts.Update{facts.Restored{}}, UpdateID: h.s.m.updateID + 1},
+		{Updates: []facts.Update{facts.Restored{}}, Acked: []uint64{1}},
+		{Updates: []facts.Update{facts.Restored{}}, Events: []facts.Event{{Seq: h.s.m.events.last + 1<<32 + 1, Kind: facts.ChannelPending{}}}},
+		{},
+	} {
+		if _, err := Read(h.snapshot, append(slices.Clone(h.records), r.Write())); err == nil {
+			t.Errorf("%+v", r)
 		}
 	}
 }
@@ -300,16 +366,16 @@ func TestMarkRestoredChecks(t *testing.T) {
 	for i := range h.records {
 		records := append([][]byte(nil), h.records...)
 		records[i] = append([]byte(nil), records[i][:len(records[i])-1]...)
-		if _, err := MarkRestored(nil, records); err == nil {
+		if _, err := MarkRestored(nil, records, restoredSeqs); err == nil {
 			t.Errorf("record %d is cut", i)
 		}
 		if i > 0 {
-			if _, err := MarkRestored(nil, h.records[i:]); err == nil {
+			if _, err := MarkRestored(nil, h.records[i:], restoredSeqs); err == nil {
 				t.Errorf("%d records are missing", i)
 			}
 		}
 	}
-	if _, err := MarkRestored(nil, nil); !errors.Is(err, ErrNoChannel) {
+	if _, err := MarkRestored(nil, nil, restoredSeqs); !errors.Is(err, ErrNoChannel) {
 		t.Error(err)
 	}
 }

@@ -110,7 +110,18 @@ type ProvenBehind struct{}
 // Restored: these facts are a copy of unknown age. Until Verified nothing is broadcast and nothing is signed or revoked: what looks like the newest
 // commitment may have been revoked since (rules 6, 18). A channel whose end was durable in the copy needs no such care, since its commitment is
 // never revoked after that (rule 18).
-type Restored struct{}
+type Restored struct {
+	Seqs uint64 // by how much the numbers of events jump; 0 is 2^32: see Jump
+}
+
+// Jump is by how much the numbers of events jump: the node may have made events after the copy, and an id never names two (S8). Two restores of one
+// copy jump differently, since each makes events of its own.
+func (r Restored) Jump() uint64 {
+	if r.Seqs == 0 {
+		return 1 << 32 // records of the first releases, which did not say
+	}
+	return r.Seqs
+}
 
 // Verified: the counterparty's channel_reestablish fits these facts, so nothing was signed or revoked since; or the operator takes the risk.
 type Verified struct{ Trusted bool }

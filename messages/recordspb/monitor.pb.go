@@ -27,7 +27,8 @@ type MonitorRecord struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // 1
 	// Number of the record in its channel, from 1 without a gap: a hole in the
-	// log is found although the records around it would fit together.
+	// log is found although the records around it would fit together. A restore
+	// that can't read a log marks it all the same, with number 0 for the next.
 	Index uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	// Of an update that the channel made; 0 for the monitor's own. At most one
 	// update is in a record with an id.
@@ -774,6 +775,7 @@ type Update struct {
 	//	*Update_Restored
 	//	*Update_Verified
 	//	*Update_PolicySet
+	//	*Update_RestoredAhead
 	Kind          isUpdate_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1086,6 +1088,15 @@ func (x *Update) GetPolicySet() *Policy {
 	return nil
 }
 
+func (x *Update) GetRestoredAhead() uint64 {
+	if x != nil {
+		if x, ok := x.Kind.(*Update_RestoredAhead); ok {
+			return x.RestoredAhead
+		}
+	}
+	return 0
+}
+
 type isUpdate_Kind interface {
 	isUpdate_Kind()
 }
@@ -1210,6 +1221,10 @@ type Update_PolicySet struct {
 	PolicySet *Policy `protobuf:"bytes,30,opt,name=policy_set,json=policySet,proto3,oneof"`
 }
 
+type Update_RestoredAhead struct {
+	RestoredAhead uint64 `protobuf:"varint,31,opt,name=restored_ahead,json=restoredAhead,proto3,oneof"` // restored, by how much the numbers of events jump; those of the older kind jump by 2^32
+}
+
 func (*Update_Opened) isUpdate_Kind() {}
 
 func (*Update_FundingConfirmed) isUpdate_Kind() {}
@@ -1269,6 +1284,8 @@ func (*Update_Restored) isUpdate_Kind() {}
 func (*Update_Verified) isUpdate_Kind() {}
 
 func (*Update_PolicySet) isUpdate_Kind() {}
+
+func (*Update_RestoredAhead) isUpdate_Kind() {}
 
 // Verified ends the doubt about a channel that was restored from a copy.
 type Verified struct {
@@ -4530,7 +4547,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\tswept_sat\x18\n" +
 	" \x01(\x04R\bsweptSat\x12\x19\n" +
 	"\blost_sat\x18\v \x01(\x04R\alostSat\x12\x19\n" +
-	"\bfees_sat\x18\f \x01(\x04R\afeesSat\"\xcd\x0f\n" +
+	"\bfees_sat\x18\f \x01(\x04R\afeesSat\"\xf6\x0f\n" +
 	"\x06Update\x124\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1a.lnactor.records.v1.OpenedH\x00R\x06opened\x12S\n" +
 	"\x11funding_confirmed\x18\x02 \x01(\v2$.lnactor.records.v1.FundingConfirmedH\x00R\x10fundingConfirmed\x12N\n" +
@@ -4568,7 +4585,8 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\brestored\x18\x1c \x01(\v2\x1b.lnactor.records.v1.NothingH\x00R\brestored\x12:\n" +
 	"\bverified\x18\x1d \x01(\v2\x1c.lnactor.records.v1.VerifiedH\x00R\bverified\x12;\n" +
 	"\n" +
-	"policy_set\x18\x1e \x01(\v2\x1a.lnactor.records.v1.PolicyH\x00R\tpolicySetB\x06\n" +
+	"policy_set\x18\x1e \x01(\v2\x1a.lnactor.records.v1.PolicyH\x00R\tpolicySet\x12'\n" +
+	"\x0erestored_ahead\x18\x1f \x01(\x04H\x00R\rrestoredAheadB\x06\n" +
 	"\x04kind\"$\n" +
 	"\bVerified\x12\x18\n" +
 	"\atrusted\x18\x01 \x01(\bR\atrusted\"\t\n" +
@@ -5045,6 +5063,7 @@ func file_recordspb_monitor_proto_init() {
 		(*Update_Restored)(nil),
 		(*Update_Verified)(nil),
 		(*Update_PolicySet)(nil),
+		(*Update_RestoredAhead)(nil),
 	}
 	file_recordspb_monitor_proto_msgTypes[29].OneofWrappers = []any{
 		(*Resolution_Preimage)(nil),

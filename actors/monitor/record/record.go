@@ -12,11 +12,20 @@ import (
 
 // Record is one entry of a channel's log. Authoritative.
 type Record struct {
-	Index    uint64 // from 1 without a gap
+	Index    uint64 // from 1 without a gap; 0 is the next, in a mark that was made without reading the log (Mark)
 	UpdateID uint64 // of an update of the channel, 0 for the monitor's own
 	Updates  []facts.Update
 	Events   []facts.Event // made by these updates
 	Acked    []uint64      // events that end with this record, ascending
+}
+
+// Mark tells whether the record is what a restore appends to a log that it can't read: it marks the channel whatever is before it.
+func (r *Record) Mark() bool {
+	if r.Index != 0 || r.UpdateID != 0 || len(r.Updates) != 1 || len(r.Events) > 0 || len(r.Acked) > 0 {
+		return false
+	}
+	_, ok := r.Updates[0].(facts.Restored)
+	return ok
 }
 
 // Snapshot stands for all records up to Index. Authoritative.

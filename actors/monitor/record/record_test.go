@@ -192,7 +192,7 @@ var updates = []*rapid.Generator[facts.Update]{
 	update(func(t *rapid.T) facts.MutualClosed { return facts.MutualClosed{Tx: tx.Draw(t, "tx")} }),
 	update(func(t *rapid.T) facts.ForceClosed { return closed.Draw(t, "closed") }),
 	update(func(*rapid.T) facts.ProvenBehind { return facts.ProvenBehind{} }),
-	update(func(*rapid.T) facts.Restored { return facts.Restored{} }),
+	update(func(t *rapid.T) facts.Restored { return facts.Restored{Seqs: u64.Draw(t, "seqs")} }),
 	update(func(t *rapid.T) facts.Verified { return facts.Verified{Trusted: yes.Draw(t, "trusted")} }),
 	update(func(t *rapid.T) facts.BlockSeen {
 		return facts.BlockSeen{Height: u32.Draw(t, "height"), Hash: b32.Draw(t, "hash")}

@@ -42,6 +42,8 @@ type Options struct {
 	CompactBytes int64
 	// PageSize overrides that of the system, for a new file.
 	PageSize int
+	// Taken is called when the directory is taken, before anything in it is looked at or made. An error ends Open.
+	Taken func() error
 	// NoSync leaves out every sync. It exists for tests that must notice it.
 	NoSync bool
 }
@@ -101,6 +103,11 @@ func Open(dir string, opts Options) (_ *Store, err error) {
 	}
 	if s.lock, err = acquire(dir, s.opts.LockTimeout); err != nil {
 		return nil, err
+	}
+	if opts.Taken != nil {
+		if err := opts.Taken(); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.checkSpace(); err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func exitCode(err error) int {
 		return ExitStore
 	case errors.As(err, &gaveUp), errors.Is(err, daemon.ErrWedged):
 		return ExitGaveUp
-	case errors.Is(err, lnactor.ErrConfig), errors.Is(err, seed.ErrPassphrase), errors.Is(err, seed.ErrInsecure):
+	case errors.Is(err, lnactor.ErrConfig), errors.Is(err, lnactor.ErrRestoreUnfinished), errors.Is(err, seed.ErrPassphrase), errors.Is(err, seed.ErrInsecure):
 		return ExitConfig
 	case errors.Is(err, daemon.ErrUnreachable):
 		return ExitUnreachable

@@ -31,6 +31,7 @@ func TestExitCodes(t *testing.T) {
 		{"disk full", node(&persister.Error{Kind: lnactor.ErrDiskFull, Op: "commit"}), 74},
 		{"in use", node(&persister.Error{Kind: lnactor.ErrInUse, PID: 1}), 75},
 		{"configuration", node(lnactor.ErrConfig), 78},
+		{"half a restore", node(lnactor.ErrRestoreUnfinished), 78},
 		{"passphrase", node(seed.ErrPassphrase), 78},
 		{"mode of the seed file", node(&seed.FileError{Op: "open", Path: "seed", Err: seed.ErrInsecure}), 78},
 		{"interrupted", errInterrupted, 130},

@@ -26,7 +26,8 @@ that the backup is current. Then the channel goes on by itself. If the peer prov
 backup is old, the node asks it to close, waits, and sweeps what is ours. So after the start
 connect to the peers: 'lnactor doctor' lists those that are missing.
 
-A restore that is interrupted leaves no store, and can be repeated.`
+A restore that is interrupted leaves no store, and no node starts there before it has been
+repeated.`
 
 func newRestore() *cobra.Command {
 	var f clientFlags

@@ -38,6 +38,10 @@ const (
 // prepareSeed makes the seed at the first start and shows its words until they are confirmed, and returns the passphrase for later.
 func prepareSeed(o Options, params *chaincfg.Params) (passphrase []byte, err error) {
 	dir, attended := o.Config.Dir, o.Terminal != nil && !o.Config.Bool("unattended")
+	// A new seed would be in the way of the restore, and the old one must not begin without its store.
+	if err := lnactor.CheckRestore(dir); err != nil {
+		return nil, err
+	}
 	passphrase, given, err := givenPassphrase(o)
 	if err != nil {
 		return nil, err

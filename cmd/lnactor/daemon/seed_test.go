@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/cmd/lnactor/config"
+	"github.com/lnactor/lnactor/internal/seed"
 )
 
 // person is a terminal with somebody who reads the words off the screen.
@@ -146,5 +149,23 @@ func TestNobodyThere(t *testing.T) {
 	}
 	if _, err := prepareSeed(options(t, dir, nil, "unattended=true"), params); err != nil || !absent(filepath.Join(dir, seedFile)) {
 		t.Errorf("a new seed beside an old store: %v", err)
+	}
+
+	// Where a restore was interrupted neither a new seed is made nor the old one used, whoever is there.
+	for _, there := range []string{"", seedFile} {
+		dir = t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "restore-unfinished"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if there != "" {
+			if _, err := seed.Create(filepath.Join(dir, there), nil, params, rand.Reader, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, o := range []Options{options(t, dir, &person{}), options(t, dir, nil, "unattended=true")} {
+			if _, err := prepareSeed(o, params); !errors.Is(err, lnactor.ErrRestoreUnfinished) || there == "" && !absent(filepath.Join(dir, seedFile)) {
+				t.Errorf("half a restore, with %q: %v", there, err)
+			}
+		}
 	}
 }

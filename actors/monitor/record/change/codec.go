@@ -56,6 +56,9 @@ func Write(u facts.Update) *pb.Update {
 		p.Kind = &pb.Update_ProvenBehind{ProvenBehind: &pb.Nothing{}}
 	case facts.Restored:
 		p.Kind = &pb.Update_Restored{Restored: &pb.Nothing{}}
+		if u.Seqs != 0 {
+			p.Kind = &pb.Update_RestoredAhead{RestoredAhead: u.Seqs}
+		}
 	case facts.Verified:
 		p.Kind = &pb.Update_Verified{Verified: &pb.Verified{Trusted: u.Trusted}}
 	case facts.BlockSeen:
@@ -138,6 +141,8 @@ func Read(r *take.Reader, p *pb.Update) facts.Update {
 		return facts.ProvenBehind{}
 	case *pb.Update_Restored:
 		return facts.Restored{}
+	case *pb.Update_RestoredAhead:
+		return facts.Restored{Seqs: k.RestoredAhead}
 	case *pb.Update_Verified:
 		return facts.Verified{Trusted: k.Verified.GetTrusted()}
 	case *pb.Update_BlockSeen:
