@@ -14,6 +14,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/lnactor/lnactor/internal/commitment"
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -300,5 +301,65 @@ func TestCloseGoesOnWithoutConnection(t *testing.T) {
 	w.run()
 	if len(w.a.replies) != 1 || w.a.replies[0].Err != nil || w.a.durable.HolderShutdown == nil {
 		t.Fatalf("replies %v", w.a.replies)
+	}
+}
+
+// The funder says closing_signed with a fee_range that nothing but its whole balance is in, where the fundee has no output: what would be left is no
+// transaction. It costs the peer its connection, and nothing else.
+func TestCloseThatLeavesNothing(t *testing.T) {
+	for _, c := range []struct {
+		r    FeeRange
+		want string
+	}{
+		{FeeRange{1_000_000, 1_000_000}, "warning"},
+		{FeeRange{1_000_000 - 353, 1_000_000}, "warning"},
+		{FeeRange{900_000, 1_000_000}, "closing_signed fee=900000"},
+		{FeeRange{1_000_000 - 546, 1_000_000}, "closing_signed fee=999454"}, // bob's dust limit is left
+		{FeeRange{0, ^uint64(0)}, "closing_signed fee=1000"},
+	} {
+		w := newWorld(t, func(tm *terms) { tm.pushMsat = 0 })
+		w.b.alone(&lnwire.Shutdown{Address: script("alice")})
+		if w.b.durable.HolderShutdown == nil {
+			t.Fatal("no shutdown")
+		}
+		w.b.said = nil
+		const fee = 1000
+		tx, err := commitment.MutualClose(&w.a.durable.Tx, &commitment.Close{
+			HolderScript: script("alice"), CounterpartyScript: w.b.durable.HolderShutdown, HolderMsat: 1_000_000_000, Fee: fee,
+		})
+		check(t, err)
+		sig, err := w.a.keys.SignMutualClose(1, &w.a.durable.Tx, tx)
+		check(t, err)
+		w.b.alone(&ClosingSigned{ClosingSigned: lnwire.ClosingSigned{FeeSatoshis: fee, Signature: sig}, Range: c.r})
+		if said := strings.Join(w.b.said, "\n"); !strings.HasPrefix(said, c.want) || len(w.b.forced) != 0 {
+			t.Errorf("%v: bob says %q, want %s; closes %v", c.r, said, c.want, w.b.forced)
+		}
+	}
+}
+
+// An output that does not relay can't be closed with: the channel fails (BOLT 2, closing_signed), and neither the peer's shutdown nor a new
+// connection does more than that.
+func TestCloseWithDust(t *testing.T) {
+	p2pkh := append(append([]byte{txscript.OP_DUP, txscript.OP_HASH160, 20}, make([]byte, 20)...), txscript.OP_EQUALVERIFY, txscript.OP_CHECKSIG)
+	for name, shut := range map[string]func(w *world){
+		"with shutdown": func(w *world) { w.a.alone(&lnwire.Shutdown{Address: p2pkh}) },
+		"with a connection": func(w *world) {
+			w.disconnect()
+			w.run()
+			w.a.apply(facts.HolderShutdown{Script: script("alice")})
+			w.a.apply(facts.CounterpartyShutdown{Script: p2pkh})
+			w.b.apply(facts.HolderShutdown{Script: p2pkh})
+			w.b.apply(facts.CounterpartyShutdown{Script: script("alice")})
+			w.a.restart(true)
+			w.b.restart(true)
+			w.connect()
+			w.run()
+		},
+	} {
+		w := newWorld(t, func(tm *terms) { tm.pushMsat = 400_000 })
+		shut(w)
+		if len(w.a.forced) != 1 || !strings.Contains(w.a.forced[0].Detail, "dust") {
+			t.Errorf("%s: closes %v", name, w.a.forced)
+		}
 	}
 }

@@ -34,11 +34,15 @@ func (c *Channel) advanceClosing() error {
 	if f.MutualClose != nil {
 		return c.repeatClosing()
 	}
-	fee, r, err := c.closingFees()
-	if err != nil {
-		return err
+	fee, r := c.closingFees()
+	err := c.offerClosing(fee, r)
+	var cannot *protocolError
+	if errors.As(err, &cannot) {
+		// Nobody can close this channel together, not on the next connection either: it "MUST fail" (BOLT 2, closing_signed).
+		c.fail(cannot.text)
+		return nil
 	}
-	return c.offerClosing(fee, r)
+	return err
 }
 
 // closingTx describes the close at a fee, with the final balances.
@@ -50,14 +54,16 @@ func (c *Channel) closingTx(fee uint64) *commitment.Close {
 	}
 }
 
-// closingFees is the fee that we aim at and the range that we accept. As fundee we don't pay: we accept whatever relays.
-func (c *Channel) closingFees() (ideal uint64, r FeeRange, err error) {
+// closingFees is the fee that we aim at and the range that we accept. As fundee we don't pay: we accept whatever relays. Where the fundee has no
+// output, the funder keeps one that relays: there is no transaction without.
+func (c *Channel) closingFees() (ideal uint64, r FeeRange) {
 	f := c.facts
-	t, err := commitment.MutualClose(&f.Tx, c.closingTx(0))
-	if err != nil {
-		return 0, r, err
+	dust := uint64(max(f.Tx.HolderDustLimit, 1))
+	funder, fundee, script := f.CounterpartyMsat/1000, f.HolderMsat/1000, f.CounterpartyShutdown
+	if f.Tx.HolderIsFunder {
+		funder, fundee, script = f.HolderMsat/1000, f.CounterpartyMsat/1000, f.HolderShutdown
 	}
-	weight := uint64(t.Tx.SerializeSizeStripped())*4 + closingWitness
+	weight := c.closingWeight(dust)
 	at := func(perKw uint32) uint64 { return (uint64(perKw)*weight + 999) / 1000 }
 
 	rate := c.closing.target
@@ -65,21 +71,42 @@ func (c *Channel) closingFees() (ideal uint64, r FeeRange, err error) {
 		rate = f.Fee(facts.Holder)
 	}
 	ideal = at(max(rate, c.cfg.MinFeePerKw))
-	funder := f.CounterpartyMsat / 1000
-	if f.Tx.HolderIsFunder {
-		funder = f.HolderMsat / 1000
+	most := funder
+	if fundee < dust {
+		most -= min(most, max(dust, uint64(commitment.ScriptDust(script))))
 	}
-	r = FeeRange{Min: min(at(c.cfg.MinFeePerKw), funder), Max: funder}
+	r = FeeRange{Min: min(at(c.cfg.MinFeePerKw), most), Max: most}
 	if f.Tx.HolderIsFunder {
-		r.Max = min(ideal*uint64(c.cfg.MaxClosingFactor), funder)
+		r.Max = min(ideal*uint64(c.cfg.MaxClosingFactor), most)
 	}
-	return r.nearest(ideal), r, nil
+	return r.nearest(ideal), r
 }
 
-// offerClosing proposes a fee: recorded, then sent (rule 17).
+// closingWeight is the weight of the closing transaction before a fee is taken, with its witness (BOLT 3, Closing Transaction). It follows from the
+// scripts, so that there is an answer for every channel, whether or not it can be closed.
+func (c *Channel) closingWeight(dust uint64) uint64 {
+	const (
+		bare   = 4 + 1 + (32 + 4 + 1 + 4) + 1 + 4 // version, one input without a script, both counts, locktime
+		output = 8 + 1                            // amount, length of the script
+	)
+	size := uint64(bare)
+	f := c.facts
+	if f.HolderMsat/1000 >= dust {
+		size += output + uint64(len(f.HolderShutdown))
+	}
+	if f.CounterpartyMsat/1000 >= dust {
+		size += output + uint64(len(f.CounterpartyShutdown))
+	}
+	return size*4 + closingWitness
+}
+
+// offerClosing proposes a fee: recorded, then sent (rule 17). A protocolError says that there is no transaction with this fee that relays.
 func (c *Channel) offerClosing(fee uint64, r FeeRange) error {
 	t, err := commitment.MutualClose(&c.facts.Tx, c.closingTx(fee))
-	if err != nil {
+	switch {
+	case errors.Is(err, commitment.ErrDustOutput), errors.Is(err, commitment.ErrNoOutputs), errors.Is(err, commitment.ErrFunderCannotPay):
+		return broken("no closing transaction with a fee of %d sat relays: %v", fee, err)
+	case err != nil:
 		return err
 	}
 	sig, err := c.signer.SignMutualClose(c.facts.KeyIndex, &c.facts.Tx, t)
@@ -124,10 +151,7 @@ func (c *Channel) closingSigned(m *lnwire.ClosingSigned) error {
 	case err != nil:
 		return broken("closing_signed: %v", err)
 	}
-	_, ours, err := c.closingFees()
-	if err != nil {
-		return err
-	}
+	_, ours := c.closingFees()
 	wasTheirs, theirLast := c.closing.theirs, c.closing.theirLast
 	c.closing.theirs, c.closing.theirLast = true, fee
 	switch {

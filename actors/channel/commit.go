@@ -4,6 +4,7 @@ import (
 	"github.com/lightningnetwork/lnd/input"
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
 )
 
@@ -19,6 +20,11 @@ func (c *Channel) commitmentSigned(m *lnwire.CommitSig) error {
 	u := facts.HolderCommitment{
 		Sig: m.CommitSig, HTLCSigs: append([]lnwire.Sig(nil), m.HtlcSigs...),
 		Adds: c.session.adds, Removes: c.session.removes, FeePerKw: c.session.fee,
+	}
+	if u.FeePerKw > c.facts.Fee(facts.Holder) {
+		if have, keep := c.next().counterparty, c.raisedKeep(u.FeePerKw); have < keep {
+			return broken("update_fee to %d sat/kw, but you have %d msat and must keep %d for reserve and fee", u.FeePerKw, have, keep)
+		}
 	}
 	next := c.facts.Clone()
 	if _, err := next.Apply(u); err != nil {
@@ -50,6 +56,19 @@ func (c *Channel) commitmentSigned(m *lnwire.CommitSig) error {
 	c.record(u, c.toPeer(raa))
 	c.arm()
 	return c.advanceClosing()
+}
+
+// raisedKeep is what a funder must have to raise the fee: its reserve, which is what it loses if it cheats, and the commitment's cost. HTLCs of ours
+// that come in with this very commitment are left out: it may not have known them when it proposed the fee, and what we add before the funder knows
+// is covered by its reserve (see offers.affordable).
+func (c *Channel) raisedKeep(feePerKw uint32) (msat uint64) {
+	unknown := 0
+	for _, h := range c.facts.Outbound {
+		if h.State == facts.RcvdAddRevocation && !commitment.Trimmed(&c.facts.Tx, true, lnwire.MilliSatoshi(h.AmountMsat)) {
+			unknown++
+		}
+	}
+	return c.facts.Holder.ReserveSat*1000 + c.next().costMsat(feePerKw, -unknown)
 }
 
 // revokeAndAck: the peer revoked its old commitment. Whatever relies on that comes behind this record (rule 7).

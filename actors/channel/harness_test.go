@@ -620,6 +620,34 @@ func describe(m lnwire.Message) string {
 	return fmt.Sprintf("%T", m)
 }
 
+// alone lets a node take its turns without the other one, which the test plays by signatures and messages of its own.
+func (n *node) alone(msgs ...lnwire.Message) {
+	for _, m := range msgs {
+		n.toChannel = append(n.toChannel, messages.PeerMsg{Session: n.sessionID, Msg: m})
+	}
+	for n.turnChannel() || n.turnMonitor() || n.turnPeer() {
+	}
+	n.wire = nil
+}
+
+// signFor is the commitment_signed for a node's next commitment as its peer makes it, whatever the peer thinks of it.
+func (n *node) signFor(u facts.HolderCommitment) *lnwire.CommitSig {
+	t := n.w.t
+	next := n.ch.facts.Clone()
+	_, err := next.Apply(u)
+	check(t, err)
+	point, err := n.keys.PerCommitmentPoint(1, next.HolderNumber)
+	check(t, err)
+	v, err := next.View(facts.Holder, point)
+	check(t, err)
+	v.OwnerIsHolder = false // seen from the peer
+	tx, err := commitment.Build(&n.peer.durable.Tx, v)
+	check(t, err)
+	sig, htlcSigs, err := n.peer.keys.SignCounterparty(1, &n.peer.durable.Tx, tx)
+	check(t, err)
+	return &lnwire.CommitSig{CommitSig: sig, HtlcSigs: htlcSigs}
+}
+
 // decideOne settles the oldest accepted HTLC at random.
 func (n *node) decideOne(r *rand.Rand) {
 	if len(n.accepted) == 0 {

@@ -372,3 +372,36 @@ func TestLatePreimageForAnHTLCThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A funder that never revokes may change the fee time and again: the newest counts, and the others leave nothing behind.
+func TestFeeUpdatesWithoutRevocation(t *testing.T) {
+	w := newWorld(t)
+	for i := range uint32(50) {
+		fee := 2500 + i%7
+		w.b.alone(&lnwire.UpdateFee{FeePerKw: fee}, w.b.signFor(facts.HolderCommitment{FeePerKw: fee}))
+		if f := w.b.durable; f.HolderNumber != uint64(i)+1 || f.Fee(facts.Holder) != fee || len(f.FeeUpdates) > 2 {
+			t.Fatalf("after %d: commitment %d, fee %d, kept %v", i, f.HolderNumber, f.Fee(facts.Holder), f.FeeUpdates)
+		}
+	}
+}
+
+// The funder keeps its reserve above the fee that it raises (BOLT 2, update_fee): without the reserve it would have nothing to lose.
+func TestFeeBelowReserve(t *testing.T) {
+	// 20,000 sat, of which 10,000 are the reserve and 660 the anchors: at 8,310 sat/kw 1124 weight units cost the rest.
+	for fee, want := range map[uint32]bool{8310: true, 8311: false, 17000: false} {
+		w := newWorld(t, func(tm *terms) { tm.pushMsat = 980_000_000 })
+		w.b.alone(&lnwire.UpdateFee{FeePerKw: fee}, w.b.signFor(facts.HolderCommitment{FeePerKw: fee}))
+		if taken := w.b.durable.HolderNumber == 1; taken != want || want != (len(w.b.forced) == 0) {
+			t.Errorf("%d sat/kw: taken %t, closes %v", fee, taken, w.b.forced)
+		}
+	}
+	// What bob added meanwhile, and the funder can't have known, is not held against it.
+	w := newWorld(t, func(tm *terms) { tm.pushMsat = 980_000_000 })
+	w.b.add(1, 2_000_000)
+	raa := w.runUntil(w.b, func(m lnwire.Message) bool { _, ok := m.(*lnwire.RevokeAndAck); return ok })
+	w.b.alone(&lnwire.UpdateFee{FeePerKw: 8310}, raa)
+	w.b.alone(w.b.signFor(facts.HolderCommitment{FeePerKw: 8310}))
+	if f := w.b.durable; f.HolderNumber != 1 || f.Fee(facts.Holder) != 8310 || len(w.b.forced) != 0 || f.Outbound[0].State != facts.SentAddAckRevocation {
+		t.Errorf("commitment %d, fee %d, closes %v", f.HolderNumber, f.Fee(facts.Holder), w.b.forced)
+	}
+}

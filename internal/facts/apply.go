@@ -167,9 +167,7 @@ func (c *Channel) applyCounterpartyCommitment(u CounterpartyCommitment) string {
 	for _, h := range Sorted(c.Inbound) {
 		h.move(onCounterpartyCommitment)
 	}
-	for i := range c.FeeUpdates {
-		c.FeeUpdates[i].move(onCounterpartyCommitment)
-	}
+	c.moveFees(onCounterpartyCommitment)
 	for _, id := range u.Removes {
 		c.Inbound[id].State = SentRemoveCommit
 	}
@@ -179,7 +177,7 @@ func (c *Channel) applyCounterpartyCommitment(u CounterpartyCommitment) string {
 		c.NextOutboundHTLCID++
 	}
 	if u.FeePerKw != 0 {
-		c.FeeUpdates = append(c.FeeUpdates, FeeUpdate{FeePerKw: u.FeePerKw, State: SentAddCommit})
+		c.addFee(FeeUpdate{FeePerKw: u.FeePerKw, State: SentAddCommit})
 	}
 	c.Unrevoked, c.CommitmentAfterRAA = true, true
 	return ""
@@ -219,9 +217,7 @@ func (c *Channel) applyHolderCommitment(u HolderCommitment) (ch Changes, why str
 			c.settle(h, false)
 		}
 	}
-	for i := range c.FeeUpdates {
-		c.FeeUpdates[i].move(onHolderCommitment)
-	}
+	c.moveFees(onHolderCommitment)
 	for _, r := range u.Removes {
 		h := c.Outbound[r.HTLCID]
 		h.State, h.Resolution = SentRemoveRevocation, &r.Resolution
@@ -236,7 +232,7 @@ func (c *Channel) applyHolderCommitment(u HolderCommitment) (ch Changes, why str
 		c.NextInboundHTLCID++
 	}
 	if u.FeePerKw != 0 {
-		c.FeeUpdates = append(c.FeeUpdates, FeeUpdate{FeePerKw: u.FeePerKw, State: SentAddRevocation})
+		c.addFee(FeeUpdate{FeePerKw: u.FeePerKw, State: SentAddRevocation})
 	}
 	c.settleFees()
 	c.HolderNumber++
@@ -279,9 +275,7 @@ func (c *Channel) applyRevocation(u Revocation) (ch Changes, why string) {
 			ch.Resolved = append(ch.Resolved, h)
 		}
 	}
-	for i := range c.FeeUpdates {
-		c.FeeUpdates[i].move(onRevocation)
-	}
+	c.moveFees(onRevocation)
 	c.settleFees()
 	c.CounterpartyPoint, c.CounterpartyNextPoint = c.CounterpartyNextPoint, u.NextPoint
 	c.CounterpartyNumber++
@@ -356,6 +350,27 @@ func (c *Channel) settle(h *HTLC, outbound bool) {
 	if h.Resolution.Fulfilled() {
 		*from -= h.AmountMsat
 		*to += h.AmountMsat
+	}
+}
+
+// addFee takes in a fee update. Of two in one state only the newer counts, in every commitment from here on, so the older goes: a peer may send as many
+// as it likes while it owes us a revocation. Facts that were written with both have the same fees.
+func (c *Channel) addFee(f FeeUpdate) {
+	if n := len(c.FeeUpdates); n > 0 && c.FeeUpdates[n-1].State == f.State {
+		c.FeeUpdates[n-1] = f
+		return
+	}
+	c.FeeUpdates = append(c.FeeUpdates, f)
+}
+
+// moveFees takes the fee updates through a transition. Those that come to be in one state are one from then on, as in addFee: so there are never
+// more than there are states.
+func (c *Channel) moveFees(table map[State]State) {
+	moved := c.FeeUpdates
+	c.FeeUpdates = c.FeeUpdates[:0]
+	for _, f := range moved {
+		f.move(table)
+		c.addFee(f)
 	}
 }
 

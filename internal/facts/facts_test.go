@@ -262,6 +262,32 @@ func TestFeeTakesTheWayOfAnHTLC(t *testing.T) {
 	}
 }
 
+// TestFeeUpdatesInOneState: of fee updates in one state the newest counts, wherever it counts, and it takes the others' place. Facts in which they were
+// kept apart come to the same fees.
+func TestFeeUpdatesInOneState(t *testing.T) {
+	c := ready(t)
+	c.Tx.HolderIsFunder = false
+	fees := func(holder, counterparty, next uint32, kept int) {
+		t.Helper()
+		if got := [3]uint32{c.Fee(Holder), c.Fee(Counterparty), c.Fee(CounterpartyNext)}; got != [3]uint32{holder, counterparty, next} || len(c.FeeUpdates) != kept {
+			t.Fatalf("fees %v, kept %+v", got, c.FeeUpdates)
+		}
+	}
+	apply(t, c, HolderCommitment{FeePerKw: 300}, CounterpartyCommitment{}, HolderCommitment{FeePerKw: 400}, HolderCommitment{FeePerKw: 500})
+	fees(500, 253, 300, 2)
+	apply(t, c, revoke(c))
+	fees(500, 300, 300, 1)
+	c.FeeUpdates = append([]FeeUpdate{{FeePerKw: 450, State: SentAddRevocation}}, c.FeeUpdates...) // as they were written before
+	fees(500, 300, 300, 2)
+	apply(t, c, CounterpartyCommitment{})
+	fees(500, 300, 500, 1)
+	apply(t, c, revoke(c))
+	fees(500, 500, 500, 0)
+	if c.FeePerKw != 500 {
+		t.Fatal(c.FeePerKw)
+	}
+}
+
 // TestCloneIsIndependent: the channel's working copy and the monitor's facts share nothing that changes.
 func TestCloneIsIndependent(t *testing.T) {
 	c := ready(t)
