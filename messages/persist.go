@@ -10,7 +10,7 @@ const OwnerManager Owner = "manager"
 const (
 	BucketRevoked  = "revoked"  // channel id, commitment number (8 bytes big endian) -> HTLC data of a revoked counterparty commitment; authoritative
 	BucketOutcomes = "outcomes" // payment id, channel id, htlc id -> fate of an own HTLC; authoritative, owned by monitors
-	BucketFates    = "fates"    // channel id, htlc id -> fate of an inbound HTLC; authoritative, owned by monitors
+	BucketFates    = "fates"    // channel id, htlc id -> an inbound HTLC that was fulfilled; authoritative, owned by monitors
 	BucketPayments = "payments" // payment id -> payment record; owned by the manager
 	BucketInvoices = "invoices" // payment hash -> invoice record; owned by the manager
 	BucketReceived = "received" // time (8 bytes big endian, inverted: the newest first), payment hash -> what is listed of an invoice record; owned by the manager

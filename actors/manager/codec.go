@@ -309,7 +309,8 @@ func foldOutcomes(known []outcome) *Outcome {
 	return &Outcome{Reason: "it failed; the reason is in records that were lost"}
 }
 
-// decodeFate reads what became of an inbound HTLC, by a row that its monitor wrote. Without a row nothing is known to have come in.
+// decodeFate reads what became of an inbound HTLC, by a row that its monitor wrote. Without a row it was not fulfilled, and nothing is
+// known to have come in.
 func decodeFate(rows []messages.Row, err error) (*pb.FateRow, error) {
 	out := &pb.FateRow{}
 	if err == nil && len(rows) > 0 {

@@ -48,6 +48,9 @@ func (m *Monitor) decide(s *Step) error {
 	if h := m.readyHeight(); h != 0 && h <= m.facts.Height {
 		u = facts.HolderReady{} // the watch on the funding output is older than this record (rule 4)
 	}
+	if end := m.giveUpUnfunded(); end != nil {
+		u = end
+	}
 	if m.lostFor() >= claim.Irrevocable {
 		u = facts.ForceClosed{Reason: facts.CloseByReorganisation, Detail: "the transaction that closed the channel left the chain and did not come back"}
 	}

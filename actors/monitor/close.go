@@ -39,7 +39,7 @@ func (m *Monitor) ForceClose(reason facts.CloseReason, detail string) (Step, err
 // Broadcasts is what the chain should have and does not: handed over when it is decided, and again at every start until it confirms.
 func (m *Monitor) Broadcasts() ([]Broadcast, error) {
 	f := m.facts
-	if f.Spent != nil || f.ProvenBehind || f.Unverified || m.frozen {
+	if f.Spent != nil || f.ProvenBehind || f.Unverified || m.frozen || f.ForceClose != nil && m.unfunded() {
 		return nil, nil
 	}
 	var out []Broadcast
@@ -76,7 +76,7 @@ func (m *Monitor) wanted(updates []facts.Update) ([]Broadcast, error) {
 
 func changesBroadcasts(u facts.Update) bool {
 	switch u.(type) {
-	case facts.ForceClosed, facts.ProvenBehind, facts.Verified, facts.FundingUnconfirmed, facts.FundingSpent, facts.FundingUnspent:
+	case facts.ForceClosed, facts.ProvenBehind, facts.Verified, facts.FundingConfirmed, facts.FundingUnconfirmed, facts.FundingSpent, facts.FundingUnspent:
 		return true
 	}
 	return false

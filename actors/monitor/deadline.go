@@ -72,6 +72,7 @@ func (m *Monitor) readyHeight() uint32 {
 // wakeHeight is the lowest height above the one seen last at which something has to be decided, 0 for none.
 func (m *Monitor) wakeHeight() uint32 {
 	var s Step
+	s.wake(m.above(m.unfundedUntil()))
 	if m.closing() {
 		if r, err := m.resolution(); err == nil {
 			s.wake(m.above(r.WakeAt()))

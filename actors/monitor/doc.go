@@ -2,7 +2,7 @@
 //
 // # Parts
 //
-//   - Monitor (monitor.go, update.go, block.go, close.go, deadline.go) is the durable state and what changes it. Each change gives a Step: the
+//   - Monitor (monitor.go, update.go, block.go, close.go, deadline.go, unfunded.go) is the durable state and what changes it. Each change gives a Step: the
 //     record to append, keyed rows, and what follows once they are durable.
 //   - Session (session.go, report.go) is one incarnation of a monitor among its neighbours: which channel incarnation is current, which fence
 //     was drawn, what chainwatch was asked. It turns messages into Steps and Steps into deliveries. Nothing of it is durable.

@@ -22,7 +22,7 @@ type Chain struct {
 
 // closing tells whether there may be something to do on chain.
 func (m *Monitor) closing() bool {
-	return m.facts.Spent != nil || m.facts.ForceClose != nil && !m.frozen
+	return m.facts.Spent != nil || m.facts.ForceClose != nil && !m.frozen && !m.unfunded()
 }
 
 // resolution is what became of the channel on chain.
@@ -213,7 +213,13 @@ func (m *Monitor) alarm(height uint32) string {
 
 // archivable tells whether the log may end: all is resolved and deep enough, every event acknowledged (rule 23, S17).
 func (m *Monitor) archivable() bool {
-	if !m.closing() || m.events.len() > 0 || len(m.facts.OnChain.Claims) > 0 || m.facts.Spent == nil {
+	if m.events.len() > 0 || len(m.facts.OnChain.Claims) > 0 {
+		return false
+	}
+	if m.unfunded() {
+		return m.forgettable()
+	}
+	if !m.closing() || m.facts.Spent == nil {
 		return false
 	}
 	r, err := m.resolution()
@@ -228,8 +234,12 @@ func (m *Monitor) archivable() bool {
 func (m *Monitor) closedRow() *record.Closed {
 	f := m.facts
 	b := m.balance()
-	return &record.Closed{
+	row := &record.Closed{
 		Channel: f.ID, Peer: f.Peer, KeyIndex: f.KeyIndex, Funding: f.Tx.Funding, CapacitySat: uint64(f.Tx.Capacity),
-		ClosingTxid: f.Spent.Txid, Spend: f.Spent.Spend, Height: f.Spent.Height, SweptSat: b.Swept, LostSat: b.Lost, FeesSat: b.Fees,
+		SweptSat: b.Swept, LostSat: b.Lost, FeesSat: b.Fees,
 	}
+	if f.Spent != nil { // else it was never funded
+		row.ClosingTxid, row.Spend, row.Height = f.Spent.Txid, f.Spent.Spend, f.Spent.Height
+	}
+	return row
 }

@@ -149,9 +149,11 @@ func (m *Monitor) apply(s *Step, u facts.Update) error {
 	for _, h := range ch.Resolved {
 		fulfilled := h.Fulfilled()
 		s.Resolved = append(s.Resolved, Resolved{HTLCID: h.ID, Fulfilled: fulfilled})
-		s.Rows = append(s.Rows, &record.Fate{
-			Channel: m.facts.ID, HTLCID: h.ID, Hash: h.Hash, AmountMsat: h.AmountMsat, Fulfilled: fulfilled,
-		})
+		if fulfilled { // no row says the same of the others, which cost whoever sends them nothing
+			s.Rows = append(s.Rows, &record.Fate{
+				Channel: m.facts.ID, HTLCID: h.ID, Hash: h.Hash, AmountMsat: h.AmountMsat, Fulfilled: true,
+			})
+		}
 	}
 	if ch.Revoked != nil {
 		s.Rows = append(s.Rows, &record.Revoked{Channel: m.facts.ID, Commitment: *ch.Revoked})

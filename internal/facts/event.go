@@ -94,6 +94,7 @@ const (
 	CloseByPeerError
 	CloseByHTLCDeadline
 	CloseByReorganisation // the transaction that closed the channel left the chain and did not come back
+	CloseByFundingTimeout // the peer did not fund the channel in time: nothing is broadcast
 )
 
 // SpendableOutputs: these outputs are the holder's alone, for good; the wallet takes them.

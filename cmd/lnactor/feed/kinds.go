@@ -117,6 +117,7 @@ var (
 	reasons = map[facts.CloseReason]string{
 		facts.CloseByUser: "user", facts.CloseByProtocolError: "protocol_error", facts.CloseByPeerError: "peer_error",
 		facts.CloseByHTLCDeadline: "htlc_deadline", facts.CloseByReorganisation: "reorganisation",
+		facts.CloseByFundingTimeout: "funding_timeout",
 	}
 )
 
