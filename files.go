@@ -54,7 +54,9 @@ func walletIndexes(dir string) (next wallet.Indexes, save func(wallet.Indexes) e
 		return next, func(wallet.Indexes) error { return nil }, nil
 	}
 	path := filepath.Join(dir, walletFile)
-	err = readJSON(path, &next)
+	if err = readJSON(path, &next); errors.Is(err, ErrCorrupt) {
+		err = fmt.Errorf("%w; move it away to go on: addresses are found again on the chain, but for long gaps", err)
+	}
 	return next, func(i wallet.Indexes) error { return writeJSON(path, i) }, err
 }
 
@@ -66,13 +68,19 @@ type addressBook struct {
 	known map[string]string // node id -> address
 }
 
+// openAddressBook returns an empty one with ErrCorrupt if the file can't be read, and moves the file aside.
 func openAddressBook(dir string) (*addressBook, error) {
 	b := &addressBook{known: map[string]string{}}
 	if dir == "" {
 		return b, nil
 	}
 	b.path = filepath.Join(dir, peersFile)
-	return b, readJSON(b.path, &b.known)
+	err := readJSON(b.path, &b.known)
+	if errors.Is(err, ErrCorrupt) {
+		b.known = map[string]string{}
+		err = errors.Join(err, os.Rename(b.path, b.path+".damaged"))
+	}
+	return b, err
 }
 
 func (b *addressBook) list() []peers.Lasting {

@@ -88,7 +88,10 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	book, err := openAddressBook(n.cfg.Dir)
-	if err != nil {
+	if errors.Is(err, ErrCorrupt) {
+		// A cache: the node is worth more. Peers with channels dial us, or are connected to anew.
+		n.cfg.Log.Error("the addresses of peers can't be read and are forgotten; connect to those that do not connect to us", "error", err)
+	} else if err != nil {
 		return err
 	}
 	n.transport, err = tcp.New(tcp.Config{Key: onion.KeyOf(key), Listen: n.cfg.Listen})

@@ -19,7 +19,7 @@ const (
 	ExitFault       = 1   // the demo found a fault, a payment failed, or an error that has no code of its own
 	ExitUsage       = 64  // the command line is wrong
 	ExitCorrupt     = 65  // durable data does not decode or verify; a restart does not help
-	ExitUnreachable = 69  // the chain source at the start, or the node for a command, can't be reached; try again later
+	ExitUnreachable = 69  // the chain source or an address to listen on at the start, or the node for a command, is not there; try again later
 	ExitGaveUp      = 70  // supervision gave up on an actor, or one did not get on; a restart may help
 	ExitStore       = 74  // the store could not read or write
 	ExitInUse       = 75  // another process has the data directory; try again later
@@ -60,7 +60,7 @@ func exitCode(err error) int {
 		return ExitGaveUp
 	case errors.Is(err, lnactor.ErrConfig), errors.Is(err, lnactor.ErrRestoreUnfinished), errors.Is(err, seed.ErrPassphrase), errors.Is(err, seed.ErrInsecure):
 		return ExitConfig
-	case errors.Is(err, daemon.ErrUnreachable):
+	case errors.Is(err, daemon.ErrUnreachable), errors.Is(err, daemon.ErrAddress):
 		return ExitUnreachable
 	case errors.Is(err, errStopped):
 		return ExitInterrupted

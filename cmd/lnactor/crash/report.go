@@ -67,7 +67,7 @@ func (r *Report) text(version string) []byte {
 		fmt.Fprintf(&b, "\nstack:\n%s", r.Stack[:min(len(r.Stack), maxStack)])
 	}
 	block("last events of supervision", redacted(r.Events))
-	block("last lines of the log", r.Log)
+	block("last lines of the log", redacted(r.Log))
 	return b.Bytes()
 }
 

@@ -23,6 +23,9 @@ import (
 // ErrUnreachable says that the chain source did not answer at the start.
 var ErrUnreachable = errors.New("the chain source can't be reached")
 
+// ErrAddress says that an address to listen on is taken or not there, which may pass: at the start of a machine the network comes up later.
+var ErrAddress = errors.New("an address to listen on is not free")
+
 // Params are those of a network by its name in the configuration.
 func Params(network string) *chaincfg.Params {
 	switch network {
@@ -90,15 +93,18 @@ func startError(err error) error {
 	var db database.Error
 	var socket *net.OpError
 	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: %w", ErrAddress, err) // the network may not be up yet, or another process may still end
 	case errors.As(err, &socket) && socket.Op == "listen":
 		return fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
 	case errors.As(err, &db) && errors.Is(db.Err, syscall.EAGAIN), errors.Is(err, neutrino.ErrInUse):
 		return fmt.Errorf("%w: %w", lnactor.ErrInUse, err)
-	case errors.Is(err, rpc.ErrConfig), errors.Is(err, neutrino.ErrConfig), errors.Is(err, chain.ErrWrongChain), errors.Is(err, chain.ErrAccess),
-		errors.Is(err, chain.ErrBadAnswer):
+	case errors.Is(err, rpc.ErrConfig), errors.Is(err, neutrino.ErrConfig), errors.Is(err, chain.ErrWrongChain):
 		return fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
-	case errors.Is(err, chain.ErrUnreachable):
+	case errors.Is(err, chain.ErrUnreachable): // before ErrAccess: a backend that starts has no cookie yet, or an old one
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case errors.Is(err, chain.ErrAccess), errors.Is(err, chain.ErrBadAnswer):
+		return fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
 	}
 	return err
 }

@@ -168,7 +168,7 @@ func (p *process) serveAPI(embedded *regtest.Chain, stop func(), running *Runnin
 		}
 		l, err := server.ListenTLS(address, c.Dir, time.Now())
 		if err != nil {
-			return err
+			return startError(fmt.Errorf("api.listen: %w", err))
 		}
 		running.API = l.Addr().String()
 		s.ServeTLS(l, tokens)

@@ -196,5 +196,9 @@ func ReadSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
 	}
-	return bytes.TrimRight(raw, "\r\n"), nil
+	secret := bytes.TrimRight(raw, "\r\n")
+	if len(secret) == 0 { // a secret that is not mounted yet, not the wish for none
+		return nil, fmt.Errorf("%w: %s is empty", lnactor.ErrConfig, path)
+	}
+	return secret, nil
 }

@@ -121,6 +121,13 @@ func TestFirstStart(t *testing.T) {
 	if passphrase, err = prepareSeed(options(t, dir, p, "passphrase-file="+file), params); err != nil || string(passphrase) != "sesame" {
 		t.Fatalf("%q, %v", passphrase, err)
 	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = prepareSeed(options(t, t.TempDir(), nil, "unattended=true", "passphrase-file="+empty), params); !errors.Is(err, lnactor.ErrConfig) {
+		t.Errorf("a passphrase file that is empty: %v", err)
+	}
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -187,7 +187,7 @@ func (w *watch) servePages(address string) error {
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("%w: monitoring.listen: %w", lnactor.ErrConfig, err)
+		return startError(fmt.Errorf("monitoring.listen: %w", err))
 	}
 	w.pages = &pages{address: l.Addr().String()}
 	w.pages.set(startingPages())

@@ -68,7 +68,7 @@ func (f *Feed) load() (last uint64, err error) {
 		err = fmt.Errorf("version %d", all.Version)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w: %s: %w; move it away to go on: consumers are then made anew where they say they begin", lnactor.ErrCorrupt, f.path(consumersFile), err)
+		return 0, fmt.Errorf("%w: %s: %w; put a copy in its place, or move it away: consumers are then made anew where they say they begin; then start the node again", lnactor.ErrCorrupt, f.path(consumersFile), err)
 	}
 	for _, r := range all.Consumers {
 		c := &consumer{record: r}
@@ -123,6 +123,9 @@ var writeFile = atomicfile.Write
 
 // change applies a change to a consumer and returns when it is on disk.
 func (f *Feed) change(apply func() error) error {
+	if f.lost != nil {
+		return f.lost
+	}
 	f.mu.Lock()
 	if err := apply(); err != nil {
 		f.mu.Unlock()
@@ -172,11 +175,12 @@ func (f *Feed) ensure(name, start string) error {
 	return f.change(func() error { return f.addLocked(record{Name: name, Acked: acked, Created: f.o.Now().UTC()}) })
 }
 
+// addLocked makes a consumer. Those of the configuration are not bounded: a client that uses up all names must not keep them out.
 func (f *Feed) addLocked(r record) error {
 	switch {
 	case f.consumers[r.Name] != nil:
 		return nil // somebody was faster
-	case len(f.consumers) >= maxConsumers:
+	case len(f.consumers) >= maxConsumers && (r.Webhook == nil || !r.Webhook.Configured):
 		return fmt.Errorf("%w: %d are the most", ErrTooMany, maxConsumers)
 	}
 	f.consumers[r.Name] = &consumer{record: r}
@@ -233,6 +237,9 @@ func (f *Feed) Remove(name string) error {
 // Ack says that a consumer has handled an event and all before it, durably. No name means the one consumer that is no webhook. An event that was
 // acknowledged before is fine.
 func (f *Feed) Ack(name, id string) error {
+	if f.lost != nil {
+		return f.lost
+	}
 	if name == "" {
 		var err error
 		if name, err = f.only(); err != nil {

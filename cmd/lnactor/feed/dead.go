@@ -41,7 +41,7 @@ func (f *Feed) loadDead(name string) ([]DeadLetter, error) {
 	}
 	var d deadFile
 	if err := journal.Unseal(raw, &d); err != nil || d.Version != 1 {
-		return nil, fmt.Errorf("%w: %s: %w; move it away to go on without these dead letters", lnactor.ErrCorrupt, f.deadPath(name), err)
+		return nil, fmt.Errorf("%w: %s: %w; put a copy in its place, or move it away to go on without these dead letters; then start the node again", lnactor.ErrCorrupt, f.deadPath(name), err)
 	}
 	return d.Letters, nil
 }
@@ -79,6 +79,9 @@ func (f *Feed) bury(c *consumer, d DeadLetter) (bool, error) {
 
 // hookOf is a webhook by name.
 func (f *Feed) hookOf(name string) (*consumer, error) {
+	if f.lost != nil {
+		return nil, f.lost
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.consumers[name]

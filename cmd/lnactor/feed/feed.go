@@ -49,6 +49,8 @@ type Feed struct {
 	saved     uint64        // and on disk
 	saveErr   error         // of the last attempt to write them
 	logErr    error         // of appending, final
+	lost      error         // consumers can't be read; set by Open
+	refused   []refused     // webhooks of the configuration that could not be made; set by Open
 	tooOld    uint64        // what is before it is over MaxAge
 	wake      chan struct{} // closed and replaced when readers should look again
 
@@ -89,7 +91,11 @@ func Open(o Options) (*Feed, error) {
 
 func (f *Feed) open() error {
 	last, err := f.load()
-	if err != nil {
+	if errors.Is(err, lnactor.ErrCorrupt) {
+		// Events are kept all the same, and the node runs: what it guards is worth more than who reads of it. But no cursor is guessed.
+		f.lost, f.consumers = err, map[string]*consumer{}
+		f.o.Log.Error("the consumers of events can't be read: none is served", "error", err)
+	} else if err != nil {
 		return err
 	}
 	// What a consumer has acknowledged was there, so its position is never given to another event, whatever became of the journal.

@@ -444,7 +444,7 @@ func TestDamage(t *testing.T) {
 	read(t, stream(t, f, "a", ""), 3, 6)
 }
 
-// TestCorruptConsumers: cursors that can't be read are not guessed.
+// TestCorruptConsumers: cursors that can't be read are not guessed and not written over; events are kept, and read by who has no cursor.
 func TestCorruptConsumers(t *testing.T) {
 	o := Options{Dir: filepath.Join(t.TempDir(), Dir)}
 	f := openFeed(t, o)
@@ -455,9 +455,53 @@ func TestCorruptConsumers(t *testing.T) {
 	raw, err := os.ReadFile(path)
 	must(t, err)
 	must(t, os.WriteFile(path, bytes.Replace(raw, []byte(`"acked":5`), []byte(`"acked":6`), 1), 0o600))
-	if _, err := Open(o); !errors.Is(err, lnactor.ErrCorrupt) || !strings.Contains(err.Error(), consumersFile) {
-		t.Fatal(err)
+	damaged, err := os.ReadFile(path)
+	must(t, err)
+	o.Webhooks = []Webhook{{Name: "hook", URL: "https://example.com"}}
+	f = openFeed(t, o)
+	add(t, f, 9, 12)
+	read(t, stream(t, f, "", ""), 0, 12)
+	_, reading := f.Read("a", "")
+	_, peeking := f.Peek(t.Context(), "b", "", 1)
+	_, letters := f.DeadLetters("hook")
+	for i, err := range []error{
+		reading, peeking, letters, f.Set("a", End), f.Ack("a", "id/7"), f.Ack("", "id/7"), f.Remove("a"), f.SetWebhook(Webhook{Name: "c", URL: "https://example.com"}),
+	} {
+		if !errors.Is(err, lnactor.ErrCorrupt) || !strings.Contains(err.Error(), consumersFile) {
+			t.Errorf("%d: %v", i, err)
+		}
 	}
+	must(t, f.maintain(true))
+	if c := f.Conditions(); len(c) != 1 || c[0].Code != "events_damaged" || !c[0].Critical || !strings.Contains(c[0].Text, consumersFile) {
+		t.Errorf("%+v", c)
+	}
+	must(t, f.Close())
+	if now, _ := os.ReadFile(path); !bytes.Equal(now, damaged) {
+		t.Error("the file is written over")
+	}
+	must(t, os.WriteFile(path, raw, 0o600)) // from a copy
+	f = openFeed(t, o)
+	read(t, stream(t, f, "a", ""), 5, 12)
+}
+
+// TestRefusedWebhook: a name that is taken, which whoever may read events can bring about, leaves out a webhook of the configuration and nothing else.
+func TestRefusedWebhook(t *testing.T) {
+	o := Options{Dir: filepath.Join(t.TempDir(), Dir)}
+	f := openFeed(t, o)
+	must(t, f.Set("shop", End))
+	for i := len(f.Consumers()); i < maxConsumers; i++ {
+		must(t, f.Set(fmt.Sprint("c", i), End))
+	}
+	f.Close()
+	o.Webhooks = []Webhook{{Name: "shop", URL: "https://example.com"}, {Name: "hook", URL: "https://example.com"}}
+	f = openFeed(t, o)
+	if c := f.Conditions(); len(c) != 1 || c[0].Code != "webhook_failing" || c[0].Consumer != "shop" || !strings.Contains(c[0].Text, ErrNotWebhook.Error()) {
+		t.Errorf("%+v", c)
+	}
+	if _, err := f.DeadLetters("hook"); err != nil {
+		t.Errorf("the other webhook: %v", err)
+	}
+	f.Close()
 }
 
 // TestLostJournal: events that a consumer has acknowledged were there; their positions are given to no other, and what others have not read is missing.

@@ -26,6 +26,9 @@ func (f *Feed) SecretFile(name string) string { return f.path("secret-" + name) 
 func (f *Feed) SetWebhook(w Webhook) error { return f.setWebhook(w, false) }
 
 func (f *Feed) setWebhook(w Webhook, configured bool) error {
+	if f.lost != nil {
+		return f.lost
+	}
 	if !names.MatchString(w.Name) {
 		return ErrName
 	}
@@ -62,7 +65,7 @@ func (f *Feed) setWebhook(w Webhook, configured bool) error {
 	return f.change(func() error {
 		c := f.consumers[w.Name]
 		if c == nil {
-			if err := f.addLocked(record{Name: w.Name, Acked: acked, Created: f.o.Now().UTC()}); err != nil {
+			if err := f.addLocked(record{Name: w.Name, Acked: acked, Created: f.o.Now().UTC(), Webhook: &hook{Configured: configured}}); err != nil {
 				return err
 			}
 			c = f.consumers[w.Name]
@@ -77,15 +80,30 @@ func (f *Feed) setWebhook(w Webhook, configured bool) error {
 	})
 }
 
+// refused is a webhook of the configuration that can't be made, for instance because a consumer has its name. The node runs all the same: that must not
+// be in the hands of whoever may name consumers.
+type refused struct {
+	name string
+	err  error
+}
+
 // configure makes the webhooks of the configuration. One that is no longer there keeps its place and is stopped, and seen to be: a mistake in the
 // configuration must not cost it its cursor.
 func (f *Feed) configure() error {
+	if f.lost != nil {
+		return nil
+	}
 	for _, w := range f.o.Webhooks {
-		if err := f.setWebhook(w, true); err != nil {
-			if !errors.Is(err, lnactor.ErrStoreFailed) {
-				err = fmt.Errorf("%w: webhook %q: %w", lnactor.ErrConfig, w.Name, err)
-			}
+		err := f.setWebhook(w, true)
+		switch {
+		case err == nil:
+		case errors.Is(err, lnactor.ErrStoreFailed):
 			return err
+		case errors.Is(err, ErrName), errors.Is(err, ErrURL), w.Secret != "" && errors.Is(err, ErrSecret):
+			return fmt.Errorf("%w: webhook %q: %w", lnactor.ErrConfig, w.Name, err)
+		default:
+			f.refused = append(f.refused, refused{w.Name, err})
+			f.o.Log.Error("a webhook of the configuration can't be made", "consumer", w.Name, "error", err)
 		}
 	}
 	var gone []*consumer

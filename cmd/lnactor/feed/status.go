@@ -124,6 +124,13 @@ func (f *Feed) Conditions() (out []Condition) {
 	case saveErr != nil:
 		add(true, "feed_failed", "", disk, "acknowledgements fail: %v", saveErr)
 	}
+	if f.lost != nil {
+		add(true, "events_damaged", "", "put a copy of the file in its place, or move it away; then start the node again", "no consumer is served: %v", f.lost)
+	}
+	for _, r := range f.refused {
+		add(false, "webhook_failing", r.name, fmt.Sprintf("mend that, or name the webhook otherwise (lnactor events consumer remove %s makes its name free); then start the node again", r.name),
+			"webhook %s of the configuration could not be made: %v", r.name, r.err)
+	}
 	for _, m := range f.log.Damage() {
 		add(true, "events_damaged", "", "look at the payments and channels themselves for what happened then; a consumer that stops there is moved on by: lnactor events consumer set", "%v", m)
 	}

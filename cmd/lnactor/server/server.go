@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
 
 	"connectrpc.com/connect"
 
+	"github.com/lnactor/lnactor/internal/redact"
 	api "github.com/lnactor/lnactor/messages/api/v1/apiv1connect"
 )
 
@@ -59,7 +61,7 @@ func (s *Server) intercept(next connect.UnaryFunc) connect.UnaryFunc {
 }
 
 func (s *Server) recovered(_ context.Context, spec connect.Spec, _ http.Header, what any) error {
-	s.cfg.Log.Error("API call crashed", "procedure", spec.Procedure, "panic", what)
+	s.cfg.Log.Error("API call crashed", "procedure", spec.Procedure, "panic", redact.Text(fmt.Sprint(what)))
 	return problem(connect.CodeInternal, "crash", "the call crashed; the node goes on", "look before you repeat it: it may have had its effect")
 }
 
