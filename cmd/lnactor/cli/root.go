@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lnactor/lnactor/cmd/lnactor/daemon"
 )
 
 // Main runs the command with the arguments after its name and returns the exit code. The context's end interrupts it.
@@ -115,7 +117,7 @@ func complain(w io.Writer, cmd *cobra.Command, err error) {
 	case errors.As(err, &answered):
 		hint = answered.hint
 	default:
-		hint = hintFor(exitCode(err))
+		hint = hintFor(err)
 	}
 	if hint != "" {
 		fmt.Fprintf(w, "  %s %s\n", st.faint.Render("hint:"), hint)
@@ -147,8 +149,11 @@ func complainJSON(w io.Writer, err error) bool {
 }
 
 // hintFor says what a person can do about an error; most errors say it themselves.
-func hintFor(code int) string {
-	switch code {
+func hintFor(err error) string {
+	if errors.Is(err, daemon.ErrAddress) {
+		return "end the process that listens there, or wait for the network, and start again"
+	}
+	switch exitCode(err) {
 	case ExitInUse:
 		return "end the other process, or choose another --dir"
 	case ExitUnreachable:

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 	"github.com/lnactor/lnactor/cmd/lnactor/feed/journal"
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
@@ -40,6 +41,7 @@ var refusals = []struct {
 	{feed.ErrURL, connect.CodeInvalidArgument, "webhook_url", ""},
 	{feed.ErrSecret, connect.CodeInvalidArgument, "webhook_secret", "leave it out to have one made"},
 	{feed.ErrClosed, connect.CodeUnavailable, "stopping", "the node is stopping"},
+	{lnactor.ErrCorrupt, connect.CodeDataLoss, "consumers_damaged", "the node runs and keeps events; 'lnactor status' says what to do"},
 }
 
 // feedFailed is failed for errors of the feed.
