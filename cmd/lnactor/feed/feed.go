@@ -103,8 +103,10 @@ func (f *Feed) open() error {
 	if err != nil {
 		return err
 	}
-	if err := f.configure(); err != nil {
-		return err
+	if f.lost == nil {
+		if err := f.configure(); err != nil {
+			return err
+		}
 	}
 	return f.maintain(true)
 }

@@ -90,9 +90,6 @@ type refused struct {
 // configure makes the webhooks of the configuration. One that is no longer there keeps its place and is stopped, and seen to be: a mistake in the
 // configuration must not cost it its cursor.
 func (f *Feed) configure() error {
-	if f.lost != nil {
-		return nil
-	}
 	for _, w := range f.o.Webhooks {
 		err := f.setWebhook(w, true)
 		switch {
