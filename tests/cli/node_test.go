@@ -105,47 +105,70 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// TestQuickstart runs the commands of docs/operations.md as they are printed, but for the ports, which may be in use.
+// TestQuickstart runs the commands of README.md as they are printed, in the order in which they are, but for the clone, which this is, and for the ports,
+// which may be in use.
 func TestQuickstart(t *testing.T) {
 	t.Parallel()
-	doc, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
+	doc, err := os.ReadFile("../../README.md")
+	must(t, err)
+	_, rest, found := strings.Cut(string(doc), "## A node, and a paid invoice\n")
+	section, _, closed := strings.Cut(rest, "\n## ")
+	var commands strings.Builder
+	for i, block := range strings.Split(section, "```")[1:] {
+		if code, isShell := strings.CutPrefix(block, "sh\n"); i%2 == 0 && isShell {
+			commands.WriteString(code)
+		}
 	}
-	_, rest, found := strings.Cut(string(doc), "## From nothing to a paid invoice")
-	_, rest, opened := strings.Cut(rest, "```sh\n")
-	commands, _, closed := strings.Cut(rest, "```")
-	if !found || !opened || !closed {
-		t.Fatal("no quickstart in docs/operations.md")
+	script, cloned := strings.CutPrefix(commands.String(), "git clone https://github.com/lnactor/lnactor && cd lnactor\n")
+	install, script, installed := strings.Cut(script, "\n")
+	if !found || !closed || !cloned || !installed || !strings.HasPrefix(install, "go install ./cmd/lnactor && ") {
+		t.Fatalf("no quickstart in README.md, or another beginning:\n%s", commands.String())
 	}
 	for _, fixed := range []string{"18443", "9736"} {
 		free, err := freePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(commands, ":"+fixed) {
+		must(t, err)
+		if !strings.Contains(script, ":"+fixed) {
 			t.Fatalf("no port %s", fixed)
 		}
-		commands = strings.ReplaceAll(commands, ":"+fixed, ":"+free)
+		script = strings.ReplaceAll(script, ":"+fixed, ":"+free)
 	}
-	bash := exec.CommandContext(t.Context(), "bash", "-eu", "-o", "pipefail", "-c", commands+"\nwait\n")
-	bash.Dir = shortDir(t)
-	bash.Env = append(os.Environ(), "PATH="+lnactorPath(t)+":"+os.Getenv("PATH"), "HOME="+bash.Dir)
-	bash.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	bash.Cancel = func() error { return syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) }
-	bash.WaitDelay = 10 * time.Second
-	var stdout, stderr bytes.Buffer
-	bash.Stdout, bash.Stderr = &stdout, &stderr
-	err = bash.Run()
-	if bash.Process != nil {
-		_ = syscall.Kill(-bash.Process.Pid, syscall.SIGKILL) // whatever a failure left
-	}
+	repo, err := filepath.Abs("../..")
+	must(t, err)
+	dir := shortDir(t)
+	stdout, stderr, err := bash(t, dir, "cd "+repo+"\n"+install+"\ncd "+dir+"\n"+script+"\nwait\n", "GOBIN="+filepath.Join(dir, "bin"), "GOFLAGS=-mod=readonly",
+		"PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
 	if err != nil {
-		t.Fatalf("%v\n%s\n%s", err, stdout.String(), stderr.String())
+		t.Fatalf("%v\n%s\n%s", err, stdout, stderr)
 	}
-	for _, want := range []string{"status   sent", "in channels     21 000 sat", "open   1 000 000 sat"} {
-		if !strings.Contains(stdout.String(), want) {
-			t.Errorf("the output lacks %q:\n%s", want, stdout.String())
+	for _, want := range []string{"status   sent", "in channels     21 000 sat", "open   1 000 000 sat", "PaymentClaimed"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the output lacks %q:\n%s", want, stdout)
 		}
 	}
+}
+
+// bash runs commands until one fails, and ends whatever they leave running.
+func bash(t *testing.T, dir, commands string, env ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "bash", "-eu", "-o", "pipefail", "-c", commands)
+	cmd.Dir = dir
+	cmd.Env = append(append(os.Environ(), "HOME="+dir, "GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE")), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	if cmd.Process != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever a failure left
+	}
+	return out.String(), errs.String(), err
+}
+
+// goEnv is a setting of the go command, which depends on HOME.
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", name).Output()
+	must(t, err)
+	return strings.TrimSpace(string(out))
 }

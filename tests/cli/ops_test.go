@@ -125,7 +125,7 @@ func (w *watched) get(t *testing.T, path string) (int, string) {
 // TestServiceManager: a node says when it is up, that it lives, and that it stops; SIGTERM stops it in order.
 func TestServiceManager(t *testing.T) {
 	t.Parallel()
-	w := startWatched(t, 3*time.Second)
+	w := startWatched(t, 12*time.Second) // a busy machine may leave an actor waiting for a third of it
 	poll(t, patience, "signs of life", func(context.Context) bool { return w.count("WATCHDOG=1") >= 3 })
 	poll(t, patience, "the node to be ready", func(context.Context) bool {
 		code, _ := w.get(t, "/readyz")
@@ -167,13 +167,14 @@ func TestWatchdog(t *testing.T) {
 			dir := filepath.Join(w.dir, crash.DirName)
 			var report string
 			poll(t, patience, "a report", func(context.Context) bool {
-				files, err := crash.Reports(dir)
-				if err != nil || len(files) == 0 {
-					return false
+				files, _ := crash.Reports(dir) // none yet
+				for _, file := range files {
+					raw, err := os.ReadFile(file)
+					if err == nil && strings.Contains(string(raw), "actor      "+actor+"\n") {
+						report = string(raw)
+					}
 				}
-				raw, err := os.ReadFile(files[len(files)-1])
-				report = string(raw)
-				return err == nil && strings.Contains(report, "actor      "+actor+"\n")
+				return report != ""
 			})
 			// Which of the two is noticed first is up to the moment at which it was held.
 			if !strings.Contains(report, actor+" has handled no message for ") && !strings.Contains(report, actor+" answers no ping for ") {
@@ -251,7 +252,10 @@ func TestStopLimit(t *testing.T) {
 		if code, body := w.get(t, "/readyz"); code != 503 || !strings.Contains(body, `"id": "stopping"`) {
 			t.Errorf("/readyz: %d %s", code, body)
 		}
-		w.signal(t, syscall.SIGTERM)
+		poll(t, patience, "the end", func(context.Context) bool {
+			_ = w.cmd.Process.Signal(syscall.SIGTERM) // it has ended, at last
+			return w.gone()
+		})
 		if code := w.exit(t); code != -int(syscall.SIGTERM) {
 			t.Errorf("ended by %d", code)
 		}
