@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -45,7 +47,17 @@ type Input struct {
 var clientEnv = []string{"LNACTOR_DIR", "LNACTOR_CONFIG", "LNACTOR_PASSPHRASE", "LNACTOR_SOCKET", "LNACTOR_SERVER", "LNACTOR_SERVER_CERT", "LNACTOR_TOKEN_FILE"}
 
 func wrong(origin, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %s", lnactor.ErrConfig, origin, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %s", lnactor.ErrConfig, printable(origin+": "+fmt.Sprintf(format, args...)))
+}
+
+// printable is a text that a terminal can show, whatever was typed: what is configured is quoted in errors.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(utf8.RuneError)))
 }
 
 // DefaultDir is the data directory if nothing else is said.
