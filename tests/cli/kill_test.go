@@ -130,7 +130,8 @@ func (b *bursts) burst(t *testing.T, victim *process, end func()) {
 	for i := range size {
 		id := fmt.Sprintf("%s-%d-%d", from.name, b.rounds, i)
 		b.asked[id] = true
-		wg.Go(func() { payOne(t.Context(), from, to, id) })
+		payer, payee := from, to
+		wg.Go(func() { payOne(t.Context(), payer, payee, id) })
 		from, to = to, from
 	}
 	time.Sleep(after) // the moment is what is tried here
