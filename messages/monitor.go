@@ -183,6 +183,7 @@ type InboundDecided struct {
 	HTLCID     uint64
 	Resolution *facts.Resolution
 	Gone       bool
+	Buried     bool // what closed the channel has 6 confirmations, by the monitor's own blocks
 }
 
 // InboundResolved announces that an inbound HTLC was irrevocably removed.

@@ -147,21 +147,31 @@ func (m *Manager) forwardDecided(msg messages.InboundDecided) {
 		f.preimage = msg.Resolution.Preimage
 	}
 	f.decided = true
-	m.buried(f)
+	if msg.Buried && m.mayBury(f) {
+		m.failedForward(f)
+		return
+	}
+	m.bury(f)
 }
 
-// buried ends a failed forward whose inbound channel was closed for good: the peer takes the HTLC back on chain, when it likes.
-func (m *Manager) buried(f *forward) {
+// mayBury tells whether a failed forward is done with when what closed its inbound channel is irrevocable: the peer takes the HTLC back on chain, when it
+// likes.
+func (m *Manager) mayBury(f *forward) bool {
+	return m.living(f) && f.reason != nil && f.preimage == nil && f.decided && !f.ended
+}
+
+// bury asks the inbound monitor again when what closed its channel should be deep enough. It knows: what is known here may be from before a reorganisation.
+func (m *Manager) bury(f *forward) {
 	c := m.channels[f.key.channel]
-	if !m.living(f) || f.reason == nil || f.preimage != nil || !f.decided || f.ended || c == nil || c.summary.Spent == nil {
+	if !m.mayBury(f) || c == nil || c.summary.Spent == nil {
 		return
 	}
-	if at := c.summary.Spent.Height + burial - 1; m.height < at {
-		f.burial.stop()
-		f.burial = m.at(at, func() { m.buried(f) })
-		return
-	}
-	m.failedForward(f)
+	f.burial.stop()
+	f.burial = m.at(max(c.summary.Spent.Height+burial-1, m.height+1), func() {
+		if m.mayBury(f) {
+			m.upstream(f)
+		}
+	})
 }
 
 // inboundEnded: the inbound HTLC is gone for good, with its preimage or without.
@@ -292,7 +302,7 @@ func (m *Manager) unlearn(f *forward) {
 // closedInbound goes on with what waits for the burial of a channel.
 func (m *Manager) closedInbound(id ln.ChannelID) {
 	for _, f := range sortedByID(m.forwards[id]) {
-		m.buried(f)
+		m.bury(f)
 	}
 }
 

@@ -161,7 +161,7 @@ func (s *script) forwardCommand(t *testing.T, d *datadriven.TestData) bool {
 			Down: d.HasArg("down"), Why: fmt.Errorf("no"),
 		})
 	case "settled": // the monitor's answer to a forward's decision
-		msg := messages.InboundDecided{Channel: id, HTLCID: number(d, "htlc", 0), Gone: d.HasArg("gone")}
+		msg := messages.InboundDecided{Channel: id, HTLCID: number(d, "htlc", 0), Gone: d.HasArg("gone"), Buried: d.HasArg("buried")}
 		if n := text2(d, "preimage"); n != "" {
 			p := preimageOf(n)
 			msg.Resolution = &facts.Resolution{Preimage: &p}

@@ -204,7 +204,7 @@ func (c *simChannel) decide(m messages.DecideHTLC) {
 	if h.onward && h.gone && !c.waits()[m.HTLCID] {
 		stands = nil // not known any more
 	}
-	c.say(messages.InboundDecided{Channel: c.id, HTLCID: m.HTLCID, Resolution: stands, Gone: h.gone})
+	c.say(messages.InboundDecided{Channel: c.id, HTLCID: m.HTLCID, Resolution: stands, Gone: h.gone, Buried: c.chain.closed && c.w.height >= c.chain.height+burial-1})
 }
 
 // Things that happen.

@@ -308,7 +308,7 @@ func (s *Session) decide(m messages.DecideHTLC) (Output, error) {
 	if step.Decided != nil {
 		o.tell(messages.ChannelAddr(s.id), messages.HTLCDecided{HTLCID: m.HTLCID, Resolution: *step.Decided})
 	}
-	o.tell(messages.ManagerAddr, messages.InboundDecided{Channel: s.id, HTLCID: m.HTLCID, Resolution: stands, Gone: gone})
+	o.tell(messages.ManagerAddr, messages.InboundDecided{Channel: s.id, HTLCID: m.HTLCID, Resolution: stands, Gone: gone, Buried: s.m.buried()})
 	return o, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/lnactor/lnactor/actors/monitor/claim"
 	"github.com/lnactor/lnactor/actors/monitor/record"
 	"github.com/lnactor/lnactor/internal/facts"
 )
@@ -68,6 +69,12 @@ func (m *Monitor) Decide(htlcID uint64, r facts.Resolution) (s Step, stands *fac
 		}
 	}
 	return s, h.Resolution, h.State >= facts.RcvdRemoveRevocation || h.Fate != facts.FateOpen, nil
+}
+
+// buried tells whether the transaction that closed the channel is irrevocable.
+func (m *Monitor) buried() bool {
+	by := m.facts.Spent
+	return by != nil && m.facts.Height >= by.Height+claim.Irrevocable-1
 }
 
 // Ack deletes events whose effect is durable (rule 24). What is not in the queue is no error: the ack was there before, or the event never was.

@@ -102,6 +102,9 @@ func (r *Resolution) WakeAt() uint32 {
 			next = min(next, at)
 		}
 	}
+	if r.height != 0 {
+		wake(finalAt(r.height)) // a failure of an inbound HTLC is done with then
+	}
 	for _, h := range r.f.Outbound {
 		at, _ := r.outboundEnd(h)
 		wake(at)
