@@ -12,6 +12,7 @@ import (
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
+	"github.com/lnactor/lnactor/supervisor"
 	"github.com/lnactor/lnactor/supervisor/sim"
 )
 
@@ -37,6 +38,14 @@ var across = []struct {
 	{bite{name: "preimage dropped at a closed inbound channel", seeds: 300, plan: func(p *plan) { p.drops = dropPreimage }}, networkEndings},
 	// Rule 13: of a set of parts one is claimed.
 	{bite{name: "one part of a set claimed", seeds: 300, plan: func(p *plan) { p.drops = dropParts }}, networkSuite},
+	// What users and embedders said is answered and forgotten.
+	{bite{name: "forward without asking the interceptor", seeds: 60, plan: func(p *plan) {
+		p.mutate = func(_ *node, parts *supervisor.Parts) { parts.Manager.Intercept = false }
+	}}, networkSuite},
+	{bite{name: "policy forgotten", seeds: 60, plan: func(p *plan) { p.drops = dropPolicy }}, networkSuite},
+	{bite{name: "abandonment forgotten", seeds: 300, plan: func(p *plan) { p.drops = dropAbandonment }}, networkSuite},
+	// Rule 18: a restored node takes its backup for the truth.
+	{bite{name: "restored without a mark", seeds: 300, guards: true, plan: func(p *plan) { p.unmarked = true }}, restoreSuite},
 }
 
 // lineSuite is networkSuite where one node forwards all.
@@ -184,6 +193,24 @@ func dropPreimage(n *node, pt sim.Point) bool {
 	}
 	n.answer(m)
 	return true
+}
+
+// dropPolicy loses a policy, and says that it is set.
+func dropPolicy(n *node, pt sim.Point) bool {
+	m, ok := pt.Msg.(messages.SetPolicy)
+	if ok && pt.Kind == "monitor" {
+		n.env.Tell(m.ReplyTo, messages.PolicyReply{})
+	}
+	return ok && pt.Kind == "monitor"
+}
+
+// dropAbandonment loses an abandonment, and says that it is durable.
+func dropAbandonment(n *node, pt sim.Point) bool {
+	m, ok := pt.Msg.(messages.AbandonPayment)
+	if ok && pt.Kind == "manager" {
+		n.env.Tell(m.ReplyTo, messages.AbandonReply{})
+	}
+	return ok && pt.Kind == "manager"
 }
 
 // dropParts loses the decision about all parts of a set but one, and says that it arrived.

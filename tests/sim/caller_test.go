@@ -26,6 +26,8 @@ type payment struct {
 	refused  error
 	firm     bool // made after all records were lost
 	raw      bool // sent past the manager
+
+	abandoned bool // says the node
 }
 
 // kinds of payments.
@@ -176,6 +178,8 @@ func (p *payment) answer(err error) {
 // open says why the payment is not at its end, empty if it is (L1).
 func (p *payment) open() string {
 	switch {
+	case p.raw && p.from.restore != nil:
+		return ""
 	case p.raw:
 		if _, committed := p.from.parts[p.msg.PaymentID]; committed && p.outcome() == nil {
 			return fmt.Sprintf("raw payment %s of %s has no outcome", p.msg.PaymentID, p.from.name)
@@ -187,7 +191,7 @@ func (p *payment) open() string {
 		return ""
 	case p.outcome() != nil:
 		return ""
-	case p.mayVanish():
+	case p.mayVanish(), p.from.restore != nil && !p.firm: // the backup may not know of it
 		return ""
 	}
 	return fmt.Sprintf("payment %s of %s has no outcome", p.msg.PaymentID, p.from.name)

@@ -126,6 +126,7 @@ func (n *node) broadcasts(tx *wire.MsgTx) {
 			if n.spenders[txid] {
 				return // it closed the channel and left the chain: whoever made it, it is public
 			}
+			n.doubts(f, "broadcasts a commitment")
 			number, err := commitment.NumberOf(tx, &f.Tx)
 			switch {
 			case err != nil:

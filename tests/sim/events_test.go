@@ -53,10 +53,16 @@ func (w *world) observe(p sim.Point) {
 	case messages.Append:
 		for _, d := range m.Then {
 			w.observeThen(n, d.Msg)
+			if add, ok := d.Msg.(messages.AddHTLC); ok {
+				n.adds(add)
+			}
 		}
 	case *messages.Append:
 		for _, d := range m.Then {
 			w.observeThen(n, d.Msg)
+			if add, ok := d.Msg.(messages.AddHTLC); ok {
+				n.adds(add)
+			}
 		}
 	case messages.ChannelLoad:
 		n.loads[m.Channel] = m.Incarnation

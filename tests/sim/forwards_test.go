@@ -123,6 +123,9 @@ func (n *node) committedForward(at htlcOf, h *facts.HTLC) {
 		return
 	}
 	n.forwards[in] = &forward{in: in, out: at, hash: h.Hash, amountMsat: h.AmountMsat}
+	if n.embedder != nil {
+		n.embedder.forwarded(n.forwards[in])
+	}
 	if _, ok := n.accepted[in]; !ok {
 		n.w.wrong("rule 8: %s: HTLC %v is forwarded as %v and was never accepted", n.name, in, at)
 	}

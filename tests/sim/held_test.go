@@ -89,6 +89,10 @@ func (h *held) output(offeredBy int, id uint64) (wire.OutPoint, bool) {
 	return wire.OutPoint{}, false
 }
 
+func (h *held) outpoint(index uint32) wire.OutPoint {
+	return wire.OutPoint{Hash: h.tx.Txid, Index: index}
+}
+
 // secondStage is the HTLC transaction of output i, signed by both, with inputs and outputs added that pay for it: HTLC-success if there is a
 // preimage, HTLC-timeout otherwise.
 func (h *held) secondStage(i int, preimage *ln.Preimage, more func(*wire.MsgTx)) *wire.MsgTx {

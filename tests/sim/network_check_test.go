@@ -27,6 +27,7 @@ func (w *world) checkNetwork() {
 	w.checkForwards()
 	w.checkParts()
 	w.checkNetworkMoney()
+	w.checkCourses()
 }
 
 // checkForwards: a forward ended, was claimed upstream exactly if it was downstream, and the user was told so once, with the right amounts.
@@ -71,8 +72,11 @@ func (w *world) checkForwarded(n *node, f *forward, k messages.PaymentForwarded)
 	if k.OutAmountMsat != f.amountMsat || k.InAmountMsat != in && k.InAmountMsat != 0 || k.OutChannel != f.out.channel || k.OutHTLCID != f.out.id || k.Hash != f.hash {
 		w.wrong("S13: %s: forward %+v of %d msat is told as %+v", n.name, f, in, k)
 	}
-	p := n.policy()
-	if least := uint64(p.BaseMsat) + f.amountMsat*uint64(p.PropMillionths)/1_000_000; in < f.amountMsat+least || k.InAmountMsat != 0 && !k.ClaimLost && k.FeeMsat != in-f.amountMsat {
+	least := n.leastFee(f.out.channel, f.amountMsat)
+	if n.embedder != nil && n.embedder.decision[f.in].Out != (ln.ChannelID{}) {
+		least = 0 // whoever chose the channel sees to the fee
+	}
+	if in < f.amountMsat+least || k.InAmountMsat != 0 && !k.ClaimLost && k.FeeMsat != in-f.amountMsat {
 		w.wrong("S13: %s: forward %v earns %d msat and tells %d, its policy asks for %d", n.name, f.in, int64(in)-int64(f.amountMsat), k.FeeMsat, least)
 	}
 	if k.ClaimLost && !w.mayLoseForward(n, f) {

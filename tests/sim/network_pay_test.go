@@ -39,6 +39,9 @@ func (w *world) drawPayment(r *rand.Rand) {
 		w.sendRaw(p, r)
 		return
 	}
+	if w.plan.courses {
+		p.maybeAbandon(r)
+	}
 	p.ask()
 }
 

@@ -14,7 +14,7 @@ import (
 func TestSimulationNetwork(t *testing.T) { networkSuite.test(t) }
 
 var networkSuite = suite{
-	name: "networks", seeds: 24, pick: pickNetwork, run: acrossNetwork, plan: drawNetwork, check: (*world).finishNetwork,
+	name: "networks", seeds: 24, pick: pickNetwork, run: acrossNetwork, plan: drawCourses, check: (*world).finishNetwork, courses: networkCourses,
 }
 
 // pickNetwork chooses a network: mostly a small one, for speed.
@@ -57,6 +57,7 @@ func acrossNetwork(w *world, r *rand.Rand) {
 		who, fee := r.IntN(len(w.nodes)), uint32(500+r.IntN(3000))
 		w.sim.After(within(), "update fee", func() { w.tellChannels(who, messages.UpdateFee{FeePerKw: fee}) })
 	}
+	w.choices(r)
 	for range r.IntN(4) {
 		w.sim.After(within(), "block", func() { w.mine(1) })
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/lnactor/lnactor/actors/peer"
 	"github.com/lnactor/lnactor/actors/peer/peers"
 	"github.com/lnactor/lnactor/actors/persister/memstore"
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/invoice"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/internal/onion"
@@ -91,6 +92,12 @@ type node struct {
 	errsAbout ln.ChannelID            // which channel; zero: its only one
 	graph     []byte                  // the cache of the channel graph
 
+	restore  *restored                       // nil: never restored from a backup
+	embedder *embedder                       // nil: nobody decides about forwards
+	policies map[ln.ChannelID][]facts.Policy // that were set, oldest first
+	answers  map[ln.ChannelID]int            // how many of these were answered
+	setting  map[ln.ChannelID]bool           // the last one is not answered, or a repeat of it is on its way
+
 	lastHeld map[ln.ChannelID]uint64 // newest holder commitment that is in world.held
 	traffic
 
@@ -162,6 +169,9 @@ func (n *node) boot() {
 	}
 	n.wallet = hd
 	p := n.assemble()
+	if n.embedder != nil {
+		n.embedder.join(n.env, &p)
+	}
 	if w.plan.mutate != nil {
 		w.plan.mutate(n, &p)
 	}

@@ -37,6 +37,8 @@ type suite struct {
 	run   func(w *world, r *rand.Rand)
 	plan  func(r *rand.Rand) plan
 	check func(w *world) // instead of finish
+
+	courses []string // that a hundred seeds must have gone through
 }
 
 // world runs a seed and says what is wrong.
@@ -159,6 +161,8 @@ func (s *suite) test(t *testing.T) {
 	var next, ran, steps, kills, forwards atomic.Uint64
 	var failed atomic.Bool
 	var once sync.Once
+	var mu sync.Mutex
+	done := tally{}
 	next.Store(first)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -172,6 +176,11 @@ func (s *suite) test(t *testing.T) {
 				ran.Add(1)
 				steps.Add(w.sim.Steps())
 				kills.Add(uint64(w.kills))
+				mu.Lock()
+				for what, times := range w.courses {
+					done[what] += times
+				}
+				mu.Unlock()
 				for _, n := range w.nodes {
 					forwards.Add(uint64(len(n.forwards)))
 				}
@@ -193,6 +202,14 @@ func (s *suite) test(t *testing.T) {
 		float64(ran.Load())/took.Seconds(), steps.Load()/max(ran.Load(), 1), float64(kills.Load())/float64(max(ran.Load(), 1)))
 	if forwards.Load() > 0 {
 		t.Logf("%.1f forwards each", float64(forwards.Load())/float64(max(ran.Load(), 1)))
+	}
+	if len(done) > 0 {
+		t.Logf("%s: %v", s.name, done)
+	}
+	for _, what := range s.courses {
+		if done[what] == 0 && ran.Load() >= 100 && !failed.Load() {
+			t.Errorf("no seed was %q", what)
+		}
 	}
 }
 

@@ -20,6 +20,8 @@ type plan struct {
 	manual        bool
 	snapshotEvery int
 	archiveDepth  uint32
+	courses       bool // users abandon payments
+	intercepts    int  // nodes whose users decide about forwards, a bit for each
 
 	actorCrash   float64 // for each message
 	crashAfter   bool    // also after messages
@@ -47,6 +49,7 @@ type plan struct {
 	handled    func(*node, sim.Point)      // and after
 	sent       func(n *node, msg lnwire.Message)
 	cutAt      func(from string, msg []byte) bool // asked for each message between nodes
+	unmarked   bool                               // a restore marks no channel
 	blind      bool                               // guards keep silent: only what comes of it counts
 	onCommit   func(*node) memstore.Fault
 }

@@ -80,6 +80,9 @@ func (n *node) sends(raw []byte) {
 		return
 	}
 	f := c.facts
+	if signs(msg) {
+		n.doubts(f, "signs")
+	}
 	early := func(rule int) { n.w.guard("rule %d: %s sends %T before what it says is durable", rule, n.name, msg) }
 	switch m := msg.(type) {
 	case *lnwire.ChannelReady:

@@ -49,6 +49,7 @@ type world struct {
 	opens       int    // requests to open a channel
 	broadcast   int    // transactions
 	tracing     func() // nil but for -log
+	courses     tally
 }
 
 // newWorld clones a prepared world.
@@ -59,7 +60,7 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 	}
 	w := &world{
 		seed: seed, sim: sim.NewAt(seed, from.at), begin: from.at, links: from.links, chain: chain, plan: p, events: map[eventOf]facts.Event{}, byName: map[string]*node{},
-		gossip: from.gossip, chainSide: newChainSide(chain, from),
+		courses: tally{}, gossip: from.gossip, chainSide: newChainSide(chain, from),
 	}
 	w.net = simnet.New(w.sim)
 	for i, who := range identities[:from.size()] {
@@ -67,6 +68,10 @@ func newWorld(seed uint64, from *prepared, p plan) *world {
 			identity: who, w: w, index: i, revoked: map[ln.ChannelID]uint64{}, store: from.stores[i].Clone(), indexes: from.indexes[i],
 			claims: map[chainhash.Hash]bool{}, spendable: map[wire.OutPoint]bool{}, spenders: map[chainhash.Hash]bool{}, closed: map[ln.ChannelID]bool{},
 			traffic: from.trafficOf(i), lastHeld: map[ln.ChannelID]uint64{}, graph: from.graph(i),
+			policies: map[ln.ChannelID][]facts.Policy{}, setting: map[ln.ChannelID]bool{}, answers: map[ln.ChannelID]int{},
+		}
+		if p.intercepts>>i&1 == 1 {
+			n.embedder = newEmbedder(n)
 		}
 		n.old = from.stores[i]
 		n.user = newUser(n, from.seen[i])
@@ -118,6 +123,9 @@ func (w *world) wrong(format string, args ...any) {
 		w.wrongs = append(w.wrongs, fmt.Sprintf("+%v step %d: ", w.sim.Now().Sub(w.begin), w.sim.Steps())+fmt.Sprintf(format, args...))
 	}
 }
+
+// did counts what a world went through.
+func (w *world) did(what string) { w.courses[what]++ }
 
 func (w *world) calm() bool { return !w.sim.Now().Before(w.stormEnd) }
 
