@@ -23,7 +23,7 @@ import (
 func TestSimulationRestore(t *testing.T) { restoreSuite.test(t) }
 
 var restoreSuite = suite{
-	name: "restores", seeds: 20, most: 400, pick: pickSmallNetwork, run: restoreInStorm, plan: drawRestore, check: (*world).checkRestored,
+	name: "restores", seeds: 20, most: 150, pick: pickSmallNetwork, run: restoreInStorm, plan: drawRestore, check: (*world).checkRestored,
 	courses: []string{"restored", "verified", "proven behind"},
 }
 
@@ -154,13 +154,22 @@ func signs(msg lnwire.Message) bool {
 	return false
 }
 
-// settled tells whether the restored node's channels are verified or gone.
+// settled tells whether the restored node's channels are verified or gone, and nobody has anything to take of one that ended.
 func (n *node) settled() bool {
 	for _, id := range n.shadow.order {
-		f := n.shadow.channels[id].facts
-		if f.ProvenBehind {
+		if n.shadow.channels[id].facts.ProvenBehind {
 			n.restore.behind[id] = true
 		}
+	}
+	for _, other := range n.w.nodes {
+		for _, id := range other.shadow.order {
+			if other.shadow.channels[id].facts.Ended() {
+				return false
+			}
+		}
+	}
+	for _, id := range n.shadow.order {
+		f := n.shadow.channels[id].facts
 		if !f.Open() || f.Unverified || f.ProvenBehind {
 			return false
 		}

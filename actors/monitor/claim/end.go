@@ -102,9 +102,6 @@ func (r *Resolution) WakeAt() uint32 {
 			next = min(next, at)
 		}
 	}
-	if r.height != 0 {
-		wake(finalAt(r.height)) // a failure of an inbound HTLC is done with then
-	}
 	for _, h := range r.f.Outbound {
 		at, _ := r.outboundEnd(h)
 		wake(at)
@@ -113,6 +110,9 @@ func (r *Resolution) WakeAt() uint32 {
 	for _, h := range r.f.Inbound {
 		at, _ := r.inboundEnd(h)
 		wake(at)
+		if h.Fate == facts.FateOpen && h.Resolution != nil && !h.Resolution.Fulfilled() && r.height != 0 {
+			wake(finalAt(r.height)) // who decided is done with it then
+		}
 	}
 	for _, o := range r.outs {
 		if !r.f.OnChain.Spendable[o.op] {
