@@ -92,7 +92,7 @@ func (n *node) goOnFrom(old *memstore.Store, indexes wallet.Indexes) {
 		if owner == messages.OwnerManager {
 			continue
 		}
-		data, err := monitor.MarkRestored(scan.snapshots[owner], scan.records[owner])
+		data, err := monitor.MarkRestored(scan.snapshots[owner], scan.records[owner], 1<<32)
 		if err != nil {
 			w.wrong("%s: the backup can't be marked: %v", n.name, err)
 			return
