@@ -147,6 +147,10 @@ func (u *user) equal(a, b messages.UserEvent) bool {
 		y, too := b.Kind.(messages.HTLCHandlingFailed)
 		return too && x.Channel == y.Channel && x.HTLCID == y.HTLCID && x.Hash == y.Hash
 	}
+	if x, ok := a.Kind.(messages.PaymentForwarded); ok && u.n.restore != nil { // a backup from before it was paid takes it for lost
+		y, too := b.Kind.(messages.PaymentForwarded)
+		return too && x.Hash == y.Hash && x.InHTLCID == y.InHTLCID && x.OutHTLCID == y.OutHTLCID && x.OutAmountMsat == y.OutAmountMsat
+	}
 	x, ok := a.Kind.(messages.PaymentFailed)
 	y, too := b.Kind.(messages.PaymentFailed)
 	if s, sent := a.Kind.(messages.PaymentSent); sent && u.n.lossy { // what it cost is in the record
