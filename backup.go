@@ -38,8 +38,11 @@ type BackupEntry = backup.Entry
 type BackupOptions struct {
 	// Seed takes the seed file along. If that has no passphrase, the backup is the money.
 	Seed bool
-	// Files are more files and directories to take along, relative to the data directory, as far as they are there. They are copied after the store.
+	// Files are more files and directories to take along, relative to the data directory, as far as they are there. They are copied after the store, in
+	// this order, each once.
 	Files []string
+	// Omit are files among them that are left out, relative to the data directory.
+	Omit []string
 	// Software that makes the backup, for its header.
 	Software string
 }
@@ -97,8 +100,12 @@ func writeBackup(s *bboltstore.Store, dir string, to io.Writer, o BackupOptions,
 	if o.Seed {
 		files = append(files, seedFile)
 	}
+	added := map[string]bool{}
+	for _, name := range o.Omit {
+		added[filepath.ToSlash(name)] = true
+	}
 	for _, name := range files {
-		if err := addFiles(w, dir, name); err != nil {
+		if err := addFiles(w, dir, name, added); err != nil {
 			return h, err
 		}
 	}
@@ -168,8 +175,9 @@ func networkOf(genesis chainhash.Hash) string {
 	return ""
 }
 
-// addFiles takes a file along, or all files of a directory. What is not there is left out. A file that grows meanwhile is taken as long as it was.
-func addFiles(w *backup.Writer, dir, name string) error {
+// addFiles takes a file along, or all files of a directory, but for those that were added. What is not there is left out. A file that grows meanwhile is
+// taken as long as it was.
+func addFiles(w *backup.Writer, dir, name string, added map[string]bool) error {
 	return filepath.WalkDir(filepath.Join(dir, name), func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -183,7 +191,11 @@ func addFiles(w *backup.Writer, dir, name string) error {
 		if err != nil {
 			return err
 		}
-		return addFile(w, path, filepath.ToSlash(rel))
+		if rel = filepath.ToSlash(rel); added[rel] {
+			return nil
+		}
+		added[rel] = true
+		return addFile(w, path, rel)
 	})
 }
 
@@ -259,7 +271,7 @@ func addSeed(path, dir string) error {
 	}
 	if err == nil {
 		w := b.Extend(f)
-		err = errors.Join(addFiles(w, dir, seedFile), w.Close())
+		err = errors.Join(addFiles(w, dir, seedFile, map[string]bool{}), w.Close())
 	}
 	return errors.Join(err, f.Sync(), f.Close(), atomicfile.SyncDir(filepath.Dir(path)))
 }

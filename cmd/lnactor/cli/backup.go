@@ -90,7 +90,7 @@ func takeBackup(ctx context.Context, n *node, path, dir string, local, seed bool
 	var answered *apiError
 	if local && errors.As(n.explain(err), &answered) && answered.reason == "no_node" {
 		running = false
-		_, err = lnactor.BackupDir(dir, f, lnactor.BackupOptions{Seed: seed, Files: daemon.BackupFiles, Software: moduleVersion()})
+		_, err = lnactor.BackupDir(dir, f, lnactor.BackupOptions{Seed: seed, Files: daemon.BackupFiles, Omit: daemon.BackupOmit, Software: moduleVersion()})
 	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return nil, err

@@ -106,5 +106,5 @@ func printEvent(w io.Writer, e *feed.Entry, asJSON bool) error {
 // entry is an event of the API as the feed has it.
 func entry(e *apiv1.Event) (*feed.Entry, error) {
 	data, err := json.Marshal(e.GetData().AsMap())
-	return &feed.Entry{Seq: e.GetSeq(), ID: e.GetId(), Time: e.GetTime().AsTime(), Kind: e.GetKind(), Data: data}, err
+	return &feed.Entry{Feed: e.GetFeed(), Seq: e.GetSeq(), ID: e.GetId(), Time: e.GetTime().AsTime(), Kind: e.GetKind(), Data: data}, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 )
 
 // newInspect looks at a data directory without a node.
@@ -44,11 +45,15 @@ The exit code is 0 if all is well, 65 if something is damaged, 1 for lesser find
 			if err != nil {
 				return explainInspect(err)
 			}
+			events, err := inspectEvents(cmd.Context(), &in)
+			if err != nil {
+				return err
+			}
 			if f.json {
-				err = inspectJSON(cmd, &in)
+				err = inspectJSON(cmd, &in, events)
 			} else {
 				p := newPage(cmd.OutOrStdout())
-				showInspection(p, &in)
+				showInspection(p, &in, events)
 				err = p.flush()
 			}
 			if err != nil {
@@ -95,13 +100,16 @@ func severity(critical bool) string {
 	return "warning"
 }
 
-func showInspection(p *page, in *lnactor.Inspection) {
+func showInspection(p *page, in *lnactor.Inspection, events *feed.Inspection) {
 	p.row("data directory", in.Dir)
 	p.row("node", or(in.NodeID, "none yet"))
 	p.row("network", or(in.Network, "-"))
 	p.row("store", fmt.Sprintf("%s bytes, %s commits", digits(uint64(in.Bytes)), digits(in.Commits))) //nolint:gosec // not negative
 	p.row("payments", fmt.Sprintf("%d under way or not handled", in.Payments))
 	p.row("channels", fmt.Sprintf("%d shown, %d archived", len(in.Channels), in.Archived))
+	if events != nil {
+		p.row("events", fmt.Sprintf("%s in the feed, %d consumers, %d dead letters", digits(events.Journal.Events), events.Consumers, events.DeadLetters))
+	}
 	for _, name := range slices.Sorted(maps.Keys(in.Rows)) {
 		p.row("rows", fmt.Sprintf("%s: %d", name, in.Rows[name]))
 	}
@@ -141,7 +149,7 @@ func showInspected(p *page, c *lnactor.InspectedChannel) {
 	}
 }
 
-func inspectJSON(cmd *cobra.Command, in *lnactor.Inspection) error {
+func inspectJSON(cmd *cobra.Command, in *lnactor.Inspection, events *feed.Inspection) error {
 	type htlc struct {
 		ID         uint64 `json:"htlc_id"`
 		Outbound   bool   `json:"outbound"`
@@ -189,9 +197,13 @@ func inspectJSON(cmd *cobra.Command, in *lnactor.Inspection) error {
 		Archived int            `json:"archived"`
 		Payments int            `json:"payments"`
 		Rows     map[string]int `json:"rows"`
+		Events   *feedReport    `json:"events"` // null: there is no feed
 		Channels []channel      `json:"channels"`
 		Findings []finding      `json:"findings"`
-	}{in.Dir, in.NodeID, in.Network, in.Commits, in.Bytes, in.Archived, in.Payments, in.Rows, []channel{}, []finding{}}
+	}{in.Dir, in.NodeID, in.Network, in.Commits, in.Bytes, in.Archived, in.Payments, in.Rows, nil, []channel{}, []finding{}}
+	if events != nil {
+		out.Events = &feedReport{events.Journal.Events, events.Journal.Bytes, events.Consumers, events.DeadLetters}
+	}
 	for i := range in.Channels {
 		c := &in.Channels[i]
 		s := &c.Summary

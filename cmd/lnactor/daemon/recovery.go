@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"io"
+	"path/filepath"
 
 	"github.com/btcsuite/btcd/chaincfg"
 
@@ -15,7 +16,11 @@ import (
 
 // BackupFiles are what a process keeps beside the node's own files and what a backup takes along: the configuration, and the events with the cursors of
 // their consumers. Tokens, certificates and crash reports are made anew.
-var BackupFiles = []string{config.FileName, feed.Dir}
+// The cursors come before the events, so that none is behind an event that the copy lacks.
+var (
+	BackupFiles = []string{config.FileName, filepath.Join(feed.Dir, feed.ConsumersFile), feed.Dir}
+	BackupOmit  = []string{filepath.Join(feed.Dir, feed.NameFile)}
+)
 
 // recovery is for the API.
 func (p *process) recovery() server.Recovery {
@@ -29,7 +34,7 @@ type recovery struct {
 }
 
 func (r recovery) Backup(ctx context.Context, w io.Writer) error {
-	_, err := r.Node.Backup(ctx, w, lnactor.BackupOptions{Files: BackupFiles, Software: r.version})
+	_, err := r.Node.Backup(ctx, w, lnactor.BackupOptions{Files: BackupFiles, Omit: BackupOmit, Software: r.version})
 	return err
 }
 

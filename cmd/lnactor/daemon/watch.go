@@ -18,6 +18,7 @@ import (
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/cmd/lnactor/crash"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 	"github.com/lnactor/lnactor/cmd/lnactor/health"
 	"github.com/lnactor/lnactor/cmd/lnactor/metrics"
 	"github.com/lnactor/lnactor/cmd/lnactor/server"
@@ -54,8 +55,9 @@ type watch struct {
 	pages   *pages // nil: not served
 
 	stopping atomic.Bool
-	health   *health.Registry   // from up on
-	dog      *watchdog.Watchdog // from up on
+	feed     atomic.Pointer[feed.Feed] // nil: not open yet
+	health   *health.Registry          // from up on
+	dog      *watchdog.Watchdog        // from up on
 	end      context.CancelFunc
 	running  sync.WaitGroup
 }
@@ -97,7 +99,7 @@ func (w *watch) up(node *lnactor.Node, o Options, params *chaincfg.Params, more 
 	w.health.Add(w.dog.Conditions)
 	if w.pages != nil {
 		w.pages.set(pagesOf(w.health, metrics.Handler(metrics.Config{
-			Node: node, Health: w.health, Crashes: w.crashes.Counts, Events: w.events, Version: o.Version, Network: params.Name, Chain: o.Config.Chain(),
+			Node: node, Health: w.health, Crashes: w.crashes.Counts, Events: w.events, Consumers: w.consumers, Version: o.Version, Network: params.Name, Chain: o.Config.Chain(),
 		})))
 	}
 	ctx, cancel := context.WithCancel(context.Background())

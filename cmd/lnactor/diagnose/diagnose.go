@@ -73,7 +73,7 @@ func Run(ctx context.Context, c Config) []Check {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	out := []Check{c.files(), c.clock(ctx)}
+	out := []Check{c.files(), c.events(ctx), c.clock(ctx)}
 	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	channels, err := c.Node.Channels(wait)

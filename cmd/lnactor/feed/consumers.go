@@ -24,7 +24,8 @@ const (
 // maxConsumers bounds what names are remembered: each costs a little with every acknowledgement.
 const maxConsumers = 100
 
-const consumersFile = "consumers.json"
+// ConsumersFile holds the consumers and their cursors.
+const ConsumersFile = "consumers.json"
 
 var names = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
@@ -56,7 +57,7 @@ type file struct {
 
 // load reads the consumers and their dead letters. It returns the last position that any has acknowledged.
 func (f *Feed) load() (last uint64, err error) {
-	raw, err := os.ReadFile(f.path(consumersFile))
+	raw, err := os.ReadFile(f.path(ConsumersFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -68,7 +69,7 @@ func (f *Feed) load() (last uint64, err error) {
 		err = fmt.Errorf("version %d", all.Version)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w: %s: %w; put a copy in its place, or move it away: consumers are then made anew where they say they begin; then start the node again", lnactor.ErrCorrupt, f.path(consumersFile), err)
+		return 0, fmt.Errorf("%w: %s: %w; put a copy in its place, or move it away: consumers are then made anew where they say they begin; then start the node again", lnactor.ErrCorrupt, f.path(ConsumersFile), err)
 	}
 	for _, r := range all.Consumers {
 		c := &consumer{record: r}
@@ -106,7 +107,7 @@ func (f *Feed) persist(version uint64) error {
 	f.mu.Unlock()
 	if err == nil {
 		// The file is replaced as a whole: after an error the old one or the new one is there, and the next write settles it.
-		if err = writeFile(f.path(consumersFile), text); err != nil {
+		if err = writeFile(f.path(ConsumersFile), text); err != nil {
 			err = storeFailed(err)
 		}
 	}

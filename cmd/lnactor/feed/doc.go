@@ -26,7 +26,7 @@
 // # Files
 //
 // All in one directory, modes 0600 and 0700: the journal's; consumers.json, authoritative, with the cursors, replaced as a whole; dead-NAME.json, the events
-// that a webhook refused; secret-NAME, the key of a webhook's signatures. They are no part of the channel store: cursors move as often as consumers like, and neither
+// that a webhook refused; secret-NAME, the key of a webhook's signatures; feed, the name of this feed (name.go). They are no part of the channel store: cursors move as often as consumers like, and neither
 // their writes nor their damage may reach what guards money. Losing all of it loses no payment (S18).
 //
 // Errors are lnactor.ErrStoreFailed, lnactor.ErrCorrupt and those in errors.go. A Feed is safe for concurrent use.

@@ -98,8 +98,12 @@ func (f *Feed) open() error {
 	} else if err != nil {
 		return err
 	}
+	name, err := f.name()
+	if err != nil {
+		return err
+	}
 	// What a consumer has acknowledged was there, so its position is never given to another event, whatever became of the journal.
-	f.log, err = journal.Open(f.o.Dir, journal.Options{After: last, Segment: segmentSize(f.o.MaxEvents), Log: f.o.Log})
+	f.log, err = journal.Open(f.o.Dir, journal.Options{Feed: name, After: last, Segment: segmentSize(f.o.MaxEvents), Log: f.o.Log})
 	if err != nil {
 		return err
 	}

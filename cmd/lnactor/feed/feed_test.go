@@ -398,7 +398,7 @@ func TestExpiryBeforeRemoval(t *testing.T) {
 	f := openFeed(t, o)
 	stream(t, f, "slow", "")
 	hookWrite(t, func(path string, text []byte) error {
-		if strings.HasSuffix(path, consumersFile) {
+		if strings.HasSuffix(path, ConsumersFile) {
 			return errors.New("no space left")
 		}
 		return atomicfile.Write(path, text)
@@ -451,7 +451,7 @@ func TestCorruptConsumers(t *testing.T) {
 	add(t, f, 0, 9)
 	must(t, f.Set("a", "id/5"))
 	f.Close()
-	path := filepath.Join(o.Dir, consumersFile)
+	path := filepath.Join(o.Dir, ConsumersFile)
 	raw, err := os.ReadFile(path)
 	must(t, err)
 	must(t, os.WriteFile(path, bytes.Replace(raw, []byte(`"acked":5`), []byte(`"acked":6`), 1), 0o600))
@@ -467,12 +467,12 @@ func TestCorruptConsumers(t *testing.T) {
 	for i, err := range []error{
 		reading, peeking, letters, f.Set("a", End), f.Ack("a", "id/7"), f.Ack("", "id/7"), f.Remove("a"), f.SetWebhook(Webhook{Name: "c", URL: "https://example.com"}),
 	} {
-		if !errors.Is(err, lnactor.ErrCorrupt) || !strings.Contains(err.Error(), consumersFile) {
+		if !errors.Is(err, lnactor.ErrCorrupt) || !strings.Contains(err.Error(), ConsumersFile) {
 			t.Errorf("%d: %v", i, err)
 		}
 	}
 	must(t, f.maintain(true))
-	if c := f.Conditions(); len(c) != 1 || c[0].Code != "events_damaged" || !c[0].Critical || !strings.Contains(c[0].Text, consumersFile) {
+	if c := f.Conditions(); len(c) != 1 || c[0].Code != "events_damaged" || !c[0].Critical || !strings.Contains(c[0].Text, ConsumersFile) {
 		t.Errorf("%+v", c)
 	}
 	must(t, f.Close())

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,25 +25,28 @@ type Inspection struct {
 
 // Inspect reads all of a feed without opening it, and checks each record. It changes nothing. An error means that it could not be read; what is wrong with
 // it is in the Inspection.
-func Inspect(dir string) (in Inspection, err error) {
-	if in.Journal, err = journal.Scan(dir, 0, nil); err != nil {
+//
+// A process may use the feed meanwhile. The context's end stops it with the context's error.
+func Inspect(ctx context.Context, dir string) (in Inspection, err error) {
+	// Consumers first: one that acknowledges meanwhile must not seem to be ahead of the journal.
+	f := &Feed{o: Options{Dir: dir}, consumers: map[string]*consumer{}}
+	last, consumersErr := f.load()
+	if consumersErr != nil && !errors.Is(consumersErr, lnactor.ErrCorrupt) {
+		return in, consumersErr
+	}
+	if in.Journal, err = journal.Scan(dir, 0, func(journal.Entry) error { return ctx.Err() }); err != nil {
 		return in, err
 	}
 	for _, m := range in.Journal.Missing {
 		in.Problems = append(in.Problems, m)
 	}
-	f := &Feed{o: Options{Dir: dir}, consumers: map[string]*consumer{}}
-	last, err := f.load()
-	if errors.Is(err, lnactor.ErrCorrupt) {
-		in.Problems = append(in.Problems, err)
+	if consumersErr != nil {
+		in.Problems = append(in.Problems, consumersErr)
 		return in, nil
-	}
-	if err != nil {
-		return in, err
 	}
 	if in.Journal.Next > 0 && last >= in.Journal.Next {
 		in.Problems = append(in.Problems, fmt.Errorf("%w: %s: the journal ends before event %d, which a consumer has acknowledged: it lost its end, or is an older copy",
-			lnactor.ErrCorrupt, filepath.Join(dir, consumersFile), last))
+			lnactor.ErrCorrupt, filepath.Join(dir, ConsumersFile), last))
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.consumers)) {
 		c := f.consumers[name]

@@ -27,7 +27,7 @@ func TestInspect(t *testing.T) {
 	}{
 		{func(*testing.T, string) {}, ""},
 		{change("00000000000000000001.jsonl", `"amount_msat":2,`, `"amount_msat":9,`), "events 3 to 3"},
-		{change(consumersFile, `"acked":3`, `"acked":4`), consumersFile},
+		{change(ConsumersFile, `"acked":3`, `"acked":4`), ConsumersFile},
 		{change("dead-shop.json", `"attempts":7`, `"attempts":8`), "dead-shop.json"},
 		{change("secret-shop", "whsec_", ""), "secret-shop"},
 		{func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, "secret-shop"))) }, "secret"},
@@ -50,7 +50,7 @@ func TestInspect(t *testing.T) {
 		f.Close()
 		c.damage(t, o.Dir)
 		before := contents(t, o.Dir)
-		in, err := Inspect(o.Dir)
+		in, err := Inspect(t.Context(), o.Dir)
 		must(t, err)
 		if after := contents(t, o.Dir); after != before {
 			t.Errorf("%s: changed", c.want)
@@ -65,7 +65,7 @@ func TestInspect(t *testing.T) {
 			t.Errorf("%s: %v", c.want, in.Problems)
 		}
 	}
-	if _, err := Inspect(filepath.Join(t.TempDir(), "none")); !errors.Is(err, lnactor.ErrNotFound) {
+	if _, err := Inspect(t.Context(), filepath.Join(t.TempDir(), "none")); !errors.Is(err, lnactor.ErrNotFound) {
 		t.Error(err)
 	}
 }

@@ -25,6 +25,9 @@ const (
 	Expired  State = "expired"   // it lags over the limit
 )
 
+// States are all of them.
+var States = []State{CaughtUp, Reading, Waiting, Failing, Blocked, Stopped, Damaged, Expired}
+
 // Status is a consumer as operators see it.
 type Status struct {
 	Name        string

@@ -447,7 +447,7 @@ func TestLostConsumers(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	must(t, os.Remove(filepath.Join(o.Dir, consumersFile)))
+	must(t, os.Remove(filepath.Join(o.Dir, ConsumersFile)))
 	o.Webhooks = []Webhook{{Name: "shop", URL: shop.URL}}
 	f = openFeed(t, o)
 	if s := f.Consumers(); len(s) != 1 || s[0].Lag != 3 || s[0].DeadLetters != 1 {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/persister"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 	"github.com/lnactor/lnactor/cmd/lnactor/health"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -32,6 +34,8 @@ type Config struct {
 	Health  *health.Registry
 	Crashes func() (restarts, crashes map[string]uint64) // by kind of actor
 	Events  *Events
+	// Consumers are those of the feed of events, of which there are 100 at most; nil: the feed is not open yet.
+	Consumers func() []feed.Status
 
 	Version, Network, Chain string
 }
@@ -82,6 +86,9 @@ var (
 	unackedAge      = desc("monitor_events_oldest_seconds", "For how long this process has seen the oldest of them.")
 	unhandled       = desc("user_events_unhandled", "User events that no consumer has taken.")
 	unhandledAge    = desc("user_events_oldest_seconds", "For how long this process has seen the oldest of them.")
+	consumers       = desc("events_consumers", "Consumers of the feed of events by state; see 'lnactor events consumers'.", "state")
+	consumerLag     = desc("events_consumer_lag", "Events that a consumer has not acknowledged.", "consumer")
+	consumerAge     = desc("events_consumer_oldest_seconds", "Age of the oldest of them; not there if that is not known.", "consumer")
 	appendSeconds   = desc("store_append_seconds", "From the first append of a batch until the batch is durable.")
 	batchAppends    = desc("store_batch_appends", "Appends in a batch.")
 	appendsTotal    = desc("store_appends_total", "Appends that were taken.")
@@ -109,7 +116,7 @@ var (
 
 // all is every metric, for Describe and for the documentation.
 var all = []*prometheus.Desc{
-	info, actorCount, actorRestarts, actorCrashes, mailboxDepth, mailboxDeepest, channelCount, quarantined, unacked, unackedAge, unhandled, unhandledAge,
+	info, actorCount, actorRestarts, actorCrashes, mailboxDepth, mailboxDeepest, channelCount, quarantined, unacked, unackedAge, unhandled, unhandledAge, consumers, consumerLag, consumerAge,
 	appendSeconds, batchAppends, appendsTotal, appendsRefused, appendsQueued, syncsTotal, writtenTotal, fileBytes, logBytes, htlcCount, htlcsDue, chainUp, chainHeight,
 	chainLag, feesOK, feePerKw, reserveWanted, reserveHave, paymentsTotal, otherTotal, conditionsCount, ready, diskFree,
 }
@@ -140,6 +147,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		p.counter(paymentsTotal, e.received.Load(), "received")
 		p.counter(paymentsTotal, e.forwarded.Load(), "forwarded")
 		p.counter(otherTotal, e.other.Load())
+	}
+	if c.cfg.Consumers != nil {
+		feedLag(p, c.cfg.Consumers(), time.Now())
 	}
 	ctx := context.Background() // bounded by the snapshot itself
 	conditions := c.cfg.Health.Conditions(ctx)
@@ -186,6 +196,25 @@ func (c *collector) actors(p put) {
 	}
 	for kind, n := range crashes {
 		p.counter(actorCrashes, n, kind)
+	}
+}
+
+// feedLag shows how far behind the consumers of events are. A consumer is a name that the operator gave; there are few.
+func feedLag(p put, list []feed.Status, now time.Time) {
+	states := map[feed.State]int{}
+	for i := range list {
+		s := &list[i]
+		states[s.State]++
+		p.gauge(consumerLag, float64(s.Lag), s.Name)
+		switch {
+		case s.Lag == 0:
+			p.gauge(consumerAge, 0, s.Name)
+		case !s.Oldest.IsZero():
+			p.gauge(consumerAge, max(0, now.Sub(s.Oldest).Seconds()), s.Name)
+		}
+	}
+	for _, state := range feed.States {
+		p.gauge(consumers, float64(states[state]), strings.ReplaceAll(string(state), " ", "_"))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/persister"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 	"github.com/lnactor/lnactor/cmd/lnactor/health"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -187,3 +188,37 @@ func TestSnapshot(t *testing.T) {
 		}
 	}
 }
+
+func TestConsumers(t *testing.T) {
+	now := time.Unix(1000, 0)
+	got := read(t, promhttp.HandlerFor(func() *prometheus.Registry {
+		r := prometheus.NewRegistry()
+		r.MustRegister(lag{now: now, list: []feed.Status{
+			{Name: "shop", State: feed.Waiting, Lag: 7, Oldest: now.Add(-time.Minute)},
+			{Name: "audit", State: feed.CaughtUp},
+			{Name: "blind", State: feed.Damaged, Lag: 2},
+		}})
+		return r
+	}(), promhttp.HandlerOpts{}))
+	for name, want := range map[string]float64{
+		`lnactor_events_consumers{state="waiting"}`: 1, `lnactor_events_consumers{state="caught_up"}`: 1, `lnactor_events_consumers{state="expired"}`: 0,
+		`lnactor_events_consumer_lag{consumer="shop"}`: 7, `lnactor_events_consumer_lag{consumer="audit"}`: 0,
+		`lnactor_events_consumer_oldest_seconds{consumer="shop"}`: 60, `lnactor_events_consumer_oldest_seconds{consumer="audit"}`: 0,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s: %v, %v; want %v", name, v, ok, want)
+		}
+	}
+	if v, ok := got[`lnactor_events_consumer_oldest_seconds{consumer="blind"}`]; ok {
+		t.Errorf("an age that nobody knows: %v", v)
+	}
+}
+
+// lag is what is put of consumers.
+type lag struct {
+	list []feed.Status
+	now  time.Time
+}
+
+func (l lag) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(l, out) }
+func (l lag) Collect(out chan<- prometheus.Metric) { feedLag(put{out}, l.list, l.now) }

@@ -80,7 +80,7 @@ func event(ctx context.Context, e *feed.Entry) (*apiv1.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &apiv1.Event{Id: e.ID, Seq: e.Seq, Time: timestamppb.New(e.Time), Kind: e.Kind, Data: fields}, nil
+	return &apiv1.Event{Feed: e.Feed, Id: e.ID, Seq: e.Seq, Time: timestamppb.New(e.Time), Kind: e.Kind, Data: fields}, nil
 }
 
 // feed is the node's feed.

@@ -29,14 +29,18 @@ const (
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Its position in this node's feed: ascending, without gaps.
+	// Its position in the feed: ascending, without gaps.
 	Seq uint64 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	// When it was written, not when it happened.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Such as "PaymentSent".
 	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
 	// By kind. Proofs of payment (preimages) only for scope full.
-	Data          *structpb.Struct `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	Data *structpb.Struct `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	// The feed that seq counts in. A node that is restored from a backup goes on
+	// with another one, so that feed and seq together never name two events. Empty:
+	// written before feeds had names.
+	Feed          string `protobuf:"bytes,6,opt,name=feed,proto3" json:"feed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -104,6 +108,13 @@ func (x *Event) GetData() *structpb.Struct {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *Event) GetFeed() string {
+	if x != nil {
+		return x.Feed
+	}
+	return ""
 }
 
 type TailEventsRequest struct {
@@ -1348,13 +1359,14 @@ var File_api_v1_feed_proto protoreflect.FileDescriptor
 
 const file_api_v1_feed_proto_rawDesc = "" +
 	"\n" +
-	"\x11api/v1/feed.proto\x12\x0elnactor.api.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x01\n" +
+	"\x11api/v1/feed.proto\x12\x0elnactor.api.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x01\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04kind\x18\x04 \x01(\tR\x04kind\x12+\n" +
-	"\x04data\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x04data\"E\n" +
+	"\x04data\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x04data\x12\x12\n" +
+	"\x04feed\x18\x06 \x01(\tR\x04feed\"E\n" +
 	"\x11TailEventsRequest\x12\x1a\n" +
 	"\bconsumer\x18\x01 \x01(\tR\bconsumer\x12\x14\n" +
 	"\x05start\x18\x02 \x01(\tR\x05start\"S\n" +

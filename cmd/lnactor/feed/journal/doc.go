@@ -4,9 +4,10 @@
 //
 // A segment NNNNNNNNNNNNNNNNNNNN.jsonl (the number is the position of its first event) holds one event a line, oldest first:
 //
-//	{"seq":17,"id":"...","time":"...","kind":"PaymentSent","data":{...},"synced":16,"crc32c":"1f2e3d4c"}
+//	{"feed":"...","seq":17,"id":"...","time":"...","kind":"PaymentSent","data":{...},"synced":16,"crc32c":"1f2e3d4c"}
 //
-// so that grep and jq read it, also while a process appends. seq is the event's position: dense, ascending from 1, never used twice. synced is the last
+// so that grep and jq read it, also while a process appends. seq is the event's position: dense, ascending from 1, never used twice with the same feed, which
+// is Options.Feed. synced is the last
 // position that was on disk before the line was written. crc32c covers the line up to itself. A full segment gets an .index beside it, a cache of where
 // its lines begin and of the ids in it; it is made anew if it is not there or does not verify. Files have mode 0600, the directory 0700.
 //

@@ -27,6 +27,7 @@ var (
 // Options say how a journal is kept.
 type Options struct {
 	Segment int          // events of a full segment; 0: 16,384
+	Feed    string       // goes with each event; (Feed, Seq) never names two events if a copy of the journal gets another one
 	After   uint64       // no event gets this position or one before: something else remembers them
 	Log     *slog.Logger // nil discards
 }
@@ -224,7 +225,7 @@ func (j *Journal) write(s *segment, list []New, now time.Time) ([]Entry, error) 
 	var text []byte
 	entries, lengths := make([]Entry, len(list)), make([]int, len(list))
 	for i, e := range list {
-		entries[i] = Entry{Seq: j.next + uint64(i), ID: e.ID, Time: now, Kind: e.Kind, Data: e.Data} //nolint:gosec // small
+		entries[i] = Entry{Feed: j.o.Feed, Seq: j.next + uint64(i), ID: e.ID, Time: now, Kind: e.Kind, Data: e.Data} //nolint:gosec // small
 		b, err := Seal(line{entries[i], j.next - 1})
 		if err != nil {
 			return nil, fmt.Errorf("journal of events: event %s: %w", e.ID, err)

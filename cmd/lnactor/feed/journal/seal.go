@@ -10,6 +10,7 @@ import (
 
 // Entry is an event in the journal. Its JSON is how events are told everywhere: in the journal's lines, by the command, to webhooks.
 type Entry struct {
+	Feed string          `json:"feed,omitempty"` // Options.Feed when it was written
 	Seq  uint64          `json:"seq"`
 	ID   string          `json:"id"`
 	Time time.Time       `json:"time"` // of writing, not of what happened; it never goes back
