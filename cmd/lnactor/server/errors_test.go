@@ -19,17 +19,18 @@ import (
 
 // elsewhere are errors of the embedding API that no call here can end with, and why.
 var elsewhere = map[string]string{
-	"ErrInUse":          "a node that answers has its data directory",
-	"ErrPassphrase":     "of the start",
-	"ErrSeedExists":     "of a restore, which needs no node",
-	"ErrStoreExists":    "of a restore, which needs no node",
-	"ErrNotBackup":      "of a restore, which needs no node",
-	"ErrBackupDamaged":  "of a restore, which needs no node",
-	"ErrBackupVersion":  "of a restore, which needs no node",
-	"ErrDiskFull":       "is an ErrStoreFailed",
-	"ErrInterception":   "of an embedder's interceptor",
-	"ErrNotIntercepted": "of an embedder's interceptor",
-	"ErrNotForwarded":   "of an embedder's interceptor",
+	"ErrInUse":             "a node that answers has its data directory",
+	"ErrPassphrase":        "of the start",
+	"ErrSeedExists":        "of a restore, which needs no node",
+	"ErrStoreExists":       "of a restore, which needs no node",
+	"ErrRestoreUnfinished": "of a start or a restore",
+	"ErrNotBackup":         "of a restore, which needs no node",
+	"ErrBackupDamaged":     "of a restore, which needs no node",
+	"ErrBackupVersion":     "of a restore, which needs no node",
+	"ErrDiskFull":          "is an ErrStoreFailed",
+	"ErrInterception":      "of an embedder's interceptor",
+	"ErrNotIntercepted":    "of an embedder's interceptor",
+	"ErrNotForwarded":      "of an embedder's interceptor",
 }
 
 // TestErrorsAreKnown: every error that package lnactor names has a code, a stable word and a hint here, or a reason why not.
