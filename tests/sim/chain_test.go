@@ -190,6 +190,9 @@ func (w *world) ending(n *node, c *shadowChannel, outbound bool, id uint64) {
 	if h == nil {
 		return
 	}
+	if n.restore != nil && h.owner != n.index && h.tx.Number > c.facts.CounterpartyNumber {
+		return // newer than its backup, which does not tell what the outputs are
+	}
 	by := n
 	if !outbound {
 		by = w.nodeOf(c.facts.Peer)
