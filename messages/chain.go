@@ -10,7 +10,8 @@ import (
 // ChainRegister starts to watch for a channel, from its cursor on. It replaces an earlier registration of the same channel; messages of the
 // older incarnation end with it. If the cursor is not in the best chain any more, ChainDisconnected comes first.
 type ChainRegister struct {
-	Channel     ln.ChannelID
+	Channel     ln.ChannelID // zero for the graph
+	Graph       bool         // it is the graph's: no peer can choose a channel id that takes its place
 	Incarnation uint64
 	Height      uint32         // everything up to this block is known to the watcher
 	Hash        chainhash.Hash // of that block
@@ -23,6 +24,7 @@ type ChainRegister struct {
 // ChainWatch adds to a registration. An outpoint or script is looked for from the block FromHeight on, also where that is already past.
 type ChainWatch struct {
 	Channel     ln.ChannelID
+	Graph       bool
 	Incarnation uint64
 	FromHeight  uint32
 	Outpoints   []wire.OutPoint

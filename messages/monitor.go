@@ -50,10 +50,12 @@ type MonitorFact struct {
 
 // CreateChannel asks Monitors to start the pair of a new channel. The monitor records Opened as its first record and then delivers Then:
 // funding_signed at the fundee (rule 2), the broadcast of the funding transaction at the funder (rule 3). If it can't be recorded, nothing of
-// the channel remains and Then is not delivered.
+// the channel remains and Then is not delivered. Else is delivered if the pair can't be started, as where a channel with this funding outpoint exists;
+// the funder's coins are free again.
 type CreateChannel struct {
 	Opened facts.Opened
 	Then   []Delivery
+	Else   []Delivery
 }
 
 // ForceCloseChannel tells the monitor to decide to close unilaterally, unless proven behind. From the channel (protocol error, error of the

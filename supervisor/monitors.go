@@ -102,7 +102,9 @@ func (m *monitors) list(s *Supervisor, ctx actor.Context, owners []messages.Owne
 			continue
 		}
 		copy(id[:], o)
-		m.add(s, ctx, id, nil)
+		if err := m.add(s, ctx, id, nil); err != nil && !errors.Is(err, opening.ErrOutpointTaken) {
+			m.env.Log.Error("channel not started", slog.String("channel_id", id.String()), slog.Any("error", err))
+		}
 	}
 	m.listed = true
 	m.answer()
@@ -112,15 +114,15 @@ func (m *monitors) list(s *Supervisor, ctx actor.Context, owners []messages.Owne
 	m.unknown = nil
 }
 
-func (m *monitors) add(s *Supervisor, ctx actor.Context, id ln.ChannelID, create *messages.CreateChannel) {
+func (m *monitors) add(s *Supervisor, ctx actor.Context, id ln.ChannelID, create *messages.CreateChannel) error {
 	if m.channels[id] {
-		return
+		return opening.ErrOutpointTaken
 	}
 	if err := s.Add(ctx, m.parts.pair(m.env, id, create)...); err != nil {
-		m.env.Log.Error("channel not started", slog.String("channel_id", id.String()), slog.Any("error", err))
-		return
+		return err
 	}
 	m.channels[id] = true
+	return nil
 }
 
 // answer gives a waiting manager the list that it needs before it decides anything.
@@ -141,13 +143,20 @@ func (m *monitors) answer() {
 }
 
 func (m *monitors) create(s *Supervisor, ctx actor.Context, msg messages.CreateChannel) {
-	id := msg.Opened.Static.ID
-	if m.channels[id] {
-		// Two negotiations can't end with one funding outpoint; a peer that names an old outpoint again gets no answer.
-		m.env.Log.Error("a channel with this funding outpoint exists", slog.String("channel_id", id.String()))
+	st := msg.Opened.Static
+	err := m.add(s, ctx, st.ID, &msg)
+	if err == nil {
 		return
 	}
-	m.add(s, ctx, id, &msg)
+	// A peer may have named any outpoint in funding_created, also that of a channel or, seen early, of an opening of ours. Nothing of this one is
+	// durable and nothing was said: it never existed.
+	m.env.Log.Error("channel not made", slog.String("channel_id", st.ID.String()), slog.String("peer", st.Peer.String()), slog.Any("error", err))
+	if st.Tx.HolderIsFunder {
+		funder{m.parts.Wallet}.Release(st.TemporaryID)
+	}
+	for _, d := range msg.Else {
+		m.env.Tell(d.To, d.Msg)
+	}
 }
 
 func (m *monitors) open(s *Supervisor, ctx actor.Context, msg messages.StartOpening) {

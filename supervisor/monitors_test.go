@@ -7,7 +7,9 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/ln"
+	"github.com/lnactor/lnactor/internal/wallet"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -81,6 +83,50 @@ func TestArchivedIsNotListed(t *testing.T) {
 		l, ok := manager[len(manager)-1].(messages.MonitorList)
 		if !ok || len(l.Channels) != 1 || l.Channels[0] != lives {
 			t.Fatalf("list: %+v", manager[len(manager)-1])
+		}
+	})
+}
+
+// releases is a wallet that notes which coins are given back.
+type releases struct {
+	wallet.Wallet
+	locks []wallet.LockID
+}
+
+func (r *releases) Release(lock wallet.LockID) { r.locks = append(r.locks, lock) }
+
+// TestOutpointTaken: a second channel with one funding outpoint is not made. What waits for it is told so, nothing of it is said, and the coins that
+// its opening has reserved are free.
+func TestOutpointTaken(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		got := map[messages.Addr][]any{}
+		for _, at := range []messages.Addr{messages.ManagerAddr, messages.PersisterAddr, "peer", "user"} {
+			if _, err := w.env.Spawn(nil, at, w.env.Props(func() actor.Actor {
+				return actor.ReceiveFunc(func(ctx actor.Context) {
+					if _, system := ctx.Message().(actor.SystemMessage); !system {
+						got[at] = append(got[at], ctx.Message())
+					}
+				})
+			})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		coins := &releases{}
+		w.start(Config{Children: []ChildSpec{{Name: messages.MonitorsAddr, Producer: newMonitors(w.env, Parts{Wallet: coins}), GiveUp: Never}}})
+		id, temporary := ln.ChannelID{1}, ln.ChannelID{2}
+		list := got[messages.PersisterAddr][0].(messages.ListOwners) //nolint:forcetypeassert // all that Monitors asks
+		w.env.Tell(messages.MonitorsAddr, messages.OwnersLoaded{Incarnation: list.Incarnation, Owners: []messages.Owner{messages.Owner(id[:])}})
+		synctest.Wait()
+		st := facts.Static{ID: id, TemporaryID: temporary}
+		st.Tx.HolderIsFunder = true
+		w.env.Tell(messages.MonitorsAddr, messages.CreateChannel{
+			Opened: facts.Opened{Static: &st},
+			Then:   []messages.Delivery{{To: "peer", Msg: "funding_signed"}},
+			Else:   []messages.Delivery{{To: "user", Msg: "not opened"}},
+		})
+		synctest.Wait()
+		if len(got["peer"]) != 0 || len(got["user"]) != 1 || len(coins.locks) != 1 || coins.locks[0] != wallet.LockID(temporary) {
+			t.Fatalf("said %v, answered %v, released %v", got["peer"], got["user"], coins.locks)
 		}
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/btcsuite/btcd/wire"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/chain"
-	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -102,7 +101,7 @@ type core struct {
 	blocked  bool
 	failures int
 
-	watchers map[ln.ChannelID]*watcher
+	watchers map[watcherKey]*watcher
 	index    index
 	wakes    wakeQueue             // of live watchers
 	told     map[uint32][]*watcher // who was told of a height, as far as the window reaches
@@ -118,7 +117,7 @@ type core struct {
 func newCore() *core {
 	return &core{
 		best:     best{below: make(map[uint32]chainhash.Hash), dirty: true},
-		watchers: make(map[ln.ChannelID]*watcher),
+		watchers: make(map[watcherKey]*watcher),
 		index:    newIndex(),
 		told:     make(map[uint32][]*watcher),
 		cursors:  newCursorQueue(),

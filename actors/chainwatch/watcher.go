@@ -22,6 +22,12 @@ const (
 	dead
 )
 
+// watcherKey is whose registration it is: a channel's, or the graph's.
+type watcherKey struct {
+	channel ln.ChannelID
+	graph   bool
+}
+
 // watcher is one registration.
 type watcher struct {
 	channel     ln.ChannelID
@@ -56,7 +62,7 @@ type watcher struct {
 // register starts or replaces a registration. One of an older incarnation is dropped.
 func (c *core) register(r messages.ChainRegister) effects {
 	told := blockID{height: r.Height, hash: r.Hash}
-	if old, ok := c.watchers[r.Channel]; ok {
+	if old, ok := c.watchers[watcherKey{r.Channel, r.Graph}]; ok {
 		if r.Incarnation < old.incarnation {
 			return c.done()
 		}
@@ -76,7 +82,7 @@ func (c *core) register(r messages.ChainRegister) effects {
 	if r.WakeAt > r.Height {
 		w.wakeAt = r.WakeAt
 	}
-	c.watchers[r.Channel] = w
+	c.watchers[watcherKey{r.Channel, r.Graph}] = w
 	// The cursor's own block is looked at again: the watcher may have added outputs of that block, spent in it.
 	c.addItems(w, r.Outpoints, r.Scripts, r.Height)
 	c.verify(w)
@@ -85,7 +91,7 @@ func (c *core) register(r messages.ChainRegister) effects {
 
 // watch adds to a registration.
 func (c *core) watch(m messages.ChainWatch) effects {
-	w, ok := c.watchers[m.Channel]
+	w, ok := c.watchers[watcherKey{m.Channel, m.Graph}]
 	if !ok || w.incarnation != m.Incarnation {
 		return c.done()
 	}
@@ -130,9 +136,9 @@ func (c *core) watch(m messages.ChainWatch) effects {
 
 // unregister ends a registration.
 func (c *core) unregister(m messages.ChainUnregister) effects {
-	if w, ok := c.watchers[m.Channel]; ok && m.Incarnation >= w.incarnation {
+	if w, ok := c.watchers[watcherKey{channel: m.Channel}]; ok && m.Incarnation >= w.incarnation {
 		c.drop(w)
-		delete(c.watchers, m.Channel)
+		delete(c.watchers, watcherKey{channel: m.Channel})
 	}
 	return c.done()
 }

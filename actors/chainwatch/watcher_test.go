@@ -6,6 +6,7 @@ import (
 	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/btcsuite/btcd/wire"
 
+	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
 
@@ -204,4 +205,19 @@ func TestRegisterTwiceThenReorg(t *testing.T) {
 	h.hold = false
 	h.release()
 	h.want("w1: fork 200", "w1: block 203")
+}
+
+// The graph's registration is no channel's: whatever id a peer gets for a channel, it neither replaces the graph's nor hears for it.
+func TestGraphIsNoChannel(t *testing.T) {
+	c := newCore()
+	c.register(messages.ChainRegister{Graph: true, Incarnation: 3, To: messages.GraphAddr, Outpoints: []wire.OutPoint{{Index: 1}}})
+	c.register(messages.ChainRegister{Incarnation: 9, To: messages.MonitorAddr(ln.ChannelID{}), Outpoints: []wire.OutPoint{{Index: 2}}})
+	c.watch(messages.ChainWatch{Graph: true, Incarnation: 3, Outpoints: []wire.OutPoint{{Index: 5}}})
+	if len(c.watchers) != 2 || len(c.index.outpoints) != 3 {
+		t.Fatalf("%d watchers of %d outpoints", len(c.watchers), len(c.index.outpoints))
+	}
+	c.unregister(messages.ChainUnregister{Incarnation: 9})
+	if w := c.watchers[watcherKey{graph: true}]; len(c.watchers) != 1 || w == nil || w.to != messages.GraphAddr {
+		t.Fatalf("%d watchers, the graph's is %v", len(c.watchers), w)
+	}
 }

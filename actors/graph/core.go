@@ -2,7 +2,6 @@ package graph
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"log/slog"
 	"slices"
 	"time"
@@ -67,9 +66,6 @@ type peer struct {
 	deaf    time.Time    // until when we do not listen to its channels
 	backlog backlog
 }
-
-// watchID is the name under which the graph's outpoints are watched. It is no channel's: nobody can choose a funding outpoint that gives it.
-var watchID = ln.ChannelID(sha256.Sum256([]byte("lnactor/graph")))
 
 func newCore(cfg Config, log *slog.Logger, inc uint64, g *store.Graph, cursor uint32, now time.Time) *core {
 	return &core{
@@ -238,7 +234,7 @@ func (c *core) watch() {
 		from = min(c.cursor, c.tip)
 	}
 	c.watched, c.live, c.cursor = true, false, from
-	m := messages.ChainRegister{Channel: watchID, Incarnation: c.inc, Height: from - min(safety, from), To: messages.GraphAddr}
+	m := messages.ChainRegister{Graph: true, Incarnation: c.inc, Height: from - min(safety, from), To: messages.GraphAddr}
 	for _, ch := range c.g.Sorted() {
 		m.Outpoints = append(m.Outpoints, ch.Outpoint)
 	}
@@ -251,7 +247,7 @@ func (c *core) watchNew(lowest uint32, outpoints []wire.OutPoint) {
 		return
 	}
 	c.tell(messages.ChainWatchAddr, messages.ChainWatch{
-		Channel: watchID, Incarnation: c.inc, FromHeight: max(lowest, c.tip-min(c.cfg.LookBack, c.tip)), Outpoints: outpoints,
+		Graph: true, Incarnation: c.inc, FromHeight: max(lowest, c.tip-min(c.cfg.LookBack, c.tip)), Outpoints: outpoints,
 	})
 }
 

@@ -257,7 +257,7 @@ func TestChain(t *testing.T) {
 		}
 		return nil
 	}
-	if m := register(first); m == nil || m.Channel != watchID || m.Height != 800-safety || len(m.Outpoints) != 0 {
+	if m := register(first); m == nil || !m.Graph || m.Height != 800-safety || len(m.Outpoints) != 0 {
 		t.Fatalf("%+v", first)
 	}
 	r.up(1)

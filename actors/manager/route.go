@@ -114,7 +114,11 @@ func (m *Manager) outgoing(f *forward) *channel {
 	if f.out != (ln.ChannelID{}) {
 		return m.channels[f.out]
 	}
-	return m.channels[m.byScid[f.hop.NextSCID]]
+	id, ok := m.byScid[f.hop.NextSCID]
+	if !ok {
+		return nil // not the channel with the zero id
+	}
+	return m.channels[id]
 }
 
 // fits tells whether a channel looks as if it could take the HTLC when its peer is there. It knows best itself, and says so.

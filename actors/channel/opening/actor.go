@@ -24,6 +24,9 @@ var (
 	ErrPeerGone = errors.New("the peer disconnected while the channel was opened; open it again")
 	ErrTimeout  = errors.New("the peer did not answer in time; open the channel again")
 	ErrCrashed  = errors.New("the negotiation crashed; nothing was opened, open the channel again")
+
+	// ErrOutpointTaken: a channel with this funding outpoint exists.
+	ErrOutpointTaken = errors.New("another channel was made with this funding outpoint; nothing was opened, open the channel again")
 )
 
 // Funder is the part of the wallet that a negotiation needs.
@@ -204,10 +207,25 @@ func (s *shell) create(ctx actor.Context, eff Effects) {
 				}}},
 			}})
 	}
-	s.deps.Env.Tell(messages.MonitorsAddr, messages.CreateChannel{Opened: *eff.Create, Then: then})
+	s.deps.Env.Tell(messages.MonitorsAddr, messages.CreateChannel{Opened: *eff.Create, Then: then, Else: s.notCreated(st.ID)})
 	s.reserved, s.life.created = false, true
 	s.end()
 	ctx.Stop(ctx.Self())
+}
+
+// notCreated is what follows if the channel can't be handed over.
+func (s *shell) notCreated(id ln.ChannelID) []messages.Delivery {
+	peer := messages.PeerAddr(s.terms.Peer)
+	out := []messages.Delivery{
+		{To: peer, Msg: messages.PeerDetach{ID: id, Incarnation: s.inc}},
+		{To: peer, Msg: messages.PeerSend{Session: s.session, Msgs: []lnwire.Message{
+			&lnwire.Error{ChanID: lnwire.ChannelID(s.terms.TemporaryID), Data: lnwire.ErrorData(reason(ErrOutpointTaken))},
+		}}},
+	}
+	if s.funding != nil && s.funding.ReplyTo != "" {
+		out = append(out, messages.Delivery{To: s.funding.ReplyTo, Msg: messages.OpenReply{Err: ErrOutpointTaken}})
+	}
+	return out
 }
 
 func (s *shell) send(msgs ...lnwire.Message) {

@@ -2,10 +2,12 @@ package opening
 
 import (
 	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/lnactor/lnactor/internal/commitment"
 	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/internal/ln"
 )
 
 func (o *Opening) onOpen(m *lnwire.OpenChannel) (Effects, error) {
@@ -59,6 +61,10 @@ func (o *Opening) onOpen(m *lnwire.OpenChannel) (Effects, error) {
 }
 
 func (o *Opening) onCreated(m *lnwire.FundingCreated, tip Tip) (Effects, error) {
+	// The peer may name any outpoint, and with it the channel's id. No transaction has these, and the zero id means no channel.
+	if m.FundingPoint.Hash == (chainhash.Hash{}) || ln.NewChannelID(m.FundingPoint) == (ln.ChannelID{}) {
+		return Effects{}, rejected("funding_txid", "%s is no transaction", m.FundingPoint)
+	}
 	o.settle(m.FundingPoint)
 	if err := o.verify(m.CommitSig); err != nil {
 		return Effects{}, err

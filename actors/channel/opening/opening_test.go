@@ -158,10 +158,41 @@ func TestBadSignaturesAndOrder(t *testing.T) {
 	if _, err := b.Handle(carry(t, open.Send[0]), Tip{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Handle(&lnwire.FundingCreated{FundingPoint: wire.OutPoint{Index: 3}}, Tip{}); !errors.Is(err, ErrBadPeer) {
+	if _, err := b.Handle(&lnwire.FundingCreated{FundingPoint: wire.OutPoint{Hash: chainhash.Hash{1}, Index: 3}}, Tip{}); !errors.Is(err, ErrBadPeer) {
 		t.Fatalf("a signature of zeroes: %v", err)
 	}
 	if _, err := a.Handle(&lnwire.AcceptChannel{}, Tip{}); !errors.Is(err, ErrRejected) {
 		t.Fatalf("an empty accept_channel: %v", err)
+	}
+}
+
+// TestFundingOutpointOfNothing: the peer chooses the funding outpoint and with it the channel id. One that no transaction has, or whose id means no
+// channel, is refused however well it is signed.
+func TestFundingOutpointOfNothing(t *testing.T) {
+	zeroID := wire.OutPoint{Hash: chainhash.Hash{30: 1, 31: 2}, Index: 0x0102}
+	if ln.NewChannelID(zeroID) != (ln.ChannelID{}) {
+		t.Fatal("the test's outpoint has another id")
+	}
+	for op, taken := range map[wire.OutPoint]bool{{}: false, {Index: 3}: false, zeroID: false, {Hash: chainhash.Hash{1}}: true} {
+		a, b := pair(t, nil)
+		eff, err := a.Start()
+		for i := range 2 {
+			if err != nil {
+				t.Fatal(err)
+			}
+			eff, err = []*Opening{b, a}[i].Handle(carry(t, eff.Send[0]), Tip{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.settle(op)
+		sig, err := a.sign()
+		if err != nil {
+			t.Fatal(err)
+		}
+		eff, err = b.Handle(carry(t, &lnwire.FundingCreated{PendingChannelID: [32]byte{1}, FundingPoint: op, CommitSig: sig}), Tip{Height: 1})
+		if taken != (eff.Create != nil) || taken == errors.Is(err, ErrRejected) {
+			t.Errorf("%s: created %t, %v", op, eff.Create != nil, err)
+		}
 	}
 }
