@@ -219,7 +219,13 @@ func (r *cutRig) weRefuseCut(m cut) {
 // reconnectCut loses the connection again while it begins.
 func (r *cutRig) reconnectCut(m cut) {
 	r.t.Helper()
-	r.cutNow(r.faults, m, func() { r.lnd.disconnect(r.t, r.ctx, r.us.ID()) })
+	r.cutNow(r.faults, m, func() {
+		r.lnd.disconnect(r.t, r.ctx, r.us.ID())
+		await(r.t, r.ctx, "the cut "+m.String(), func() bool { // by ourselves we would wait for minutes after so many connections that were lost soon
+			_ = r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr)
+			return !r.faults.pending()
+		})
+	})
 }
 
 // otherFee is a fee that the channel does not have.
