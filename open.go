@@ -180,6 +180,9 @@ func (n *Node) openSeed() (*seed.Root, error) {
 	case used:
 		return nil, fmt.Errorf("%w: %s is missing, but the store belongs to it; bring the file back, or restore it from its words", ErrCorrupt, path)
 	}
+	if n.cfg.PassphraseFile != "" && len(n.cfg.Passphrase) == 0 { // a secret that is not mounted yet, not the wish for none
+		return nil, fmt.Errorf("%w: passphrase file %s is empty; for a seed without passphrase name no file", ErrConfig, n.cfg.PassphraseFile)
+	}
 	return seed.Create(path, n.cfg.Passphrase, n.cfg.Params, n.cfg.Rand, time.Now())
 }
 

@@ -210,11 +210,7 @@ func readPassphrase(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: passphrase file: %w", ErrConfig, err)
 	}
-	passphrase := bytes.TrimRight(content, "\r\n")
-	if len(passphrase) == 0 { // a secret that is not mounted yet, not the wish for none
-		return nil, fmt.Errorf("%w: passphrase file %s is empty; for a seed without passphrase name no file", ErrConfig, path)
-	}
-	return passphrase, nil
+	return bytes.TrimRight(content, "\r\n"), nil
 }
 
 func (n *Node) openWallet(ctx context.Context, root *seed.Root) error {

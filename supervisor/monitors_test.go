@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,11 +100,14 @@ func (r *releases) Release(lock wallet.LockID) { r.locks = append(r.locks, lock)
 // its opening has reserved are free.
 func TestOutpointTaken(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
+		var mu sync.Mutex
 		got := map[messages.Addr][]any{}
 		for _, at := range []messages.Addr{messages.ManagerAddr, messages.PersisterAddr, "peer", "user"} {
 			if _, err := w.env.Spawn(nil, at, w.env.Props(func() actor.Actor {
 				return actor.ReceiveFunc(func(ctx actor.Context) {
 					if _, system := ctx.Message().(actor.SystemMessage); !system {
+						mu.Lock()
+						defer mu.Unlock()
 						got[at] = append(got[at], ctx.Message())
 					}
 				})

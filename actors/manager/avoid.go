@@ -25,6 +25,7 @@ type avoidance struct {
 	most  uint64    // that it carries
 	until time.Time // zero: for as long as the payment lasts
 	tries int       // that ended for a reason that may pass
+	with  patience  // of these tries
 }
 
 func (p *payment) avoidanceOf(e route.Edge) *avoidance {
@@ -52,6 +53,10 @@ func (p *payment) avoidAWhile(e route.Edge, most uint64, now time.Time, with pat
 	if a.tries > 0 && !a.passed(now) {
 		return
 	}
+	if a.tries > 0 && a.with != with { // what our own channel refused is no try of the peer behind it
+		a.tries = 0
+	}
+	a.with = with
 	a.tries++
 	a.until = time.Time{}
 	if a.tries < with.tries {

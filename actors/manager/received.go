@@ -128,6 +128,7 @@ func (m *Manager) onCancel(msg messages.CancelInvoice) {
 				}
 				h.set = nil
 			}
+			s.calm()
 			parts := s.parts
 			s.phase, s.parts, s.row, s.at = cancelled, nil, true, at
 			for _, h := range parts {

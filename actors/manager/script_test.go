@@ -163,6 +163,8 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 	case "time":
 		s.now = s.now.Add(time.Duration(number(d, "minutes", 0))*time.Minute + time.Duration(number(d, "seconds", 0))*time.Second + time.Duration(number(d, "ms", 0))*time.Millisecond)
 		s.step(messages.Wake{At: s.now})
+	case "late": // the time comes, and what it should wake is behind what comes next
+		s.now = s.now.Add(time.Duration(number(d, "seconds", 0)) * time.Second)
 	case "list":
 		s.list(d)
 	case "hello":

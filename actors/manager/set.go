@@ -297,6 +297,9 @@ func (m *Manager) notUnderstood(h *inbound, pays request) (uint64, bool) {
 // waitForParts fails a set whose parts do not all come in time.
 func (m *Manager) waitForParts(s *set) {
 	s.atTime = m.after(SetTimeout, func() {
+		if s.phase != gathering {
+			return // decided, and its row must stay
+		}
 		if m.withheld > 0 && slices.ContainsFunc(s.parts, func(h *inbound) bool { return h.replayed }) {
 			m.waitForParts(s) // the rest, or that it was claimed, may be in a restored channel that does not tell all yet
 			return

@@ -19,9 +19,9 @@ func (m *Monitor) unfunded() bool {
 	return !f.Tx.HolderIsFunder && f.Funding == nil && !f.HolderReady && !f.WasSpent && len(f.OnChain.Claims) == 0
 }
 
-// unfundedUntil is the height at which that ends the channel, 0 for never.
+// unfundedUntil is the height at which that ends the channel, 0 for never: a funding transaction that a reorganisation took out will be back.
 func (m *Monitor) unfundedUntil() uint32 {
-	if !m.unfunded() || m.facts.OpenedHeight == 0 { // made when the chain's height was not known
+	if !m.unfunded() || m.facts.WasFunded || m.facts.OpenedHeight == 0 { // made when the chain's height was not known
 		return 0
 	}
 	return plus(m.facts.OpenedHeight, FundingTimeout)

@@ -152,3 +152,20 @@ func TestFundedIsNotForgotten(t *testing.T) {
 	h.create()
 	kept("of unknown age", h)
 }
+
+// TestFundedInTime: a channel whose funding transaction was in a block in time is not given up when a reorganisation takes it out, also after a restart.
+func TestFundedInTime(t *testing.T) {
+	h := waits(t, false, 5_000)
+	h.do(h.block(inTime, h.funding))
+	h.ackAll()
+	h.do(h.block(inTime + 1))
+	h.do(messages.ChainDisconnected{Incarnation: h.s.incarnation, Height: inTime - 1, Hash: blockHash(inTime - 1)})
+	h.restart()
+	h.do(h.block(inTime))
+	if o := h.do(h.block(inTime + 1)); h.s.m.facts.Ended() || asksToEnd(o) {
+		t.Fatalf("given up: %+v", h.s.m.facts.ForceClose)
+	}
+	if o := h.do(h.block(inTime+2, h.funding)); h.s.m.facts.Funding == nil || builds(o) != 0 {
+		t.Fatal("the funding transaction is back, and does not count")
+	}
+}

@@ -62,7 +62,7 @@ func (c *Channel) Apply(u Update) (Changes, error) {
 	case Opened:
 		why = "the channel exists"
 	case FundingConfirmed:
-		c.Funding = &u
+		c.Funding, c.WasFunded = &u, true
 	case FundingUnconfirmed:
 		c.Funding = nil
 	case HolderReady:

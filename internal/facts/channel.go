@@ -37,6 +37,7 @@ type Channel struct {
 
 	// Life.
 	Funding              *FundingConfirmed // nil until it confirms
+	WasFunded            bool              // ever; a reorganisation does not make it a channel that was never funded
 	HolderReady          bool
 	CounterpartyReady    bool
 	CounterpartyAlias    uint64

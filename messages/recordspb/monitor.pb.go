@@ -3659,7 +3659,8 @@ type Channel struct {
 	WasSpent              bool                   `protobuf:"varint,31,opt,name=was_spent,json=wasSpent,proto3" json:"was_spent,omitempty"`
 	OnChain               *OnChain               `protobuf:"bytes,32,opt,name=on_chain,json=onChain,proto3" json:"on_chain,omitempty"` // unset while there is nothing of it
 	Unverified            bool                   `protobuf:"varint,33,opt,name=unverified,proto3" json:"unverified,omitempty"`
-	Policy                *Policy                `protobuf:"bytes,34,opt,name=policy,proto3" json:"policy,omitempty"` // unset: the node's default
+	WasFunded             bool                   `protobuf:"varint,36,opt,name=was_funded,json=wasFunded,proto3" json:"was_funded,omitempty"` // unset in older snapshots, where funding or holder_ready says it
+	Policy                *Policy                `protobuf:"bytes,34,opt,name=policy,proto3" json:"policy,omitempty"`                         // unset: the node's default
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -3921,6 +3922,13 @@ func (x *Channel) GetOnChain() *OnChain {
 func (x *Channel) GetUnverified() bool {
 	if x != nil {
 		return x.Unverified
+	}
+	return false
+}
+
+func (x *Channel) GetWasFunded() bool {
+	if x != nil {
+		return x.WasFunded
 	}
 	return false
 }
@@ -4778,7 +4786,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x15CommitmentTxConfirmed\x12\x12\n" +
 	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x14\n" +
-	"\x05spend\x18\x03 \x01(\rR\x05spend\"\x88\f\n" +
+	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xa7\f\n" +
 	"\aChannel\x122\n" +
 	"\x06static\x18\x01 \x01(\v2\x1a.lnactor.records.v1.StaticR\x06static\x12#\n" +
 	"\rholder_number\x18\x02 \x01(\x04R\fholderNumber\x12\x1d\n" +
@@ -4820,7 +4828,9 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\bon_chain\x18  \x01(\v2\x1b.lnactor.records.v1.OnChainR\aonChain\x12\x1e\n" +
 	"\n" +
 	"unverified\x18! \x01(\bR\n" +
-	"unverified\x122\n" +
+	"unverified\x12\x1d\n" +
+	"\n" +
+	"was_funded\x18$ \x01(\bR\twasFunded\x122\n" +
 	"\x06policy\x18\" \x01(\v2\x1a.lnactor.records.v1.PolicyR\x06policy\"\xf8\x01\n" +
 	"\aOnChain\x12?\n" +
 	"\arevoked\x18\x01 \x01(\v2%.lnactor.records.v1.RevokedCommitmentR\arevoked\x127\n" +

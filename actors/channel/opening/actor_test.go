@@ -2,6 +2,7 @@ package opening
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -35,6 +36,7 @@ type table struct {
 	wallet coins
 	peer   ln.NodeID
 	b      *Opening
+	mu     sync.Mutex // the probes write at the same time; who reads has waited for them
 	got    map[messages.Addr][]any
 	crash  func(msg any)
 }
@@ -42,7 +44,7 @@ type table struct {
 func (tb *table) Before(string, any) {}
 
 func (tb *table) After(at string, msg any) {
-	if tb.crash != nil && at == tb.pid.Id {
+	if at == tb.pid.Id && tb.crash != nil { // in this order: the opening alone writes crash
 		tb.crash(msg)
 	}
 }
@@ -65,6 +67,8 @@ func negotiate(t *testing.T, f func(tb *table, signed lnwire.Message)) {
 		for _, to := range []messages.Addr{messages.PeerAddr(a.terms.Peer), messages.MonitorsAddr, messages.ManagerAddr, "api"} {
 			tb.spawn(to, actor.ReceiveFunc(func(ctx actor.Context) {
 				if _, system := ctx.Message().(actor.SystemMessage); !system {
+					tb.mu.Lock()
+					defer tb.mu.Unlock()
 					tb.got[to] = append(tb.got[to], ctx.Message())
 				}
 			}))
@@ -156,6 +160,33 @@ func TestCrashAfterHandingOver(t *testing.T) {
 		}
 		if created != 1 || len(tb.replies()) != 0 || len(tb.wallet.reserved) != 1 {
 			t.Fatalf("created %d, replies %v, reserved %v", created, tb.replies(), tb.wallet.reserved)
+		}
+	})
+}
+
+// What the opening hands over says what follows if the channel can't be made: the caller learns it, the peer is told, and nothing waits for messages of
+// that channel.
+func TestNotCreated(t *testing.T) {
+	negotiate(t, func(tb *table, signed lnwire.Message) {
+		tb.tell(messages.PeerMsg{Session: 5, Msg: carry(t, signed)})
+		var create messages.CreateChannel
+		for _, m := range tb.got[messages.MonitorsAddr] {
+			create, _ = m.(messages.CreateChannel)
+		}
+		var reply, detach, said bool
+		for _, d := range create.Else {
+			switch m := d.Msg.(type) {
+			case messages.OpenReply:
+				reply = d.To == "api" && errors.Is(m.Err, ErrOutpointTaken)
+			case messages.PeerDetach:
+				detach = m.ID == create.Opened.Static.ID
+			case messages.PeerSend:
+				_, said = m.Msgs[0].(*lnwire.Error)
+				said = said && m.Session == 5
+			}
+		}
+		if !reply || !detach || !said {
+			t.Fatalf("reply %t, detach %t, said %t: %+v", reply, detach, said, create.Else)
 		}
 	})
 }

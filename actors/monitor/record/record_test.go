@@ -364,7 +364,7 @@ var channels = rapid.Custom(func(t *rapid.T) *facts.Channel {
 		Outbound: map[uint64]*facts.HTLC{}, Inbound: map[uint64]*facts.HTLC{}, NextOutboundHTLCID: u64.Draw(t, "next"), NextInboundHTLCID: u64.Draw(t, "next"),
 		HolderReady: yes.Draw(t, "ready"), CounterpartyReady: yes.Draw(t, "ready"), CounterpartyAlias: u64.Draw(t, "alias"),
 		HolderShutdown: maybe.Draw(t, "script"), CounterpartyShutdown: maybe.Draw(t, "script"), ClosingFeeSat: u64.Draw(t, "fee"),
-		ProvenBehind: yes.Draw(t, "behind"), Unverified: yes.Draw(t, "unverified"), WasSpent: yes.Draw(t, "was spent"), Height: u32.Draw(t, "height"), BlockHash: b32.Draw(t, "hash"),
+		ProvenBehind: yes.Draw(t, "behind"), Unverified: yes.Draw(t, "unverified"), WasSpent: yes.Draw(t, "was spent"), WasFunded: yes.Draw(t, "was funded"), Height: u32.Draw(t, "height"), BlockHash: b32.Draw(t, "hash"),
 	}
 	// Secrets follow from each other: those of a chain.
 	producer := shachain.NewRevocationProducer(b32.Draw(t, "root"))

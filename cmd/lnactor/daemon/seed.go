@@ -53,6 +53,9 @@ func prepareSeed(o Options, params *chaincfg.Params) (passphrase []byte, err err
 			"and then 'lnactor seed' to see the words", ErrUsage)
 	}
 	if fresh {
+		if given && len(passphrase) == 0 { // a secret that is not mounted yet, not the wish for none
+			return nil, fmt.Errorf("%w: the passphrase file is empty; for a seed without a passphrase name no file", lnactor.ErrConfig)
+		}
 		if !given && attended {
 			if passphrase, err = choosePassphrase(o.Terminal); err != nil {
 				return nil, err
@@ -196,9 +199,5 @@ func ReadSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", lnactor.ErrConfig, err)
 	}
-	secret := bytes.TrimRight(raw, "\r\n")
-	if len(secret) == 0 { // a secret that is not mounted yet, not the wish for none
-		return nil, fmt.Errorf("%w: %s is empty", lnactor.ErrConfig, path)
-	}
-	return secret, nil
+	return bytes.TrimRight(raw, "\r\n"), nil
 }

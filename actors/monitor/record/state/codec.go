@@ -26,7 +26,7 @@ func Channel(c *facts.Channel) *pb.Channel {
 		NextOutboundHtlcId: c.NextOutboundHTLCID, NextInboundHtlcId: c.NextInboundHTLCID,
 		HolderReady: c.HolderReady, CounterpartyReady: c.CounterpartyReady, CounterpartyAlias: c.CounterpartyAlias,
 		HolderShutdown: c.HolderShutdown, CounterpartyShutdown: c.CounterpartyShutdown, ClosingFeeSat: c.ClosingFeeSat,
-		MutualClose: take.TxBytes(c.MutualClose), ProvenBehind: c.ProvenBehind, Unverified: c.Unverified, WasSpent: c.WasSpent, Seen: Block(c.Height, c.BlockHash),
+		MutualClose: take.TxBytes(c.MutualClose), ProvenBehind: c.ProvenBehind, Unverified: c.Unverified, WasSpent: c.WasSpent, WasFunded: c.WasFunded, Seen: Block(c.Height, c.BlockHash),
 		OnChain: onchain.Write(&c.OnChain),
 	}
 	if !c.Policy.IsDefault() {
@@ -72,7 +72,7 @@ func ReadChannel(r *take.Reader, p *pb.Channel) *facts.Channel {
 		NextOutboundHTLCID: p.NextOutboundHtlcId, NextInboundHTLCID: p.NextInboundHtlcId,
 		HolderReady: p.HolderReady, CounterpartyReady: p.CounterpartyReady, CounterpartyAlias: p.CounterpartyAlias,
 		HolderShutdown: optional(p.HolderShutdown), CounterpartyShutdown: optional(p.CounterpartyShutdown), ClosingFeeSat: p.ClosingFeeSat,
-		MutualClose: r.Tx("mutual_close", p.MutualClose), ProvenBehind: p.ProvenBehind, Unverified: p.Unverified, WasSpent: p.WasSpent,
+		MutualClose: r.Tx("mutual_close", p.MutualClose), ProvenBehind: p.ProvenBehind, Unverified: p.Unverified, WasSpent: p.WasSpent, WasFunded: p.WasFunded,
 		OnChain: onchain.Read(r, p.OnChain),
 	}
 	c.Height, c.BlockHash = ReadBlock(r, p.Seen)
