@@ -188,7 +188,7 @@ func (l *ledger) disconnect(height uint32, hash chainhash.Hash) error {
 // addPending notes an unconfirmed transaction, if it is ours and news. It replaces those it conflicts with.
 func (l *ledger) addPending(tx *wire.MsgTx) error {
 	txid := tx.TxHash()
-	if _, ok := l.pending[txid]; ok || blockchain.IsCoinBaseTx(tx) {
+	if _, ok := l.pending[txid]; ok || blockchain.IsCoinBaseTx(tx) || l.confirmed(txid) {
 		return nil
 	}
 	ours := false
@@ -209,6 +209,19 @@ func (l *ledger) addPending(tx *wire.MsgTx) error {
 		return nil
 	}
 	return l.pend(tx)
+}
+
+// confirmed tells whether a transaction of ours is in one of the blocks that can be undone. Its coins do not say: they may be spent again. Told of it
+// once more, the ledger would have its coins twice, and none of them after one of the two has gone. Transactions of ours are few.
+func (l *ledger) confirmed(txid chainhash.Hash) bool {
+	for _, b := range l.blocks {
+		for _, tx := range b.txs {
+			if tx.TxHash() == txid {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // pend makes a transaction pending, in place of those that it conflicts with.
