@@ -87,15 +87,12 @@ func (g *guard) Receive(ctx actor.Context) {
 		g.contain(ctx, msg)
 		g.env.forget(ctx)
 		return
-	case *actor.Restarting:
-		// What comes while its children stop is for the next instance, whose start resumes the mailbox.
+	case *actor.Stopping, *actor.Restarting:
+		// What comes while its children stop is for the next instance, whose start resumes the mailbox, or for the dead letters. It could
+		// make this one spawn a child, which nobody would stop: protoactor stops those of this moment, and waits for all.
 		if p, ok := g.env.System.ProcessRegistry.Get(ctx.Self()); ok {
 			p.SendSystemMessage(ctx.Self(), &actor.SuspendMailbox{})
 		}
-		g.closing = true
-		g.contain(ctx, msg)
-		return
-	case *actor.Stopping:
 		g.closing = true
 		g.contain(ctx, msg)
 		return

@@ -149,6 +149,33 @@ func TestMessagesDuringRestart(t *testing.T) {
 	})
 }
 
+// What comes while an actor waits for its children to stop, to stop itself, is not handled: a child spawned now would never be stopped, and
+// its parent would wait for it. Who asked learns that there is no answer.
+func TestMessagesDuringStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, Options{})
+		pid, _ := e.Spawn(nil, "parent", parentOf(e, func(_ int, ctx actor.Context) {
+			if ctx.Message() == "another" {
+				e.Spawn(ctx, "late", e.Props(func() actor.Actor { return actor.ReceiveFunc(func(actor.Context) {}) }))
+			}
+		}))
+		synctest.Wait()
+		e.Tell("child", time.Second)
+		synctest.Wait()
+		stopped := e.System.Root.StopFuture(pid)
+		synctest.Wait()
+		if _, err := Ask(t.Context(), e, "parent", "another"); !errors.Is(err, ErrNoActor) {
+			t.Error(err)
+		}
+		if err := stopped.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := e.System.ProcessRegistry.Get(e.PID("late")); ok {
+			t.Fatal("an actor was spawned by one that was stopping")
+		}
+	})
+}
+
 // A crashed instance hears nothing more, also not the system messages that overtake its restart.
 func TestCrashedInstanceHearsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -285,8 +286,9 @@ func TestCrashReport(t *testing.T) {
 			t.Errorf("lacks %q:\n%s", want, raw)
 		}
 	}
-	if len(h.GetConditions()) != 1 || h.GetConditions()[0].GetId() != "actor_crashed" || !strings.Contains(h.GetConditions()[0].GetCause(), h.GetCrashReport()) {
-		t.Errorf("%v", h.GetConditions())
+	told := slices.DeleteFunc(h.GetConditions(), func(c *apiv1.HealthCondition) bool { return strings.HasPrefix(c.GetId(), "disk_") }) // of this machine
+	if len(told) != 1 || told[0].GetId() != "actor_crashed" || !strings.Contains(told[0].GetCause(), h.GetCrashReport()) {
+		t.Errorf("%v", told)
 	}
 	list, err := w.api.ListActors(ctx, &apiv1.ListActorsRequest{OnlyTroubled: true})
 	if err != nil || len(list.GetActors()) != 1 || list.GetActors()[0].GetRestarts() != 1 || list.GetActors()[0].GetInstances() != 2 {
