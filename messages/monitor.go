@@ -201,8 +201,8 @@ type OutputsSwept struct {
 	Seq     uint64
 }
 
-// ChannelArchived tells the manager and Monitors that a channel is over: everything of it is resolved and deep enough, its log is gone and a row in
-// BucketClosed has taken its place (rule 23).
+// ChannelArchived tells the manager and Monitors, which passes it on to Peers, that a channel is over: everything of it is resolved and deep
+// enough, its log is gone and a row in BucketClosed has taken its place (rule 23).
 type ChannelArchived struct{ Channel ln.ChannelID }
 
 // ChannelChanged tells the manager of a new summary: balances, confirmations, phase. A cache; only the newest counts.

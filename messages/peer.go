@@ -57,6 +57,16 @@ type PeerReconnect struct {
 // PeersReattach goes from a peer's new incarnation to Monitors, which passes it on to every channel: those of that peer attach again.
 type PeersReattach struct{ Peer ln.NodeID }
 
+// PeersStarted goes from a new incarnation of Peers by way of Monitors to every channel: each says ChannelPeer again.
+type PeersStarted struct{}
+
+// ChannelPeer tells Peers that coins stand behind a channel with a node: this node funded it, or its funding is in a block. The node has a reserved
+// place until ChannelArchived. Repeats are no error.
+type ChannelPeer struct {
+	Channel ln.ChannelID
+	Peer    ln.NodeID
+}
+
 // KnownChannel asks Monitors whether a channel exists that did not attach (yet). The answer is ChannelUnknown, or nothing if it exists.
 type KnownChannel struct {
 	ID      ln.ChannelID

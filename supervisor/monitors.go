@@ -78,7 +78,8 @@ func (m *monitors) receive(s *Supervisor, ctx actor.Context) {
 		delete(m.quarantined, msg.Channel)
 		_ = s.Stop(messages.ChannelAddr(msg.Channel))
 		_ = s.Stop(messages.MonitorAddr(msg.Channel))
-	case messages.PeersReattach:
+		m.env.Tell(messages.PeersAddr, msg)
+	case messages.PeersReattach, messages.PeersStarted:
 		for _, id := range m.sorted() {
 			m.env.Tell(messages.ChannelAddr(id), msg)
 		}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -59,8 +60,10 @@ func TestMonitorsCrashBeforeTheList(t *testing.T) {
 // actors are still stopping.
 func TestArchivedIsNotListed(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		var manager, persister []any
-		for at, got := range map[messages.Addr]*[]any{messages.ManagerAddr: &manager, messages.PersisterAddr: &persister} {
+		var manager, persister, peers []any
+		for at, got := range map[messages.Addr]*[]any{
+			messages.ManagerAddr: &manager, messages.PersisterAddr: &persister, messages.PeersAddr: &peers,
+		} {
 			if _, err := w.env.Spawn(nil, at, w.env.Props(func() actor.Actor {
 				return actor.ReceiveFunc(func(ctx actor.Context) {
 					if _, system := ctx.Message().(actor.SystemMessage); !system {
@@ -84,6 +87,9 @@ func TestArchivedIsNotListed(t *testing.T) {
 		l, ok := manager[len(manager)-1].(messages.MonitorList)
 		if !ok || len(l.Channels) != 1 || l.Channels[0] != lives {
 			t.Fatalf("list: %+v", manager[len(manager)-1])
+		}
+		if want := []any{messages.ChannelArchived{Channel: ended}}; !reflect.DeepEqual(peers, want) {
+			t.Fatalf("peers learned %+v, want %+v", peers, want)
 		}
 	})
 }

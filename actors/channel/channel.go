@@ -39,6 +39,7 @@ type Channel struct {
 	usable  bool    // as the manager was told
 	carries bool    // HTLCs can be exchanged now
 	told    *gossip // as the graph was told, nil: nothing yet
+	placed  bool    // Peers was told that the peer has a channel
 	ahead   ahead
 
 	out []messages.Delivery
@@ -73,11 +74,20 @@ func (c *Channel) Step(in any) ([]messages.Delivery, error) {
 		c.followFee()
 	}
 	c.tellGraph()
+	c.tellPeers()
 	return c.flush(), nil
 }
 
 func (c *Channel) tellLink() {
 	c.tell(messages.ManagerAddr, messages.ChannelLink{Channel: c.id, Up: c.usable})
+}
+
+// tellPeers has a place kept for the peer, once in an incarnation. A channel that the peer opened and did not fund costs nothing, and keeps none.
+func (c *Channel) tellPeers() {
+	if !c.placed && c.facts != nil && (c.facts.Tx.HolderIsFunder || c.facts.Funding != nil) {
+		c.placed = true
+		c.tell(messages.PeersAddr, messages.ChannelPeer{Channel: c.id, Peer: c.facts.Peer})
+	}
 }
 
 func (c *Channel) flush() []messages.Delivery {
@@ -118,6 +128,8 @@ func (c *Channel) step(in any) error {
 		c.setFence(m.Fence)
 	case messages.GraphStarted:
 		c.told = nil
+	case messages.PeersStarted:
+		c.placed = false
 	case Sign:
 		c.armed = false
 		return c.sign()

@@ -64,6 +64,7 @@ type node struct {
 	outcome   map[uint64]string // outbound htlc id -> claimed or failed
 	refused   []messages.NotCommitted
 	linked    bool // what the manager was told last
+	placed    int  // how often Peers was told that the peer has a channel
 	replies   []messages.CloseReply
 	forced    []messages.ForceCloseChannel
 	fencedAt  []uint64
@@ -265,6 +266,11 @@ func (n *node) deliver(out []messages.Delivery) {
 			if n.market != 0 {
 				n.toChannel = append(n.toChannel, messages.CommitmentFee{FeePerKw: n.market})
 			}
+		case messages.PeersAddr:
+			if d.Msg != (messages.ChannelPeer{Channel: n.id(), Peer: n.durable.Peer}) {
+				n.w.t.Fatalf("%s: %+v to Peers", n.name, d.Msg)
+			}
+			n.placed++
 		case "test":
 			n.replies = append(n.replies, d.Msg.(messages.CloseReply))
 		default:

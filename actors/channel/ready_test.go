@@ -6,6 +6,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/lnactor/lnactor/internal/facts"
+	"github.com/lnactor/lnactor/messages"
 )
 
 // A peer that says channel_ready before channel_reestablish (lnd, when the connection was lost before the funding confirmed) waits for our channel_ready.
@@ -71,4 +72,32 @@ func TestReadyBeforeReestablish(t *testing.T) {
 		w.say(theirs)
 		said(t, w, "with it", ready)
 	})
+}
+
+// Peers is told of a channel's peer once coins stand behind the channel, and again when it asks.
+func TestPlace(t *testing.T) {
+	w := newWorld(t, func(tm *terms) { tm.unconfirmed, tm.disconnected = true, true })
+	want := func(when string, funder, fundee int) {
+		t.Helper()
+		if w.a.placed != funder || w.b.placed != fundee {
+			t.Fatalf("%s: told %d and %d times, want %d and %d", when, w.a.placed, w.b.placed, funder, fundee)
+		}
+	}
+	tell := func(msg any) {
+		t.Helper()
+		for _, n := range []*node{w.a, w.b} {
+			out, err := n.ch.Step(msg)
+			check(t, err)
+			n.deliver(out)
+		}
+	}
+	want("unfunded", 1, 0)
+	tell(messages.PeersStarted{})
+	want("unfunded, asked", 2, 0)
+	w.b.fact(facts.FundingConfirmed{Height: 100, TxIndex: 1})
+	for w.b.turnChannel() {
+	}
+	want("funded", 2, 1)
+	tell(messages.PeersStarted{})
+	want("asked again", 3, 2)
 }

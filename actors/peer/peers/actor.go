@@ -30,7 +30,7 @@ func Producer(env *kit.Env, cfg Config) actor.Producer {
 	if cfg.MaxStrangers <= 0 {
 		cfg.MaxStrangers = maxStrangers
 	}
-	return func() actor.Actor { return &shell{env: env, cfg: cfg, peers: map[ln.NodeID]*record{}} }
+	return func() actor.Actor { return newShell(env, cfg) }
 }
 
 type (
@@ -45,13 +45,18 @@ type (
 )
 
 type shell struct {
-	env     *kit.Env
-	cfg     Config
-	inc     uint64
-	n       uint64 // last number of a Connect or an Adopt
-	lasting int
-	peers   map[ln.NodeID]*record
-	closed  bool
+	env       *kit.Env
+	cfg       Config
+	inc       uint64
+	n         uint64 // last number of a Connect or an Adopt
+	peers     map[ln.NodeID]*record
+	places    places
+	strangers int
+	closed    bool
+}
+
+func newShell(env *kit.Env, cfg Config) *shell {
+	return &shell{env: env, cfg: cfg, peers: map[ln.NodeID]*record{}, places: newPlaces()}
 }
 
 // record is a peer as its supervisor sees it.
@@ -59,6 +64,7 @@ type record struct {
 	id       ln.NodeID
 	pid      *actor.PID // nil: it has no actor now
 	lasting  bool
+	stranger bool // counted as one
 	address  string
 	status   peer.Status
 	adopted  uint64 // N of the last connection handed over
@@ -94,6 +100,11 @@ func (s *shell) Receive(ctx actor.Context) {
 				ctx.Send(r.pid, m)
 			}
 		}
+	case messages.ChannelPeer:
+		s.places.take(m)
+		s.count(m.Peer)
+	case messages.ChannelArchived:
+		s.count(s.places.leave(m.Channel))
 	case messages.ListPeers:
 		s.env.Tell(m.ReplyTo, s.list())
 	case inbound:
@@ -114,6 +125,7 @@ func (s *shell) Receive(ctx actor.Context) {
 
 func (s *shell) start(ctx actor.Context) {
 	s.inc = s.env.NextIncarnation()
+	s.env.Tell(messages.MonitorsAddr, messages.PeersStarted{})
 	s.cfg.Transport.Accept(func(from ln.NodeID, c peer.Conn) { s.env.Tell(messages.PeersAddr, inbound{from, c}) })
 	if s.cfg.Lasting == nil {
 		return
@@ -134,19 +146,38 @@ func (s *shell) record(id ln.NodeID) *record {
 	if r == nil {
 		r = &record{id: id}
 		s.peers[id] = r
+		s.count(id)
 	}
 	return r
 }
 
 func (s *shell) keep(r *record, lasting bool) {
-	if r.lasting != lasting {
-		r.lasting = lasting
-		if lasting {
-			s.lasting++
-		} else {
-			s.lasting--
-		}
+	r.lasting = lasting
+	s.count(r.id)
+}
+
+func (s *shell) forget(r *record) {
+	delete(s.peers, r.id)
+	if r.stranger {
+		s.strangers--
 	}
+}
+
+// count keeps the number of strangers: of peers that connected by themselves and have no channel.
+func (s *shell) count(id ln.NodeID) {
+	r := s.peers[id]
+	if r == nil {
+		return
+	}
+	switch stranger := !r.lasting && !s.places.reserved(id); {
+	case stranger && !r.stranger:
+		s.strangers++
+	case !stranger && r.stranger:
+		s.strangers--
+	default:
+		return
+	}
+	r.stranger = !r.stranger
 }
 
 func (s *shell) check(id ln.NodeID) error {
@@ -264,18 +295,18 @@ func (s *shell) gone(ctx actor.Context, r *record) {
 	case r.lasting:
 		s.ensure(ctx, r, len(r.waiting) == 0)
 	case next == nil:
-		delete(s.peers, r.id)
+		s.forget(r)
 	default:
 		s.ensure(ctx, r, true)
 	}
 	s.hand(ctx, r, next)
 }
 
-// accepted passes a connection on that a peer made.
+// accepted passes a connection on that a peer made. Strangers can take no place from a peer with a channel.
 func (s *shell) accepted(ctx actor.Context, m inbound) {
 	r := s.peers[m.from]
 	if r == nil {
-		if s.check(m.from) != nil || len(s.peers)-s.lasting >= s.cfg.MaxStrangers {
+		if s.check(m.from) != nil || s.strangers >= s.cfg.MaxStrangers && !s.places.reserved(m.from) {
 			m.conn.Close()
 			return
 		}

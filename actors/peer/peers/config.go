@@ -19,7 +19,7 @@ type Config struct {
 	Remember func(Lasting) error
 	Forget   func(ln.NodeID) error
 
-	MaxStrangers int // inbound peers without a lasting connection; 256 if 0
+	MaxStrangers int // inbound peers with neither a lasting connection nor a channel; 256 if 0
 }
 
 // Lasting is a node with the address to connect to.

@@ -227,6 +227,85 @@ func TestStrangersLeaveNothingBehind(t *testing.T) {
 	}
 }
 
+// A peer with a channel that only ever dials us is let in however many strangers there are, also by the next incarnation of Peers, until the channel
+// is archived.
+func TestStrangersTakeNoReservedPlace(t *testing.T) {
+	w := newWorld(8)
+	w.alter = func(name string, cfg *peers.Config) {
+		if name == "alice" {
+			cfg.MaxStrangers = 3
+		}
+	}
+	w.boot("alice", "bob", false)
+	flood := func() (refused int) {
+		for index := range byte(6) {
+			s := w.stranger(100 + index)
+			s.dial(t, "alice")
+			s.send(t, lnwire.NewInitMessage(lnwire.NewRawFeatureVector(), lnwire.NewRawFeatureVector(0, 8, 12, 14, 44)))
+			if s.over != nil {
+				refused++
+			}
+		}
+		return refused
+	}
+	if n := flood(); n != 3 {
+		t.Fatal(n, "strangers refused, want 3")
+	}
+	w.boot("bob", "alice", true)
+	connected := func(when string, want bool) {
+		t.Helper()
+		w.sim.Advance(time.Minute, 100_000)
+		if got := w.books["alice"].session != 0 && w.books["bob"].synced; got != want {
+			t.Fatalf("%s: bob's channel talks: %t, want %t", when, got, want)
+		}
+	}
+	connected("among strangers", true)
+	if n := flood(); n != 3 { // each replaces its own connection, and bob counts as none of them
+		t.Fatal(n, "strangers refused beside bob, want 3")
+	}
+
+	crashed := false
+	w.sim.Faults.Before = func(p sim.Point) sim.Fault {
+		if p.Kind == "peers" && p.Node == "alice" && !crashed {
+			crashed = true
+			return sim.Fault{Kind: sim.CrashActor}
+		}
+		return sim.Fault{}
+	}
+	w.sim.Crash("bob")
+	w.net.Drop("bob")
+	w.books["alice"].session, w.books["bob"].synced = 0, false
+	if flood(); !crashed {
+		t.Fatal("no crash")
+	}
+	w.boot("bob", "alice", true)
+	connected("after a crash of Peers", true)
+
+	user, owner := w.sim.Probe("user"), w.stranger(150)
+	for _, step := range []struct {
+		says    any
+		refused bool
+	}{
+		{nil, true},
+		{messages.ChannelPeer{Channel: ln.ChannelID{1}, Peer: owner.id}, false},
+		{messages.ChannelPeer{Channel: ln.ChannelID{1}, Peer: owner.id}, false},
+		{messages.ChannelPeer{Channel: ln.ChannelID{2}, Peer: owner.id}, false},
+		{messages.ChannelArchived{Channel: ln.ChannelID{1}}, false},
+		{messages.ChannelArchived{Channel: ln.ChannelID{2}}, true},
+		{messages.ChannelArchived{Channel: ln.ChannelID{2}}, true},
+	} {
+		if step.says != nil {
+			user.Send("alice", messages.PeersAddr, step.says)
+		}
+		if owner.dial(t, "alice"); (owner.over != nil) != step.refused {
+			t.Fatalf("after %+v: %v", step.says, owner.over)
+		}
+		if owner.conn.Close(); !step.refused {
+			owner.settle(t)
+		}
+	}
+}
+
 // What a hostile peer does costs its own connection; alice and bob talk on.
 func TestHostilePeers(t *testing.T) {
 	w := newWorld(4)

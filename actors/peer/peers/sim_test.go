@@ -61,7 +61,7 @@ func (w *world) boot(name, other string, lasting bool) {
 	w.sim.Spawn(name, messages.MonitorsAddr, func() actor.Actor {
 		return actor.ReceiveFunc(func(ctx actor.Context) {
 			switch m := ctx.Message().(type) {
-			case messages.PeersReattach:
+			case messages.PeersReattach, messages.PeersStarted:
 				env.Tell(messages.ChannelAddr(channelID), m)
 			case messages.KnownChannel:
 				if m.ID != channelID {
@@ -112,6 +112,8 @@ func (c *counting) Receive(ctx actor.Context) {
 		c.env.Clock.After(time.Second, ctx.Self(), beat{c.inc})
 	case messages.PeersReattach:
 		c.attach()
+	case messages.PeersStarted:
+		c.env.Tell(messages.PeersAddr, messages.ChannelPeer{Channel: channelID, Peer: c.peer})
 	case beat:
 		if m.inc != c.inc {
 			return

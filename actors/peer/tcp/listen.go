@@ -3,9 +3,13 @@ package tcp
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/lightningnetwork/lnd/brontide"
+
+	"github.com/lnactor/lnactor/actors/peer"
 	"github.com/lnactor/lnactor/internal/ln"
 )
 
@@ -23,12 +27,12 @@ func (t *Transport) listen() {
 				continue
 			}
 		}
-		leave, ok := t.enter(nc)
-		if !ok {
+		h := t.enter(nc)
+		if h == nil {
 			_ = nc.Close()
 			continue
 		}
-		t.running.Go(func() { t.shake(nc, leave) })
+		t.running.Go(func() { t.shake(h) })
 	}
 }
 
@@ -39,47 +43,88 @@ func place(nc net.Conn) netip.Prefix {
 		return netip.Prefix{}
 	}
 	ip, bits := a.Addr().Unmap(), 32
-	if ip.Is6() {
+	switch {
+	case ip.IsLoopback():
+		bits = ip.BitLen()
+	case ip.Is6():
 		bits = 64
 	}
 	p, _ := ip.WithZone("").Prefix(bits) // bits fit
 	return p
 }
 
-// enter takes a place, unless there is none.
-func (t *Transport) enter(nc net.Conn) (leave func(), ok bool) {
+// half is an accepted connection whose other end is not known yet.
+type half struct {
+	nc    net.Conn
+	at    netip.Prefix
+	leave func() // gives its place among the connections back
+}
+
+// enter takes a place for a new connection, if need be that of an older one which did not finish its handshake: those who stall theirs keep nobody
+// out. Nil if there is none.
+func (t *Transport) enter(nc net.Conn) *half {
 	at := place(nc)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.accept == nil || t.shaking >= t.cfg.MaxHandshake || t.inbound >= t.cfg.MaxInbound || t.perIP[at] >= t.cfg.MaxPerIP {
-		return nil, false
+	switch {
+	case t.closed || t.accept == nil:
+		return nil
+	case !at.Addr().IsLoopback() && t.perIP[at] >= t.cfg.MaxPerIP: // a proxy here, as Tor's, brings everybody
+		if !t.displace(at) {
+			return nil
+		}
+	case len(t.half) >= t.cfg.MaxHandshake || t.inbound >= t.cfg.MaxInbound:
+		if !t.displace(t.crowd()) {
+			return nil
+		}
 	}
 	t.inbound++
-	t.shaking++
 	t.perIP[at]++
-	t.raw[nc] = struct{}{}
-	return sync.OnceFunc(func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
+	h := &half{nc: nc, at: at, leave: sync.OnceFunc(func() { // under mu
 		t.inbound--
 		if t.perIP[at]--; t.perIP[at] == 0 {
 			delete(t.perIP, at)
 		}
-	}), true
+	})}
+	t.half = append(t.half, h)
+	return h
+}
+
+// crowd is where most handshakes under way come from: an attacker has fewer addresses than connections. Of several, that of the oldest.
+func (t *Transport) crowd() netip.Prefix {
+	count := map[netip.Prefix]int{}
+	for _, h := range t.half {
+		count[h.at]++
+	}
+	var most netip.Prefix
+	for _, h := range t.half {
+		if count[h.at] > count[most] {
+			most = h.at
+		}
+	}
+	return most
+}
+
+// displace ends the oldest handshake that comes from an address; false if there is none.
+func (t *Transport) displace(at netip.Prefix) bool {
+	i := slices.IndexFunc(t.half, func(h *half) bool { return h.at == at })
+	if i < 0 {
+		return false
+	}
+	h := t.half[i]
+	t.half = slices.Delete(t.half, i, i+1)
+	_ = h.nc.Close()
+	h.leave()
+	return true
 }
 
 // shake does the handshake and hands the connection over.
-func (t *Transport) shake(nc net.Conn, leave func()) {
-	c, from, err := t.greet(nc, leave)
-	t.mu.Lock()
-	t.shaking--
-	delete(t.raw, nc)
-	accept := t.accept
-	t.mu.Unlock()
+func (t *Transport) shake(h *half) {
+	noise, from, err := t.greet(h.nc)
+	c, accept := t.settle(h, noise, err == nil)
 	switch {
-	case err != nil:
-		_ = nc.Close()
-		leave()
+	case c == nil:
+		_ = h.nc.Close()
 	case accept == nil:
 		c.Close()
 	default:
@@ -87,7 +132,23 @@ func (t *Transport) shake(nc net.Conn, leave func()) {
 	}
 }
 
-func (t *Transport) greet(nc net.Conn, leave func()) (*conn, ln.NodeID, error) {
+// settle ends a handshake, and puts the connection on the books if it is wanted and was not displaced meanwhile.
+func (t *Transport) settle(h *half, noise *brontide.Machine, ok bool) (*conn, func(ln.NodeID, peer.Conn)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.Index(t.half, h)
+	if i < 0 {
+		return nil, nil
+	}
+	t.half = slices.Delete(t.half, i, i+1)
+	if !ok || t.closed {
+		h.leave()
+		return nil, nil
+	}
+	return t.book(h.nc, noise, h.leave), t.accept
+}
+
+func (t *Transport) greet(nc net.Conn) (*brontide.Machine, ln.NodeID, error) {
 	if err := nc.SetDeadline(time.Now().Add(t.cfg.Handshake)); err != nil {
 		return nil, ln.NodeID{}, err
 	}
@@ -95,9 +156,5 @@ func (t *Transport) greet(nc net.Conn, leave func()) (*conn, ln.NodeID, error) {
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
 	}
-	if err != nil {
-		return nil, from, err
-	}
-	c, err := t.add(nc, noise, leave)
-	return c, from, err
+	return noise, from, err
 }

@@ -27,8 +27,8 @@ type Config struct {
 	DialTimeout  time.Duration // for connecting and the handshake; 15 s
 	Handshake    time.Duration // for the handshake of an accepted connection; 5 s
 	MaxHandshake int           // handshakes of accepted connections at once; 64
-	MaxInbound   int           // accepted connections; 512
-	MaxPerIP     int           // accepted connections from one IPv4 address or IPv6 /64, those in their handshake included; 16
+	MaxInbound   int           // accepted connections; 2048. Who may stay connected is up to the owner; this only bounds files
+	MaxPerIP     int           // accepted connections from one IPv4 address or IPv6 /64, those in their handshake included; 16. Loopback has none
 }
 
 // Transport implements peer.Transport.
@@ -43,10 +43,9 @@ type Transport struct {
 	closed  bool
 	accept  func(ln.NodeID, peer.Conn)
 	inbound int
-	shaking int
 	perIP   map[netip.Prefix]int
 	open    map[*conn]struct{}
-	raw     map[net.Conn]struct{} // in their handshake
+	half    []*half // in their handshake, oldest first
 }
 
 var _ peer.Transport = (*Transport)(nil)
@@ -65,9 +64,9 @@ func New(cfg Config) (*Transport, error) {
 	orDefault(&cfg.DialTimeout, 15*time.Second)
 	orDefault(&cfg.Handshake, 5*time.Second)
 	orDefault(&cfg.MaxHandshake, 64)
-	orDefault(&cfg.MaxInbound, 512)
+	orDefault(&cfg.MaxInbound, 2048)
 	orDefault(&cfg.MaxPerIP, 16)
-	t := &Transport{cfg: cfg, perIP: map[netip.Prefix]int{}, open: map[*conn]struct{}{}, raw: map[net.Conn]struct{}{}}
+	t := &Transport{cfg: cfg, perIP: map[netip.Prefix]int{}, open: map[*conn]struct{}{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if cfg.Listen == "" {
 		return t, nil
@@ -111,8 +110,8 @@ func (t *Transport) Close() {
 	for c := range t.open {
 		conns = append(conns, c)
 	}
-	for nc := range t.raw {
-		_ = nc.Close()
+	for _, h := range t.half {
+		_ = h.nc.Close()
 	}
 	t.mu.Unlock()
 	t.cancel()
@@ -173,7 +172,7 @@ func (t *Transport) dial(ctx context.Context, to ln.NodeID, address string) (*co
 		}
 		return nil, err
 	}
-	c, err := t.add(nc, noise, func() {})
+	c, err := t.add(nc, noise)
 	if err != nil {
 		_ = nc.Close()
 	}
@@ -181,19 +180,24 @@ func (t *Transport) dial(ctx context.Context, to ln.NodeID, address string) (*co
 }
 
 // add puts a connection on the books until it is released.
-func (t *Transport) add(nc net.Conn, noise *brontide.Machine, leave func()) (*conn, error) {
+func (t *Transport) add(nc net.Conn, noise *brontide.Machine) (*conn, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return nil, ErrTransportClosed
 	}
+	return t.book(nc, noise, func() {}), nil
+}
+
+// book is add under mu, on which leave is called too.
+func (t *Transport) book(nc net.Conn, noise *brontide.Machine, leave func()) *conn {
 	var c *conn
 	c = newConn(nc, noise, func() {
-		leave()
 		t.mu.Lock()
+		defer t.mu.Unlock()
+		leave()
 		delete(t.open, c)
-		t.mu.Unlock()
 	})
 	t.open[c] = struct{}{}
-	return c, nil
+	return c
 }
