@@ -66,6 +66,45 @@ func TestReorgToDoubleSpend(t *testing.T) {
 	}
 }
 
+// A confirmed transaction whose coins were spent again is told of as if it were unconfirmed, as whoever broadcast it does at every start: its coins are not
+// there a second time, and a reorganisation afterwards finds each of them once.
+func TestConfirmedIsNotPending(t *testing.T) {
+	c := newChain(t, newWallet(t, Config{}))
+	deposit := c.deposit(1_000_000)
+	c.mine(deposit)
+	f := c.fund(1, 300_000)
+	change := btcutil.Amount(f.Tx.TxOut[f.ChangeIndex].Value)
+	c.mine(f.Tx)
+	tell := func() {
+		t.Helper()
+		for _, tx := range []*wire.MsgTx{deposit, f.Tx} {
+			if err := c.w.AddUnconfirmed(tx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tell()
+	c.want(change, 0, 0)
+	if txs := c.w.Unconfirmed(); len(txs) != 0 {
+		t.Errorf("%d confirmed transactions wait for a block", len(txs))
+	}
+	c.w = restored(t, c.w)
+	tell()
+	c.want(change, 0, 0)
+
+	c.disconnect() // the spender is unconfirmed again, the deposit is not
+	tell()
+	c.want(0, change, 0)
+	if txs := c.w.Unconfirmed(); len(txs) != 1 || txs[0].TxHash() != f.Tx.TxHash() {
+		t.Errorf("unconfirmed: %v", txs)
+	}
+	c.w.Release(LockID{1})
+	c.w.Abandon(f.Tx.TxHash())
+	c.want(1_000_000, 0, 0)
+	c.disconnect()
+	c.want(0, 1_000_000, 0)
+}
+
 func TestReorgOfCoinbase(t *testing.T) {
 	c := newChain(t, newWallet(t, Config{}))
 	cb := c.deposit(5_000_000_000)
@@ -293,6 +332,12 @@ func TestAgreesWithRescan(t *testing.T) {
 				}
 				b := c.disconnect()
 				mempool = append(slices.Clone(b.Transactions), mempool...)
+			},
+			"told again": func(rt *rapid.T) {
+				b := rapid.SampledFrom(c.blocks).Draw(rt, "block")
+				for _, tx := range b.Transactions {
+					mustAdd(rt, c.w, tx)
+				}
 			},
 			"restart": func(rt *rapid.T) { c.w = restored(rt, c.w) },
 			"": func(rt *rapid.T) {
