@@ -164,7 +164,7 @@ func hints(all [][]zpay32.HopHint) [][]route.Hint {
 }
 
 // AbandonPayment stops the retries of a payment: no new parts are made, and it fails when the ones that are under way have failed. One of them may
-// still arrive, then it is sent. When it returns, that is durable. ErrNotFound: no payment has this id; ErrPaymentOver: it has its outcome.
+// still arrive, then it is sent. A payment that is PaymentUnknown with a Reason, after a restore, is taken as failed: ask the payee before. When it returns, that is durable. ErrNotFound: no payment has this id; ErrPaymentOver: it has its outcome.
 func (n *Node) AbandonPayment(ctx context.Context, id PaymentID) error {
 	reply, err := ask[messages.AbandonReply](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return messages.AbandonPayment{PaymentID: id, ReplyTo: to}

@@ -37,6 +37,7 @@ type PaymentSent struct {
 }
 
 // PaymentFailed: a payment of ours can never be claimed any more. Final. What a reorganisation deeper than 6 blocks may make of that is PaymentLost.
+// If its outcome was unknown (PaymentUnknown, after a restore) and it was abandoned, it may have been claimed; Reason says so.
 type PaymentFailed struct {
 	PaymentID  ln.PaymentID
 	Hash       ln.Hash

@@ -92,7 +92,7 @@ func (PaymentForwarded) userEvent()   {}
 func (HTLCHandlingFailed) userEvent() {}
 
 // AbandonPayment stops the retries of a payment: no new parts are made, and it fails when no part is live. It may still be sent, by parts that are
-// live. The answer is AbandonReply, once that is durable.
+// live. A payment whose outcome is unknown for good is taken as failed: ask the payee before. The answer is AbandonReply, once that is durable.
 type AbandonPayment struct {
 	PaymentID ln.PaymentID
 	ReplyTo   Addr

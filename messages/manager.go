@@ -67,7 +67,7 @@ type PaymentInfo struct {
 	Payee      ln.NodeID
 	Status     PaymentStatus
 	Preimage   ln.Preimage // when sent, or lost
-	Reason     string      // when failed
+	Reason     string      // when failed; when unknown for good: why
 	Lost       bool        // failed, and claimed by the payee all the same: see PaymentLost
 	FeeMsat    uint64      // of the parts that are under way or were claimed
 	MaxFeeMsat uint64      // while pending
@@ -115,7 +115,9 @@ const (
 	PaymentPending  PaymentStatus = iota + 1 // its outcome is open
 	PaymentIsSent                            // the payee has the money, we have the preimage
 	PaymentIsFailed                          // the payee can never claim it
-	PaymentUnknown                           // a quarantined channel may hold it: neither paid again nor given up
+	// PaymentUnknown: neither paid again nor given up. A channel may hold it that is quarantined, or restored and not verified; or, with a Reason, it may
+	// have been claimed after the backup was made that the node goes on from, which nobody here will find out: AbandonPayment takes it as failed.
+	PaymentUnknown
 )
 
 var statusNames = [...]string{"", "pending", "sent", "failed", "unknown"}

@@ -57,6 +57,8 @@ func (m *Manager) explainPayment(say func(string, ...any), p *payment) {
 		where := fmt.Sprintf("part %d in channel %s", a.id, a.channel)
 		c := m.channels[a.channel]
 		switch asked := m.attempts[a.channel][partKey{p.rec.ID, a.id}] != nil; {
+		case m.lost(a):
+			say("  part %d: %s. Ask the payee; if it was not, abandon the payment", a.id, unknownPart)
 		case c == nil:
 			say("  %s, which does not exist any more", where)
 		case c.quarantined:
@@ -119,6 +121,8 @@ func (f *forward) explain() string {
 		return line + " waits for a channel that nothing is known of and that may hold it"
 	case f.ended:
 		return line + " waits until the user has handled its end"
+	case f.doubt && f.reason == nil:
+		return line + ", whose end is not known: waits until 3 blocks before its expiry, then it is failed"
 	case f.decided:
 		return line + " waits for the removal of the inbound HTLC to be irrevocable"
 	case f.preimage != nil:

@@ -134,6 +134,9 @@ func (m *Manager) onReport(msg messages.MonitorReport) {
 	}
 	if first {
 		m.remember(msg.Inbound)
+		if n := len(msg.Inbound); n > 0 {
+			c.before = msg.Inbound[n-1].HTLCID + 1 // by id
+		}
 	}
 	m.replaying = first
 	for _, ev := range msg.Events {

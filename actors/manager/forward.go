@@ -55,6 +55,7 @@ type forward struct {
 	why      string
 	events   []ln.EventID // to acknowledge when that is done
 	taught   bool         // counted in preimages
+	doubt    bool         // the outbound monitor can't say what became of it, and never will
 	decided  bool         // the inbound monitor has it
 	ended    bool         // the inbound HTLC is gone for good
 	paid     bool         // with its preimage
@@ -140,7 +141,8 @@ func (m *Manager) forward(h *inbound, p *onion.Packet) {
 	f.h, f.inMsat, f.hop, f.onion = h, h.htlc.AmountMsat, *p.Payload, bytes.Clone(p.Next[:])
 	switch {
 	case f.ask != nil:
-	case h.replayed && m.uncertain():
+	case h.replayed && m.uncertain(), m.doubtful > 0 && h.htlc.HTLCID < m.channels[h.event.Channel].before:
+		// Of a restored node also one that is accepted only now: the peer repeats its revocation, behind which it may have gone on before.
 		f.unknown = true
 		m.unknown[f.key] = f
 		m.log.Warn("an HTLC waits: a channel whose records can't be relied on may hold it already", slog.String("event_id", h.event.String()))
@@ -325,12 +327,12 @@ func (m *Manager) sure(f *forward) {
 }
 
 // lastCall: the inbound HTLC is about to expire. The fate of an outbound one is the business of its monitor, which has a 3-block rule of its own. Where
-// no monitor can say anything, the inbound channel is saved.
+// no monitor can say anything, the inbound channel is saved: without the preimage there is nothing else to save, and the peer takes the HTLC back anyway.
 func (m *Manager) lastCall(f *forward) {
 	if f.ended || f.preimage != nil || f.reason != nil {
 		return
 	}
-	if c := m.channels[f.outKey.channel]; f.committed && (c == nil || !c.quarantined) {
+	if c := m.channels[f.outKey.channel]; f.committed && !f.doubt && (c == nil || !c.quarantined) {
 		f.last = m.at(m.height+1, func() { m.lastCall(f) }) // it may be quarantined yet
 		return
 	}

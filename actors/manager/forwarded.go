@@ -36,7 +36,11 @@ func (m *Manager) forwardFailed(id ln.EventID, ev facts.Failed) {
 	f := m.forwardOf(ev.Source.Forward, ev.Hash)
 	m.went(f, htlcKey{id.Channel, ev.HTLCID}, ev.AmountMsat)
 	f.events = append(f.events, id)
-	f.failed = f.preimage == nil
+	f.doubt = ev.Local == facts.OutcomeUnknown
+	f.failed = f.preimage == nil && !f.doubt
+	if f.doubt {
+		f.why = "what became of it is not known"
+	}
 	if ev.Local == facts.InboundExpiring {
 		m.log.Error("an HTLC is failed upstream while it can still be claimed downstream, to save the inbound channel; if it is claimed, its amount is lost",
 			slog.String("channel_id", f.key.channel.String()), slog.Uint64("htlc_id", f.key.id), slog.Uint64("amount_msat", ev.AmountMsat))
@@ -50,6 +54,8 @@ func (m *Manager) forwardFailed(id ln.EventID, ev facts.Failed) {
 		case known:
 			f.preimage = &r.preimage
 			m.toUpstream(f)
+		case f.doubt:
+			m.finishForward(f) // or lastCall fails it: until then downstream may yet show the preimage on chain
 		default:
 			reason, why := m.wrap(f, ev)
 			m.failForward(f, reason, why)
@@ -189,7 +195,7 @@ func (m *Manager) inboundEnded(f *forward, paid bool) {
 
 // finishForward tells the user and acknowledges downstream's events, once both ends are known.
 func (m *Manager) finishForward(f *forward) {
-	over := f.preimage != nil || f.reason != nil // downstream
+	over := f.preimage != nil || f.reason != nil || f.doubt // downstream
 	switch {
 	case !f.ended || !over && (f.committed || f.ask != nil):
 	case !over:
@@ -324,8 +330,12 @@ func (k htlcKey) bytes() []byte {
 	return binary.BigEndian.AppendUint64(bytes.Clone(k.channel[:]), k.id)
 }
 
-// onMayArchive lets a monitor go that nothing of another one names (rule 23). A channel that nobody can ask may: then it has to wait.
+// onMayArchive lets a monitor go that nothing of another one names (rule 23). A channel that nobody can ask may: then it has to wait. So does one that may
+// have held what waits for certainty: without it there would seem to be none.
 func (m *Manager) onMayArchive(msg messages.MayArchive) {
+	if c := m.channels[msg.Channel]; c != nil && c.doubtful && len(m.unknown)+len(m.attempts[msg.Channel]) > 0 {
+		return
+	}
 	if m.settled && m.waiting+m.quarantined == 0 && len(m.forwards[msg.Channel]) == 0 {
 		m.tell(messages.MonitorAddr(msg.Channel), messages.ArchiveGranted{Channel: msg.Channel, Incarnation: msg.Incarnation})
 	}

@@ -159,6 +159,7 @@ type channel struct {
 	oldPolicy   facts.Policy // before the newest
 	policyAt    time.Time    // when that was learned
 	doubtful    bool         // restored from a copy that may be old
+	before      uint64       // inbound HTLCs below this id are from before this incarnation
 }
 
 type htlcKey struct {

@@ -192,8 +192,11 @@ func (m *Manager) info(p *payment) messages.PaymentInfo {
 	}
 	if p.rec.Outcome == nil {
 		for _, a := range p.parts {
-			if c := m.channels[a.channel]; c != nil && (c.quarantined || c.summary.Unverified || c.summary.Behind) {
+			if c := m.channels[a.channel]; a.unknown || c != nil && (c.quarantined || c.summary.Unverified || c.summary.Behind) {
 				out.Status = messages.PaymentUnknown
+			}
+			if m.lost(a) {
+				out.Reason = unknownPart
 			}
 		}
 	}

@@ -23,7 +23,7 @@ type payment struct {
 	// failed: parts whose failure a monitor told before anything else of them, of a payment that our log does not have. It may have been told to the
 	// user by an incarnation that had it, so a claim of such a part comes too late to change the outcome.
 	failed map[uint64]bool
-	behind []func() // claims of such parts: behind what follows from the failure
+	behind []func() // claims of such parts, and answers: behind what follows from what was told
 
 	// loading: an HTLC of it was told by a monitor, and whether it is known is being looked up. All that the monitors say waits for that.
 	loading bool
@@ -56,6 +56,7 @@ type part struct {
 	amount  uint64 // that arrives
 	fence   uint64 // that it was asked for under
 	missing bool   // the report behind a later fence lacks it
+	unknown bool   // its monitor can't say what became of it, and never will
 }
 
 type partKey struct {
@@ -242,7 +243,7 @@ func (m *Manager) onClaimed(id ln.EventID, ev facts.Claimed) {
 	})
 }
 
-// onFailed: a part of ours can never be claimed any more.
+// onFailed: a part of ours can never be claimed any more, or nobody can say whether it was.
 func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 	src := *ev.Source.Payment
 	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
@@ -252,8 +253,12 @@ func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 			return
 		}
 		p.told(htlcKey{id.Channel, ev.HTLCID}, &src, ev.AmountMsat)
-		delete(p.parts, src.PartID)
 		p.events = append(p.events, id)
+		if ev.Local == facts.OutcomeUnknown && p.rec.Outcome == nil {
+			m.partUnknown(p, src.PartID, id.Channel)
+			return
+		}
+		delete(p.parts, src.PartID)
 		if p.rec.Outcome == nil && !p.durable {
 			if p.failed == nil {
 				p.failed = map[uint64]bool{}
@@ -263,4 +268,53 @@ func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 		m.learnFrom(p, src, ev)
 		m.lookAt(p)
 	})
+}
+
+// partUnknown: the channel of a part was closed by something newer than its records. The part may have been claimed after the backup was made that the
+// node goes on from, so no other part must be made (S15), and the payment has not failed (S5): it is shown as unknown until it is abandoned, or until a
+// preimage is found on chain.
+func (m *Manager) partUnknown(p *payment, id uint64, channel ln.ChannelID) {
+	a := p.parts[id]
+	if a == nil {
+		a = &part{payment: p, id: id, channel: channel, amount: p.record(id).AmountMsat}
+		p.parts[id] = a
+	}
+	a.unknown = true
+	m.stopSearch(p)
+	m.log.Error("whether a payment was made is not known, and this node will not find out: ask the payee. It is not tried again. If it was not made, abandon it",
+		slog.String("payment_id", p.rec.ID.String()), slog.String("payment_hash", p.rec.Hash.String()), slog.String("channel_id", channel.String()))
+	m.lookAt(p)
+}
+
+// lost tells that nobody here will find out what became of a part: such a one, or one that was asked for and that is not in the records of a channel which
+// are proven to be old, or can't be verified any more.
+func (m *Manager) lost(a *part) bool {
+	c := m.channels[a.channel]
+	if a.unknown || c == nil || !c.reported || m.attempts[a.channel][partKey{a.payment.rec.ID, a.id}] != a {
+		return a.unknown
+	}
+	return a.fence < c.fence && (c.summary.Behind || c.summary.Unverified && c.summary.Spent != nil)
+}
+
+// allLost tells that all parts that are left are such parts.
+func (m *Manager) allLost(p *payment) bool {
+	for _, a := range p.parts {
+		if !m.lost(a) {
+			return false
+		}
+	}
+	return len(p.parts) > 0
+}
+
+const unknownPart = "the backup that this node was restored from is older than what became of its channel: whether it was paid is not known"
+
+// takeAsFailed: the user says that a payment whose outcome is unknown was not made.
+func (m *Manager) takeAsFailed(p *payment) {
+	for _, id := range sortedUints(p.parts) {
+		m.committed(p.parts[id].channel, partKey{p.rec.ID, id})
+		delete(p.parts, id)
+		p.fail(id, unknownPart)
+	}
+	p.rec.Abandoned = true
+	m.lookAt(p)
 }

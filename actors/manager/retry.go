@@ -112,10 +112,11 @@ func (p *payment) why(what string) string {
 	return p.last + "; " + what
 }
 
-// unseen tells that a part is where nobody can see it: in a quarantined monitor, or in one restored from a copy that may be old.
+// unseen tells that a part is where nobody can see it: in a quarantined monitor, or in one restored from a copy that may be old. Or that is known to
+// have been, so that its outcome is lost.
 func (m *Manager) unseen(p *payment) bool {
 	for _, a := range p.parts {
-		if c := m.channels[a.channel]; c != nil && (c.quarantined || c.summary.Unverified || c.summary.Behind) {
+		if c := m.channels[a.channel]; a.unknown || c != nil && (c.quarantined || c.summary.Unverified || c.summary.Behind) {
 			return true
 		}
 	}
@@ -144,7 +145,7 @@ func (m *Manager) someDown() bool {
 	return false
 }
 
-// onAbandon stops the retries.
+// onAbandon stops the retries. Of a payment whose outcome is unknown it is the user's word that it was not made.
 func (m *Manager) onAbandon(msg messages.AbandonPayment) {
 	id := msg.PaymentID
 	if p := m.starting[id]; p != nil {
@@ -167,6 +168,9 @@ func (m *Manager) onAbandon(msg messages.AbandonPayment) {
 		})
 	case p.rec.Outcome != nil:
 		m.answer(msg.ReplyTo, messages.AbandonReply{Err: fmt.Errorf("payment %s: %w", id, ErrPaymentOver)})
+	case m.allLost(p):
+		m.takeAsFailed(p)
+		p.behind = append(p.behind, func() { m.answer(msg.ReplyTo, messages.AbandonReply{}) }) // and behind the outcome
 	case p.rec.Abandoned || !p.durable:
 		p.rec.Abandoned = true // one that only monitors know has no new parts anyway
 		m.answer(msg.ReplyTo, messages.AbandonReply{})

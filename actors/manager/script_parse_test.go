@@ -19,7 +19,7 @@ import (
 //
 //	own HTLC PAYMENT [preimage] [part=]
 //	event SEQ claimed HTLC PAYMENT [part=]
-//	event SEQ failed HTLC PAYMENT [unreadable|malformed|timeout|CODE] [part=] [hop=]
+//	event SEQ failed HTLC PAYMENT [unreadable|malformed|timeout|unknown|CODE] [part=] [hop=]
 //	event SEQ accepted HTLC INVOICE [wrong-secret|forward|malformed|short|keysend|bad-keysend] [amount=] [expiry=] [total=] [record=TYPE]
 //	event SEQ closed [holder|revoked|mutual|unknown]
 //	event SEQ force-closed|pending|ready|spendable
@@ -111,6 +111,8 @@ func (s *script) kind(t *testing.T, args []string, opts map[string]string) facts
 		switch option {
 		case "timeout":
 			k.Local = facts.OnChainTimeout
+		case "unknown":
+			k.Local = facts.OutcomeUnknown
 		case "expiring":
 			k.Local = facts.InboundExpiring
 		case "malformed":

@@ -230,6 +230,23 @@ func TestUnverifiedSweepsANewerClose(t *testing.T) {
 	if len(spendable) != 1 {
 		t.Fatal("to_remote was not handed to the wallet")
 	}
+	// Whether the peer claimed our HTLC in between, off chain, is not in the chain.
+	for height := uint32(117); height < 320; height++ {
+		h.do(h.block(height))
+	}
+	for range 2 {
+		var failed []facts.Failed
+		for _, e := range h.reportNow().Events {
+			if k, ok := e.Kind.(facts.Failed); ok {
+				failed = append(failed, k)
+			}
+		}
+		if len(failed) != 1 || failed[0].Local != facts.OutcomeUnknown {
+			t.Fatalf("%+v", failed)
+		}
+		h.restart()
+		h.load()
+	}
 }
 
 // What the manager could decide about twice is kept from it until the doubt is over; then it hears of all.

@@ -142,7 +142,9 @@ func (m *Monitor) apply(s *Step, u facts.Update) error {
 		if h.Resolution != nil {
 			k.Resolution = *h.Resolution
 		}
-		k.Local = localReason(u, h)
+		if k.Local, err = m.localReason(u, h); err != nil {
+			return err
+		}
 		m.emit(s, k)
 		m.outcome(s, h)
 	}
@@ -209,17 +211,22 @@ func onChain(u facts.Update) bool {
 	return ok && p.OnChain
 }
 
-// localReason is why an HTLC failed that its peer did not fail.
-func localReason(u facts.Update, h *facts.HTLC) facts.FailCode {
+// localReason is why an HTLC failed that its peer did not fail, as far as we know.
+func (m *Monitor) localReason(u facts.Update, h *facts.HTLC) (facts.FailCode, error) {
 	switch u.(type) {
 	case facts.HTLCFailedEarly:
-		return facts.InboundExpiring
+		return facts.InboundExpiring, nil
 	case facts.HTLCEnded:
-		if h.Resolution == nil {
-			return facts.OnChainTimeout
+		if h.Resolution != nil {
+			break
 		}
+		r, err := m.resolution()
+		if err == nil && r.Overtaken() {
+			return facts.OutcomeUnknown, nil
+		}
+		return facts.OnChainTimeout, err
 	}
-	return facts.FailedByPeer
+	return facts.FailedByPeer, nil
 }
 
 // forChannel leaves out what a channel makes nothing of: what the chain did to the outputs of a closed one.

@@ -27,7 +27,7 @@ type Claimed struct {
 	OnChain    bool
 }
 
-// Failed: an own outbound HTLC can never be claimed any more.
+// Failed: an own outbound HTLC can never be claimed any more; with OutcomeUnknown that is not certain.
 type Failed struct {
 	HTLCID     uint64
 	Hash       ln.Hash
@@ -45,6 +45,7 @@ const (
 	FailedByPeer    FailCode = iota // Resolution says why
 	OnChainTimeout                  // the deciding transaction on chain is irrevocable
 	InboundExpiring                 // not final: given up to save the inbound channel of a forward (the 3-block rule)
+	OutcomeUnknown                  // what closed the channel is newer than our records: nobody can say whether it was claimed before
 )
 
 // HTLCAccepted: an inbound HTLC is irrevocably committed and waits for a decision.

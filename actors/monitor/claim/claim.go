@@ -94,6 +94,10 @@ func (r *Resolution) spent(points Points) error {
 	return r.foreign()
 }
 
+// Overtaken tells that the transaction which closed the channel is newer than the facts, as those of a copy may be: an outbound HTLC that is live in
+// them may have been claimed since, and nothing on chain would show it. A mutual close has no HTLC that is live.
+func (r *Resolution) Overtaken() bool { return r.end == foreignCommitment || r.end == mutualClose }
+
 // NeedsRevoked tells which revoked commitment's HTLC data must be read before its HTLCs can be resolved: facts.RevokedRead is missing. Of one
 // without a row it is recorded with no HTLCs.
 func (r *Resolution) NeedsRevoked() (number uint64, ok bool) {

@@ -44,7 +44,7 @@
 //
 // Outbound (rule 12): Claimed, as PreimageLearned, at the first confirmation of a spend with the right preimage, whatever was decided before. Ended,
 // at 6 confirmations of the spend of its output; of the commitment, if that lacks the HTLC or has it as dust, or if the preimage is known. On a
-// commitment that is newer than our facts nobody can say what it lacks: there the HTLC has to be 6 blocks past its expiry as well. An output so small that taking it back
+// commitment that is newer than our facts nobody can say what it lacks: there the HTLC has to be 6 blocks past its expiry as well, and its failure says so (Overtaken). An output so small that taking it back
 // never pays (some hundred satoshis) is given up 100 blocks after its expiry: from then on the HTLC counts as failed, although a counterparty that
 // pays more in fees than it gets could still claim it.
 //

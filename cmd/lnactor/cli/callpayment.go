@@ -94,7 +94,7 @@ func paymentsCommand() *cobra.Command {
 	})
 	cmd.AddCommand(newCall(call[*apiv1.AbandonPaymentResponse]{
 		use: "abandon ID", short: "Stop the retries of a payment", args: wants("ID"),
-		long:    "Stops the retries of a payment: it fails when the parts that are under way have failed. One of\nthem may still arrive: wait for the outcome before you pay in another way.",
+		long:    "Stops the retries of a payment: it fails when the parts that are under way have failed. One of\nthem may still arrive: wait for the outcome before you pay in another way.\n\nA payment that is unknown, with a reason, may have been paid after the backup was made that this\nnode was restored from. To abandon it says that it was not: ask the payee before.",
 		example: "  lnactor payments abandon order-17",
 		make: func(ctx context.Context, n *node, args []string) (*apiv1.AbandonPaymentResponse, error) {
 			return n.AbandonPayment(ctx, &apiv1.AbandonPaymentRequest{Id: args[0]})

@@ -62,7 +62,7 @@ func Read(r *take.Reader, p *pb.Event) facts.Event {
 		f := k.Failed
 		v := facts.Failed{
 			HTLCID: f.GetHtlcId(), Hash: r.B32("hash", f.GetHash()), Source: source(r, f.GetSource()), AmountMsat: f.GetAmountMsat(),
-			Local: facts.FailCode(r.U8("local", f.GetLocal(), uint32(facts.InboundExpiring))),
+			Local: facts.FailCode(r.U8("local", f.GetLocal(), uint32(facts.OutcomeUnknown))),
 		}
 		if res := state.ReadResolution(r, f.GetResolution()); res != nil {
 			v.Resolution = *res

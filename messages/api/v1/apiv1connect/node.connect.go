@@ -183,7 +183,8 @@ type NodeClient interface {
 	// id, ever, at most one pays: a repeated call answers with the payment as it is.
 	Pay(context.Context, *v1.PayRequest) (*v1.PayResponse, error)
 	// AbandonPayment stops the retries of a payment: it fails when the parts that
-	// are under way have failed. One of them may still arrive.
+	// are under way have failed. One of them may still arrive. One whose outcome is
+	// unknown for good, as its reason says after a restore, is taken as failed.
 	AbandonPayment(context.Context, *v1.AbandonPaymentRequest) (*v1.AbandonPaymentResponse, error)
 	// GetPayment tells where a payment stands.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
@@ -1033,7 +1034,8 @@ type NodeHandler interface {
 	// id, ever, at most one pays: a repeated call answers with the payment as it is.
 	Pay(context.Context, *v1.PayRequest) (*v1.PayResponse, error)
 	// AbandonPayment stops the retries of a payment: it fails when the parts that
-	// are under way have failed. One of them may still arrive.
+	// are under way have failed. One of them may still arrive. One whose outcome is
+	// unknown for good, as its reason says after a restore, is taken as failed.
 	AbandonPayment(context.Context, *v1.AbandonPaymentRequest) (*v1.AbandonPaymentResponse, error)
 	// GetPayment tells where a payment stands.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
