@@ -66,6 +66,7 @@ const (
 	PhaseBehind      = messages.PhaseBehind
 	PhaseClosed      = messages.PhaseClosed
 	PhaseUnverified  = messages.PhaseUnverified
+	PhaseUnburied    = messages.PhaseUnburied
 )
 
 // Statuses of a payment.

@@ -279,9 +279,10 @@ const (
 	PhaseBehind                       // proven behind: waits for the counterparty's close
 	PhaseClosed                       // the funding output is spent; see ChannelSummary.Balance for what is not resolved
 	PhaseUnverified                   // restored from a copy: nothing is broadcast or signed until the peer shows that it is current
+	PhaseUnburied                     // a reorganisation took the funding transaction out: no new HTLCs until it is as deep again
 )
 
-var phaseNames = [...]string{"", "funding", "open", "closing", "mutual-close", "force-closed", "behind", "closed", "unverified"}
+var phaseNames = [...]string{"", "funding", "open", "closing", "mutual-close", "force-closed", "behind", "closed", "unverified", "unburied"}
 
 // String is the phase in a word.
 func (p Phase) String() string {

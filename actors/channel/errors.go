@@ -11,6 +11,7 @@ import (
 var (
 	ErrPeerNotConnected    = errors.New("the peer is not connected: try again when it is")
 	ErrChannelNotOpen      = errors.New("the channel is not open yet: wait for ChannelReady")
+	ErrUnburied            = errors.New("a reorganisation took the channel's funding transaction out: wait until it is as deep again, or use another channel")
 	ErrClosing             = errors.New("the channel is closing: use another one")
 	ErrQueueFull           = errors.New("too many HTLCs wait for the next commitment: try again")
 	ErrInvalidAdd          = errors.New("the HTLC is malformed")

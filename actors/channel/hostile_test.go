@@ -405,3 +405,52 @@ func TestFeeBelowReserve(t *testing.T) {
 		t.Errorf("commitment %d, fee %d, closes %v", f.HolderNumber, f.Fee(facts.Holder), w.b.forced)
 	}
 }
+
+// A reorganisation takes the funding transaction out: we add nothing, what waits is refused, what is in the channel stays and can be settled, and the
+// peer's adds are taken, to be failed. When the transaction is deep again the channel goes on, and channel_ready is not said again.
+func TestFundingLeavesTheChain(t *testing.T) {
+	w := newWorld(t)
+	w.a.add(1, 2_000_000)
+	w.b.add(2, 2_000_000)
+	w.run()
+	w.a.add(3, 2_000_000)
+	w.a.alone()
+	w.a.add(4, 2_000_000) // waits for the peer's revoke_and_ack
+	w.a.alone()
+	w.a.fact(facts.FundingUnconfirmed{})
+	w.a.alone()
+	w.disconnect()
+	w.connect()
+	w.run()
+	refusals := func(n int) {
+		t.Helper()
+		if len(w.a.refused) != n || !errors.Is(w.a.refused[n-1].Why, ErrUnburied) || len(w.a.forced)+len(w.b.forced) != 0 {
+			t.Fatalf("refused %+v, closes %v %v", w.a.refused, w.a.forced, w.b.forced)
+		}
+	}
+	refusals(1)
+	w.a.fact(facts.FundingConfirmed{Height: 101, TxIndex: 1})
+	w.a.add(5, 2_000_000)
+	w.run()
+	refusals(2)
+	w.b.add(6, 3_000_000)
+	w.run()
+	w.b.decide(0, "fulfill")
+	w.a.decide(0, "fail")
+	w.run()
+	if a := w.a.durable; a.Inbound[1] == nil || !a.Inbound[1].Decidable() || w.a.outcome[0] != "claimed" || w.b.outcome[0] != "failed" || a.Outbound[1] == nil {
+		t.Fatalf("%s\n%s", show(w.a), show(w.b))
+	}
+	w.heard()
+	w.a.fact(facts.HolderReady{})
+	w.run()
+	if said := w.heard(); said != "" {
+		t.Fatalf("alice says %s", said)
+	}
+	w.a.add(7, 2_000_000)
+	w.run()
+	if w.a.durable.NextOutboundHTLCID != 3 {
+		t.Fatal("the channel does not go on")
+	}
+	w.agree()
+}

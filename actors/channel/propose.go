@@ -20,6 +20,8 @@ func (c *Channel) addHTLC(m messages.AddHTLC) {
 	switch {
 	case c.failed || c.facts.Ended() || c.facts.HolderShutdown != nil || c.facts.CounterpartyShutdown != nil || c.closing.wanted != nil:
 		c.refuse(&m, ErrClosing, 0)
+	case c.facts.Unburied():
+		c.refuse(&m, ErrUnburied, 0)
 	case !c.facts.Open():
 		c.refuse(&m, ErrChannelNotOpen, 0)
 	case c.session.link != linkUp:

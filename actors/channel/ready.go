@@ -11,16 +11,19 @@ func (c *Channel) monitorFact(u facts.Update) error {
 	if d, ok := u.(facts.Decided); ok && c.facts.Inbound[d.HTLCID] == nil {
 		return nil // a preimage for an HTLC that was live for the monitor, which is behind; its removal is under way
 	}
-	was := c.facts.Ended()
+	ended, ready := c.facts.Ended(), c.facts.HolderReady
 	if _, err := c.facts.Apply(u); err != nil {
 		return err
 	}
-	if c.facts.Ended() && !was {
+	switch {
+	case c.facts.Ended() && !ended:
 		c.refuseQueue(ErrClosing)
+	case c.facts.Unburied():
+		c.refuseQueue(ErrUnburied)
 	}
 	switch u.(type) {
 	case facts.HolderReady:
-		if c.up() || c.readyWanted() {
+		if !ready && (c.up() || c.readyWanted()) { // else the funding is deep again, which is nothing to the peer
 			return c.sayReady()
 		}
 	case facts.ForceClosed:

@@ -105,7 +105,7 @@ func (m *Manager) decide(h *inbound) {
 		// The node's key is not at hand (a remote signer): undecided.
 		m.log.Error("HTLC not decided yet", slog.String("event_id", h.event.String()), slog.Any("error", err))
 		m.stuck = append(m.stuck, func() { m.decide(h) })
-	case h.htlc.OverDust:
+	case h.htlc.OverDust || h.htlc.Unburied:
 		m.fail(h, lnwire.NewTemporaryChannelFailure(nil))
 	case !p.Payload.Final:
 		m.forward(h, &p)

@@ -180,6 +180,9 @@ func (s *script) accepted(args []string, option string, opts map[string]string) 
 	case "over-dust":
 		k.OverDust = true
 		k.Onion = inv.pays(amount, opt("total", amount), expiry, session)
+	case "unburied":
+		k.Unburied = true
+		k.Onion = inv.pays(amount, opt("total", amount), expiry, session)
 	case "malformed":
 		k.Onion = make([]byte, onion.PacketSize)
 	case "short":

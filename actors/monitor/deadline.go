@@ -61,9 +61,9 @@ func (m *Monitor) due() string {
 	return ""
 }
 
-// readyHeight is when the funding transaction is deep enough, 0 if that is not waited for.
+// readyHeight is when the funding transaction is deep enough, for the first time or again, 0 if that is not waited for.
 func (m *Monitor) readyHeight() uint32 {
-	if m.facts.Funding == nil || m.facts.HolderReady || m.facts.Ended() {
+	if m.facts.Funding == nil || m.facts.HolderReady && !m.facts.Reburying || m.facts.Ended() {
 		return 0
 	}
 	return plus(m.facts.Funding.Height, max(m.facts.MinDepth, 1)-1)

@@ -196,6 +196,10 @@ func (m *Monitor) balance() messages.ChannelBalance {
 // alarm says what a reorganisation that reaches below height takes back although it was irrevocable, empty for nothing.
 func (m *Monitor) alarm(height uint32) string {
 	f := m.facts
+	if t := f.Funding; t != nil && t.Height > height && f.HolderReady && !f.Ended() {
+		return fmt.Sprintf("the funding transaction %s, %d blocks deep, left the chain: no new HTLCs until it is %d blocks deep again",
+			f.Tx.Funding.Hash, f.Height-min(f.Height, t.Height)+1, max(f.MinDepth, 1))
+	}
 	if f.Height < plus(height, claim.Irrevocable) {
 		return ""
 	}

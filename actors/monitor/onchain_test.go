@@ -277,6 +277,62 @@ func TestDeepReorganisationAlarms(t *testing.T) {
 	}
 }
 
+// TestFundingLeavesTheChain: a channel in use whose funding transaction a reorganisation takes out is not open until that is as deep again. What the peer
+// offers meanwhile is marked to be failed, since it may be worth nothing; what was accepted before is not.
+func TestFundingLeavesTheChain(t *testing.T) {
+	h := ready(t, false)
+	h.draw()
+	accept := func(id uint64) facts.HTLCAccepted {
+		t.Helper()
+		add := inbound(id, 50_000_000, 400)
+		h.update(facts.HolderCommitment{Adds: []facts.HTLC{add}, Sig: h.holderCommitment([]facts.HTLC{add}).Sig})
+		h.update(facts.CounterpartyCommitment{})
+		o := h.update(h.revocation())
+		e, ok := told[messages.EmitEvents](o)
+		if !ok || len(e.Events) != 1 {
+			t.Fatalf("events %+v", e)
+		}
+		return e.Events[0].Kind.(facts.HTLCAccepted)
+	}
+	phase := func(want messages.Phase) {
+		t.Helper()
+		if got := h.s.m.Summary().Phase; got != want {
+			t.Fatalf("%s at height %d, want %s", got, h.s.m.facts.Height, want)
+		}
+	}
+	if phase(messages.PhaseOpen); accept(0).Unburied {
+		t.Fatal("an HTLC of an open channel is to be failed")
+	}
+	o := h.do(messages.ChainDisconnected{Incarnation: h.s.incarnation, Height: 100, Hash: blockHash(100)})
+	if u, ok := told[messages.MonitorFact](o); !ok || u.Update != (facts.FundingUnconfirmed{}) || o.Alarm == "" {
+		t.Fatalf("alarm %q, the channel is told %+v", o.Alarm, u)
+	}
+	if phase(messages.PhaseUnburied); !accept(1).Unburied {
+		t.Fatal("an HTLC is accepted without a funding transaction")
+	}
+	h.do(h.block(104, h.funding))
+	h.restart()
+	h.load()
+	h.draw()
+	if phase(messages.PhaseUnburied); h.s.m.wakeHeight() != 106 {
+		t.Fatalf("wakes at %d", h.s.m.wakeHeight())
+	}
+	h.do(h.block(105))
+	if phase(messages.PhaseUnburied); !accept(2).Unburied {
+		t.Fatal("an HTLC is accepted before the funding transaction is deep again")
+	}
+	o = h.do(h.block(106))
+	if phase(messages.PhaseOpen); accept(3).Unburied || o.Record == nil {
+		t.Fatal("the channel does not go on")
+	}
+	if _, again := told[messages.EmitEvents](o); again {
+		t.Fatal("the channel is told to be ready twice")
+	}
+	if f := h.s.m.facts; f.ForceClose != nil || len(f.Inbound) != 4 {
+		t.Fatalf("closed %v, %d HTLCs", f.ForceClose, len(f.Inbound))
+	}
+}
+
 // TestWatcher: in quarantine the chain is watched by what can be read, a revoked commitment is punished, and nothing else is done.
 func TestWatcher(t *testing.T) {
 	h, old := broken(t)

@@ -105,6 +105,8 @@ func (m *Monitor) phase() messages.Phase {
 		return messages.PhaseMutualClose
 	case f.HolderShutdown != nil || f.CounterpartyShutdown != nil:
 		return messages.PhaseClosing
+	case f.Unburied():
+		return messages.PhaseUnburied
 	case m.ready():
 		return messages.PhaseOpen
 	}

@@ -152,6 +152,7 @@ func (m *Monitor) apply(s *Step, u facts.Update) error {
 	for _, h := range ch.Accepted {
 		m.emit(s, facts.HTLCAccepted{
 			HTLCID: h.ID, AmountMsat: h.AmountMsat, Hash: h.Hash, CLTVExpiry: h.CLTVExpiry, Onion: h.Onion, OverDust: over[h.ID],
+			Unburied: m.facts.Unburied(),
 		})
 	}
 	m.noteResolved(ch.Resolved)

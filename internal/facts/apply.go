@@ -62,11 +62,13 @@ func (c *Channel) Apply(u Update) (Changes, error) {
 	case Opened:
 		why = "the channel exists"
 	case FundingConfirmed:
+		// Another place than before, with or without a FundingUnconfirmed between.
+		c.Reburying = c.Reburying || c.HolderReady && (c.Funding == nil || *c.Funding != u)
 		c.Funding, c.WasFunded = &u, true
 	case FundingUnconfirmed:
 		c.Funding = nil
 	case HolderReady:
-		c.HolderReady = true
+		c.HolderReady, c.Reburying = true, false
 	case CounterpartyReady:
 		why = c.applyCounterpartyReady(u)
 	case CounterpartyCommitment:

@@ -39,6 +39,7 @@ type Channel struct {
 	Funding              *FundingConfirmed // nil until it confirms
 	WasFunded            bool              // ever; a reorganisation does not make it a channel that was never funded
 	HolderReady          bool
+	Reburying            bool // the funding transaction confirmed anew after HolderReady; until the next HolderReady
 	CounterpartyReady    bool
 	CounterpartyAlias    uint64
 	HolderShutdown       []byte // nil until sent
@@ -74,10 +75,15 @@ func New(o Opened) *Channel {
 	}
 }
 
-// Open tells whether HTLCs can be exchanged: both sides are ready and nothing ended the channel.
+// Open tells whether HTLCs can be exchanged: both sides are ready, the funding transaction is where it was then, and nothing ended the channel.
 func (c *Channel) Open() bool {
-	return c.HolderReady && c.CounterpartyReady && c.HolderShutdown == nil && c.CounterpartyShutdown == nil && !c.Ended()
+	return c.HolderReady && c.CounterpartyReady && !c.Unburied() && c.HolderShutdown == nil && c.CounterpartyShutdown == nil && !c.Ended()
 }
+
+// Unburied tells whether a reorganisation took the funding transaction of a channel out that was ready, and it is not as deep again. The money may
+// be gone for good: whoever paid it in can spend it elsewhere now. So nothing more is taken into the channel; what is in it stays. A channel that has
+// ended since stays so: the peer's last revocation may still commit to an HTLC.
+func (c *Channel) Unburied() bool { return c.HolderReady && (c.Funding == nil || c.Reburying) }
 
 // Ended tells whether the channel's off-chain life is over: nothing is signed or revoked any more. It never becomes false again.
 func (c *Channel) Ended() bool {

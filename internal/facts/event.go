@@ -58,6 +58,9 @@ type HTLCAccepted struct {
 
 	// OverDust: too much would be in HTLCs without an output if this one were kept: it is to be failed (BOLT 2, bounding exposure to trimmed HTLCs).
 	OverDust bool
+
+	// Unburied: the funding transaction left the chain and is not deep again, so what this HTLC pays may be worth nothing: it is to be failed.
+	Unburied bool
 }
 
 // CommitmentTxConfirmed: the funding output was spent by a confirmed transaction. Again when a reorganisation puts another spender in.

@@ -33,7 +33,7 @@ func ready(t *testing.T) *Channel {
 		}},
 		HolderMsat: 900_000_000, CounterpartyMsat: 100_000_000, FeePerKw: 253, CounterpartyPoint: point(0),
 	})
-	apply(t, c, HolderReady{}, CounterpartyReady{NextPoint: point(1)})
+	apply(t, c, FundingConfirmed{Height: 100}, HolderReady{}, CounterpartyReady{NextPoint: point(1)})
 	return c
 }
 
@@ -259,6 +259,34 @@ func TestFeeTakesTheWayOfAnHTLC(t *testing.T) {
 	fees(500, 500, 500)
 	if len(c.FeeUpdates) != 0 || c.FeePerKw != 500 {
 		t.Fatalf("%+v", c.FeeUpdates)
+	}
+}
+
+// TestUnburied: a channel takes nothing in from when its funding transaction leaves the chain until it is deep again, whether or not its leaving was
+// told, and also if what is told of it was written before this was known.
+func TestUnburied(t *testing.T) {
+	c := ready(t)
+	step := func(u Update, open, unburied bool) {
+		t.Helper()
+		if apply(t, c, u); c.Open() != open || c.Unburied() != unburied {
+			t.Fatalf("after %T%+v: open %t, unburied %t", u, u, c.Open(), c.Unburied())
+		}
+	}
+	step(FundingConfirmed{Height: 100}, true, false) // a repeat
+	step(FundingUnconfirmed{}, false, true)
+	step(FundingConfirmed{Height: 100}, false, true) // back, but not deep
+	step(HolderReady{}, true, false)
+	step(FundingConfirmed{Height: 101}, false, true)
+	step(BlockSeen{Height: 200}, false, true)
+	step(HolderReady{}, true, false)
+	step(FundingUnconfirmed{}, false, true)
+	step(ForceClosed{}, false, true)
+
+	early := New(Opened{Static: c.Static, CounterpartyPoint: point(0)})
+	for _, u := range []Update{FundingConfirmed{Height: 5}, FundingUnconfirmed{}, FundingConfirmed{Height: 6}} {
+		if apply(t, early, u); early.Unburied() {
+			t.Fatalf("%T: no HTLC was ever taken in", u)
+		}
 	}
 }
 

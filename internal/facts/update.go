@@ -33,7 +33,7 @@ type FundingConfirmed struct {
 // FundingUnconfirmed: a reorganisation took the funding transaction out.
 type FundingUnconfirmed struct{}
 
-// HolderReady: the funding is deep enough; durable before channel_ready leaves (rule 4).
+// HolderReady: the funding is deep enough; durable before channel_ready leaves (rule 4). Again when it is after a reorganisation took it out.
 type HolderReady struct{}
 
 // CounterpartyReady: channel_ready was received.

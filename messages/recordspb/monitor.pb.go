@@ -3487,6 +3487,7 @@ type HTLCAccepted struct {
 	// Empty when it is that of the live HTLC with this id, which has a copy.
 	Onion         []byte `protobuf:"bytes,5,opt,name=onion,proto3" json:"onion,omitempty"`
 	OverDust      bool   `protobuf:"varint,6,opt,name=over_dust,json=overDust,proto3" json:"over_dust,omitempty"` // it is to be failed
+	Unburied      bool   `protobuf:"varint,7,opt,name=unburied,proto3" json:"unburied,omitempty"`                 // it is to be failed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3559,6 +3560,13 @@ func (x *HTLCAccepted) GetOnion() []byte {
 func (x *HTLCAccepted) GetOverDust() bool {
 	if x != nil {
 		return x.OverDust
+	}
+	return false
+}
+
+func (x *HTLCAccepted) GetUnburied() bool {
+	if x != nil {
+		return x.Unburied
 	}
 	return false
 }
@@ -3661,6 +3669,7 @@ type Channel struct {
 	Unverified            bool                   `protobuf:"varint,33,opt,name=unverified,proto3" json:"unverified,omitempty"`
 	WasFunded             bool                   `protobuf:"varint,36,opt,name=was_funded,json=wasFunded,proto3" json:"was_funded,omitempty"` // unset in older snapshots, where funding or holder_ready says it
 	Policy                *Policy                `protobuf:"bytes,34,opt,name=policy,proto3" json:"policy,omitempty"`                         // unset: the node's default
+	Reburying             bool                   `protobuf:"varint,35,opt,name=reburying,proto3" json:"reburying,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -3938,6 +3947,13 @@ func (x *Channel) GetPolicy() *Policy {
 		return x.Policy
 	}
 	return nil
+}
+
+func (x *Channel) GetReburying() bool {
+	if x != nil {
+		return x.Reburying
+	}
+	return false
 }
 
 // OnChain is facts.OnChain.
@@ -4773,7 +4789,7 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\n" +
 	"resolution\x18\x05 \x01(\v2\x1e.lnactor.records.v1.ResolutionR\n" +
 	"resolution\x12\x14\n" +
-	"\x05local\x18\x06 \x01(\rR\x05local\"\xb0\x01\n" +
+	"\x05local\x18\x06 \x01(\rR\x05local\"\xcc\x01\n" +
 	"\fHTLCAccepted\x12\x17\n" +
 	"\ahtlc_id\x18\x01 \x01(\x04R\x06htlcId\x12\x1f\n" +
 	"\vamount_msat\x18\x02 \x01(\x04R\n" +
@@ -4782,11 +4798,12 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\vcltv_expiry\x18\x04 \x01(\rR\n" +
 	"cltvExpiry\x12\x14\n" +
 	"\x05onion\x18\x05 \x01(\fR\x05onion\x12\x1b\n" +
-	"\tover_dust\x18\x06 \x01(\bR\boverDust\"Y\n" +
+	"\tover_dust\x18\x06 \x01(\bR\boverDust\x12\x1a\n" +
+	"\bunburied\x18\a \x01(\bR\bunburied\"Y\n" +
 	"\x15CommitmentTxConfirmed\x12\x12\n" +
 	"\x04txid\x18\x01 \x01(\fR\x04txid\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x14\n" +
-	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xa7\f\n" +
+	"\x05spend\x18\x03 \x01(\rR\x05spend\"\xc5\f\n" +
 	"\aChannel\x122\n" +
 	"\x06static\x18\x01 \x01(\v2\x1a.lnactor.records.v1.StaticR\x06static\x12#\n" +
 	"\rholder_number\x18\x02 \x01(\x04R\fholderNumber\x12\x1d\n" +
@@ -4831,7 +4848,8 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"unverified\x12\x1d\n" +
 	"\n" +
 	"was_funded\x18$ \x01(\bR\twasFunded\x122\n" +
-	"\x06policy\x18\" \x01(\v2\x1a.lnactor.records.v1.PolicyR\x06policy\"\xf8\x01\n" +
+	"\x06policy\x18\" \x01(\v2\x1a.lnactor.records.v1.PolicyR\x06policy\x12\x1c\n" +
+	"\treburying\x18# \x01(\bR\treburying\"\xf8\x01\n" +
 	"\aOnChain\x12?\n" +
 	"\arevoked\x18\x01 \x01(\v2%.lnactor.records.v1.RevokedCommitmentR\arevoked\x127\n" +
 	"\x06spends\x18\x02 \x03(\v2\x1f.lnactor.records.v1.OutputSpentR\x06spends\x127\n" +

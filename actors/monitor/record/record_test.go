@@ -311,7 +311,7 @@ var kinds = []*rapid.Generator[facts.EventKind]{
 	eventKind(func(t *rapid.T) facts.HTLCAccepted {
 		return facts.HTLCAccepted{
 			HTLCID: u64.Draw(t, "id"), AmountMsat: u64.Draw(t, "msat"), Hash: b32.Draw(t, "hash"), CLTVExpiry: u32.Draw(t, "expiry"), Onion: maybe.Draw(t, "onion"),
-			OverDust: yes.Draw(t, "dust"),
+			OverDust: yes.Draw(t, "dust"), Unburied: yes.Draw(t, "unburied"),
 		}
 	}),
 	eventKind(func(t *rapid.T) facts.CommitmentTxConfirmed {
@@ -362,7 +362,7 @@ var channels = rapid.Custom(func(t *rapid.T) *facts.Channel {
 		CounterpartyNextPoint: b33.Draw(t, "point"), Unrevoked: yes.Draw(t, "unrevoked"), CommitmentAfterRAA: yes.Draw(t, "order"),
 		Secrets: shachain.NewRevocationStore(), HolderMsat: u64.Draw(t, "h"), CounterpartyMsat: u64.Draw(t, "c"), FeePerKw: u32.Draw(t, "fee"),
 		Outbound: map[uint64]*facts.HTLC{}, Inbound: map[uint64]*facts.HTLC{}, NextOutboundHTLCID: u64.Draw(t, "next"), NextInboundHTLCID: u64.Draw(t, "next"),
-		HolderReady: yes.Draw(t, "ready"), CounterpartyReady: yes.Draw(t, "ready"), CounterpartyAlias: u64.Draw(t, "alias"),
+		HolderReady: yes.Draw(t, "ready"), Reburying: yes.Draw(t, "reburying"), CounterpartyReady: yes.Draw(t, "ready"), CounterpartyAlias: u64.Draw(t, "alias"),
 		HolderShutdown: maybe.Draw(t, "script"), CounterpartyShutdown: maybe.Draw(t, "script"), ClosingFeeSat: u64.Draw(t, "fee"),
 		ProvenBehind: yes.Draw(t, "behind"), Unverified: yes.Draw(t, "unverified"), WasSpent: yes.Draw(t, "was spent"), WasFunded: yes.Draw(t, "was funded"), Height: u32.Draw(t, "height"), BlockHash: b32.Draw(t, "hash"),
 	}

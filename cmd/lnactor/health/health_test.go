@@ -90,6 +90,7 @@ func TestConditions(t *testing.T) {
 		want  string
 	}{
 		{"quarantine", func(w *world) { w.quarantined = []lnactor.ChannelID{{7}} }, 0, ChannelQuarantined},
+		{"unburied", func(w *world) { w.channels[0].Phase = lnactor.PhaseUnburied }, 0, ChannelUnburied},
 		{"behind", func(w *world) { w.channels[0].Phase = lnactor.PhaseBehind }, 0, ChannelBehind},
 		{"unverified", func(w *world) { w.channels[0].Unverified = true }, 0, ChannelUnverified},
 		{"starving", func(w *world) { w.funds.Starving = []funds.StarvingClaim{{Channel: lnactor.ChannelID{1}}} }, 0, ClaimStarving},

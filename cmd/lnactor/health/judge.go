@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/btcsuite/btcd/chaincfg/chainhash"
+
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 )
@@ -45,6 +47,9 @@ func Judge(s *Snapshot, public bool) (out []Found) {
 		c := &s.Channels[i]
 		if c.Phase == lnactor.PhaseBehind {
 			found(ChannelBehind, c.Channel.String(), "the peer %s showed a newer state", c.Peer)
+		}
+		if c.Phase == lnactor.PhaseUnburied {
+			found(ChannelUnburied, c.Channel.String(), "funding transaction %s has %d confirmations", chainhash.Hash(c.FundingTxid), c.Confirmations)
 		}
 		if c.Unverified && c.Spent == nil {
 			found(ChannelUnverified, c.Channel.String(), "the peer is %s", c.Peer)

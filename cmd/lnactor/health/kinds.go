@@ -33,6 +33,7 @@ const (
 	ChannelQuarantined = "channel_quarantined"
 	ChannelBehind      = "channel_behind"
 	ChannelUnverified  = "channel_unverified"
+	ChannelUnburied    = "channel_unburied"
 	ClaimStarving      = "claim_starving"
 	SweepInvalid       = "sweep_invalid"
 	ReserveTooSmall    = "reserve_too_small"
@@ -72,6 +73,7 @@ var Kinds = []Kind{
 	{ID: ChannelQuarantined, Severity: Critical, Title: "A channel's part of the node failed again and again and stays down; payments that it may hold wait. It is watched on chain.", Remedy: "keep a copy of the data directory, read the log from the first failure on, and start the node again with a release that fixes it"},
 	{ID: ChannelBehind, Severity: Critical, Title: "The peer has proven that our state of a channel is old; nothing of it is broadcast.", Remedy: "ask the peer to close the channel; what is ours is swept then"},
 	{ID: ChannelUnverified, Severity: Critical, Title: "A channel was restored from a copy, and its peer has not shown yet whether that is current: nothing of it is broadcast or signed, not even at a deadline of an HTLC.", Remedy: "connect to the peer; it shows at once how the channel stands"},
+	{ID: ChannelUnburied, Severity: Critical, Title: "A reorganisation took the funding transaction of a channel in use out of the chain; the channel takes no new HTLCs until it is as deep again.", Remedy: "wait for blocks, and look at the chain backend: if another transaction spends the same coins, the channel is worth nothing; what it holds for payments ends at their deadlines"},
 	{ID: ClaimStarving, Severity: Critical, Title: "A claim on chain has no coins for its fee, and time is running.", Remedy: "pay coins to an address of the wallet (lnactor address)"},
 	{ID: SweepInvalid, Severity: Critical, Title: "Outputs of closed channels can't be swept: a fault of this program.", Remedy: "keep the data directory and report it"},
 	{ID: ChainLost, Severity: Critical, Unready: true, Title: "The chain source has not answered for half a minute. Deadlines of HTLCs pass unseen.", Remedy: "look at the chain backend; the node goes on by itself when it answers"},

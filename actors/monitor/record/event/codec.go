@@ -28,7 +28,7 @@ func Write(e facts.Event) *pb.Event {
 	case facts.HTLCAccepted:
 		p.Kind = &pb.Event_HtlcAccepted{HtlcAccepted: &pb.HTLCAccepted{
 			HtlcId: k.HTLCID, AmountMsat: k.AmountMsat, Hash: k.Hash[:], CltvExpiry: k.CLTVExpiry, Onion: k.Onion,
-			OverDust: k.OverDust,
+			OverDust: k.OverDust, Unburied: k.Unburied,
 		}}
 	case facts.CommitmentTxConfirmed:
 		p.Kind = &pb.Event_CommitmentTxConfirmed{CommitmentTxConfirmed: &pb.CommitmentTxConfirmed{
@@ -72,7 +72,7 @@ func Read(r *take.Reader, p *pb.Event) facts.Event {
 		a := k.HtlcAccepted
 		v := facts.HTLCAccepted{
 			HTLCID: a.GetHtlcId(), AmountMsat: a.GetAmountMsat(), Hash: r.B32("hash", a.GetHash()), CLTVExpiry: a.GetCltvExpiry(),
-			OverDust: a.GetOverDust(),
+			OverDust: a.GetOverDust(), Unburied: a.GetUnburied(),
 		}
 		if len(a.GetOnion()) > 0 {
 			v.Onion = a.GetOnion()
