@@ -337,10 +337,48 @@ func TestCloseThatLeavesNothing(t *testing.T) {
 	}
 }
 
+// The fee that we aim at leaves the funder too little for an output with its old kind of script, and too much for none: with less of a fee it is enough,
+// and where less does not relay, the rest goes to the fee.
+func TestCloseWithAnotherFee(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		floor, want int64
+	}{
+		{"less", 253, 546},
+		{"more", 1000, 0},
+	} {
+		const rest = 450
+		fee := int64(0)
+		for range 2 { // the first world tells the fee
+			w := newWorld(t, func(tm *terms) {
+				tm.feePerKw = 253
+				if fee != 0 {
+					tm.pushMsat = uint64(1_000_000-fee-rest) * 1000
+				}
+			})
+			w.a.ch.cfg.MinFeePerKw = uint32(c.floor)
+			w.a.toChannel = append(w.a.toChannel, messages.CloseChannel{Script: p2pkh, FeePerKw: 1000})
+			w.run()
+			tx := w.closed()
+			if fee == 0 {
+				fee = int64(w.a.durable.ClosingFeeSat)
+				continue
+			}
+			if got := pays(tx, p2pkh); got != c.want || len(w.a.forced)+len(w.b.forced) != 0 {
+				t.Errorf("%s: alice gets %d, want %d; closes %v %v", c.name, got, c.want, w.a.forced, w.b.forced)
+			}
+			if got := pays(tx, w.b.durable.HolderShutdown); got != 1_000_000-fee-rest {
+				t.Errorf("%s: bob gets %d", c.name, got)
+			}
+		}
+	}
+}
+
+var p2pkh = append(append([]byte{txscript.OP_DUP, txscript.OP_HASH160, 20}, make([]byte, 20)...), txscript.OP_EQUALVERIFY, txscript.OP_CHECKSIG)
+
 // An output that does not relay can't be closed with: the channel fails (BOLT 2, closing_signed), and neither the peer's shutdown nor a new
 // connection does more than that.
 func TestCloseWithDust(t *testing.T) {
-	p2pkh := append(append([]byte{txscript.OP_DUP, txscript.OP_HASH160, 20}, make([]byte, 20)...), txscript.OP_EQUALVERIFY, txscript.OP_CHECKSIG)
 	for name, shut := range map[string]func(w *world){
 		"with shutdown": func(w *world) { w.a.alone(&lnwire.Shutdown{Address: p2pkh}) },
 		"with a connection": func(w *world) {

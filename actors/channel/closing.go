@@ -35,7 +35,7 @@ func (c *Channel) advanceClosing() error {
 		return c.repeatClosing()
 	}
 	fee, r := c.closingFees()
-	err := c.offerClosing(fee, r)
+	err := c.offerClosing(fee, r, r)
 	var cannot *protocolError
 	if errors.As(err, &cannot) {
 		// Nobody can close this channel together, not on the next connection either: it "MUST fail" (BOLT 2, closing_signed).
@@ -59,9 +59,10 @@ func (c *Channel) closingTx(fee uint64) *commitment.Close {
 func (c *Channel) closingFees() (ideal uint64, r FeeRange) {
 	f := c.facts
 	dust := uint64(max(f.Tx.HolderDustLimit, 1))
-	funder, fundee, script := f.CounterpartyMsat/1000, f.HolderMsat/1000, f.CounterpartyShutdown
+	funder, script := c.funderGets()
+	fundee := f.HolderMsat / 1000
 	if f.Tx.HolderIsFunder {
-		funder, fundee, script = f.HolderMsat/1000, f.CounterpartyMsat/1000, f.HolderShutdown
+		fundee = f.CounterpartyMsat / 1000
 	}
 	weight := c.closingWeight(dust)
 	at := func(perKw uint32) uint64 { return (uint64(perKw)*weight + 999) / 1000 }
@@ -82,6 +83,32 @@ func (c *Channel) closingFees() (ideal uint64, r FeeRange) {
 	return r.nearest(ideal), r
 }
 
+// funderGets is what the funder has before it pays the fee, in satoshis, and the script to which that goes.
+func (c *Channel) funderGets() (sat uint64, script []byte) {
+	if f := c.facts; f.Tx.HolderIsFunder {
+		return f.HolderMsat / 1000, f.HolderShutdown
+	}
+	return c.facts.CounterpartyMsat / 1000, c.facts.CounterpartyShutdown
+}
+
+// relaying is the fee, or else another one that is allowed too, with which the closing transaction relays: what a fee leaves to the funder may be too much
+// to be left out (BOLT 3) and still too little for an output with a script of an old kind. With less it is enough, with more it is left out by both.
+func (c *Channel) relaying(fee uint64, allowed FeeRange) uint64 {
+	funder, script := c.funderGets()
+	s := &c.facts.Tx
+	kept := uint64(commitment.ScriptDust(script))
+	left := uint64(max(min(s.HolderDustLimit, s.CounterpartyDustLimit), 1)) - 1
+	for _, other := range [...]uint64{fee, funder - min(funder, kept), funder - min(funder, left)} {
+		if other != fee && !allowed.has(other) {
+			continue
+		}
+		if _, err := commitment.MutualClose(s, c.closingTx(other)); !errors.Is(err, commitment.ErrDustOutput) {
+			return other
+		}
+	}
+	return fee
+}
+
 // closingWeight is the weight of the closing transaction before a fee is taken, with its witness (BOLT 3, Closing Transaction). It follows from the
 // scripts, so that there is an answer for every channel, whether or not it can be closed.
 func (c *Channel) closingWeight(dust uint64) uint64 {
@@ -100,8 +127,10 @@ func (c *Channel) closingWeight(dust uint64) uint64 {
 	return size*4 + closingWitness
 }
 
-// offerClosing proposes a fee: recorded, then sent (rule 17). A protocolError says that there is no transaction with this fee that relays.
-func (c *Channel) offerClosing(fee uint64, r FeeRange) error {
+// offerClosing proposes a fee, or one that is allowed where that one can't be: recorded, then sent (rule 17). A protocolError says that there is no
+// transaction that relays.
+func (c *Channel) offerClosing(fee uint64, allowed, r FeeRange) error {
+	fee = c.relaying(fee, allowed)
 	t, err := commitment.MutualClose(&c.facts.Tx, c.closingTx(fee))
 	switch {
 	case errors.Is(err, commitment.ErrDustOutput), errors.Is(err, commitment.ErrNoOutputs), errors.Is(err, commitment.ErrFunderCannotPay):
@@ -180,20 +209,21 @@ func (c *Channel) answerRange(tx *commitment.CloseTx, sig lnwire.Sig, fee uint64
 	case c.closing.sent:
 		return broken("closing_signed with %d sat, but %d were proposed", fee, c.closing.last)
 	}
-	return c.offerClosing(common.nearest(fee), ours)
+	return c.offerClosing(common.nearest(fee), common, ours)
 }
 
 // bargain negotiates without fee_range: each proposal strictly between the last ones of both.
 func (c *Channel) bargain(fee uint64, ours FeeRange) error {
-	next := fee
+	next, allowed := fee, ours
 	if c.closing.sent {
 		next = (fee + c.closing.last) / 2
+		allowed, _ = ours.overlap(FeeRange{Min: min(fee, c.closing.last) + 1, Max: max(fee, c.closing.last) - 1})
 	}
 	next = ours.nearest(next)
 	if c.closing.sent && !strictlyBetween(next, fee, c.closing.last) {
 		return warn("no closing fee suits both of us: you propose %d sat, we accept %d to %d", fee, ours.Min, ours.Max)
 	}
-	return c.offerClosing(next, ours)
+	return c.offerClosing(next, allowed, ours)
 }
 
 func strictlyBetween(v, a, b uint64) bool { return min(a, b) < v && v < max(a, b) }
