@@ -92,8 +92,9 @@ type PaymentClaimed struct {
 	Records    []CustomRecord // of the payer's application, by type
 }
 
-// ClaimLost: a part of a payment that PaymentClaimed told of did not come in: its channel was closed and the HTLC ended without our preimage, because
-// it timed out first, was too small for an output, or was in no commitment that confirmed. The payer has that money back, and may have the preimage.
+// ClaimLost: a part of a payment that PaymentClaimed told of, or an HTLC that an interceptor settled, did not come in: its channel was closed and the HTLC
+// ended without our preimage, because it timed out first, was too small for an output, or was in no commitment that confirmed. The payer has that money
+// back, and may have the preimage.
 type ClaimLost struct {
 	Hash       ln.Hash
 	AmountMsat uint64 // of the part

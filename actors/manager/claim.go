@@ -250,17 +250,10 @@ func (m *Manager) conclude(s *set, v survey) {
 		if h.lost || h.claimed && (!h.ended || h.paid) {
 			continue
 		}
-		if ev := m.enqueue(claimLostID(h), messages.ClaimLost{
-			Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID,
-		}, func() {
+		m.tellLost(h, func() {
 			h.lost = true
 			m.touch(s)
-		}); ev != nil {
-			m.log.Error("a payment that was claimed did not come in: its channel was closed and the HTLC ended without our preimage",
-				slog.String("payment_hash", h.htlc.Hash.String()), slog.String("channel_id", h.event.Channel.String()), slog.Uint64("htlc_id", h.htlc.HTLCID))
-			d := m.delivery(ev)
-			m.tell(d.To, d.Msg)
-		}
+		})
 	}
 	if len(v.undecided) > 0 || v.unknown > 0 {
 		return
@@ -277,6 +270,20 @@ func (m *Manager) conclude(s *set, v survey) {
 		m.forgetUsers(s)
 		m.drop(s)
 	}
+}
+
+// tellLost queues ClaimLost, once: what was claimed did not come in.
+func (m *Manager) tellLost(h *inbound, handled func()) {
+	ev := m.enqueue(claimLostID(h), messages.ClaimLost{
+		Hash: h.htlc.Hash, AmountMsat: h.htlc.AmountMsat, Channel: h.event.Channel, HTLCID: h.htlc.HTLCID,
+	}, handled)
+	if ev == nil {
+		return
+	}
+	m.log.Error("an HTLC that was claimed did not come in: its channel was closed and it ended without our preimage",
+		slog.String("payment_hash", h.htlc.Hash.String()), slog.String("channel_id", h.event.Channel.String()), slog.Uint64("htlc_id", h.htlc.HTLCID))
+	d := m.delivery(ev)
+	m.tell(d.To, d.Msg)
 }
 
 // failSet fails all parts that are live. That it was held is forgotten with the same append, before any part can learn of it.

@@ -72,7 +72,8 @@
 //
 // One that was there before the start waits up to 10 s for the next node, since all peers are away then.
 //
-// An interceptor is asked before an HTLC is offered, and again by each incarnation until a monitor holds what came of it.
+// An interceptor is asked before an HTLC is offered, and again by each incarnation until a monitor holds what came of it. An HTLC that it claims with the
+// preimage is acknowledged when its own end is irrevocable, and told as ClaimLost before that if it ended otherwise.
 //
 // # A channel's end on chain
 //

@@ -105,6 +105,7 @@ func (m *Manager) forgetForward(f *forward) {
 	m.leaveHoming(f)
 	f.last.stop()
 	f.burial.stop()
+	m.answerInterceptor(f, fmt.Errorf("%w: it is gone", ErrNotForwarded)) // unless it was answered
 	if m.forwardAt(f.key) != f {
 		return
 	}

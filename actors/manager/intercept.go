@@ -106,11 +106,23 @@ func (m *Manager) intercepted(f *forward, msg messages.DecideIntercepted) error 
 		}
 		f.reply, f.chosen = msg.ReplyTo, true
 		m.release(f)
-		m.send(f.h, facts.Resolution{Preimage: &msg.Preimage})
+		m.send(f.h, facts.Resolution{Preimage: &msg.Preimage, Settled: true})
 	default:
 		return fmt.Errorf("%w: action %d", ErrInterception, msg.Action)
 	}
 	return nil
+}
+
+// settledEnd acknowledges an HTLC that was claimed with an interceptor's preimage, once its end is irrevocable. If it ended without that preimage, the user
+// is told first: nothing else remembers the HTLC.
+func (m *Manager) settledEnd(h *inbound) {
+	switch {
+	case !h.ended:
+	case h.paid:
+		m.done(h)
+	default:
+		m.tellLost(h, func() { m.done(h) })
+	}
 }
 
 // failureOf makes the failure that an interceptor wants. Codes whose fields only the final node or a blinded route can fill are none of them.

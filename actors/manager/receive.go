@@ -28,6 +28,8 @@ type inbound struct {
 	ended    bool              // its removal is irrevocable
 	paid     bool              // and it went with its preimage
 
+	settled bool // the durable decision is the preimage that an interceptor gave
+
 	// Of an HTLC for us.
 	set      *set
 	preimage *ln.Preimage // nil if the invoice's hash was given to the node
@@ -221,6 +223,8 @@ func (m *Manager) ended(h *inbound, paid bool) {
 	switch {
 	case h.claimed:
 		m.touch(h.set)
+	case h.settled:
+		m.settledEnd(h)
 	case !h.decided && h.sent == nil:
 		m.decided(h, nil) // gone on chain without us
 	} // else the answer to the decision is on its way, or it is a failure
@@ -234,8 +238,12 @@ func (m *Manager) decided(h *inbound, r *facts.Resolution) {
 	}
 	h.decided = true
 	switch {
+	case r.Fulfilled() && r.Settled:
+		h.settled = true
+		m.forwardDone(h)
+		m.settledEnd(h)
 	case r.Fulfilled() && len(r.Parts) == 0:
-		m.done(h) // it was forwarded, or settled by the interceptor: the preimage is where it belongs
+		m.done(h) // it was forwarded: the preimage is where it belongs
 	case r.Fulfilled():
 		h.claimed = true
 		h.set = m.evidence(h.htlc.Hash, *r)

@@ -164,7 +164,7 @@ func (s *script) forwardCommand(t *testing.T, d *datadriven.TestData) bool {
 		msg := messages.InboundDecided{Channel: id, HTLCID: number(d, "htlc", 0), Gone: d.HasArg("gone"), Buried: d.HasArg("buried")}
 		if n := text2(d, "preimage"); n != "" {
 			p := preimageOf(n)
-			msg.Resolution = &facts.Resolution{Preimage: &p}
+			msg.Resolution = &facts.Resolution{Preimage: &p, Settled: d.HasArg("settled")}
 		} else if !msg.Gone {
 			msg.Resolution = &facts.Resolution{Reason: []byte{1}}
 		}

@@ -68,7 +68,7 @@ func (s *script) report(t *testing.T, name string, fence uint64, input string) m
 			} else if has("failed") {
 				h.Resolution = &facts.Resolution{Reason: []byte{1}}
 			} else if has("given") { // to a forward
-				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}}
+				h.Resolution = &facts.Resolution{Preimage: &ln.Preimage{1}, Settled: has("settled")}
 			}
 			r.Inbound = append(r.Inbound, h)
 		case "swept":
@@ -360,6 +360,8 @@ func (s *script) fulfilled(id ln.ChannelID, htlc uint64, inv, parts string) *fac
 
 func (s *script) resolution(r facts.Resolution) string {
 	switch {
+	case r.Settled:
+		return "fulfil settled"
 	case r.Preimage != nil:
 		return fmt.Sprintf("fulfil parts=%d", len(r.Parts))
 	case r.Malformed != nil:

@@ -30,6 +30,8 @@ type Resolution struct {
 	Malformed *Malformed // of update_fail_malformed_htlc
 	// Parts of the multi-part set that this preimage claims, this HTLC included (rule 13); only for HTLCs that pay this node.
 	Parts []Part
+	// Settled: an interceptor gave the preimage, so nothing was paid for it, and nobody else tells what becomes of the HTLC.
+	Settled bool
 }
 
 // Malformed is what update_fail_malformed_htlc says (BOLT 2).

@@ -2549,6 +2549,7 @@ type Resolution struct {
 	//	*Resolution_Malformed
 	How           isResolution_How `protobuf_oneof:"how"`
 	Parts         []*Part          `protobuf:"bytes,4,rep,name=parts,proto3" json:"parts,omitempty"`
+	Settled       bool             `protobuf:"varint,5,opt,name=settled,proto3" json:"settled,omitempty"` // by an interceptor
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2622,6 +2623,13 @@ func (x *Resolution) GetParts() []*Part {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *Resolution) GetSettled() bool {
+	if x != nil {
+		return x.Settled
+	}
+	return false
 }
 
 type isResolution_How interface {
@@ -4715,13 +4723,14 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"resolution\x12\x12\n" +
 	"\x04fate\x18\n" +
 	" \x01(\rR\x04fate\x12!\n" +
-	"\ffailed_early\x18\v \x01(\bR\vfailedEarly\"\xba\x01\n" +
+	"\ffailed_early\x18\v \x01(\bR\vfailedEarly\"\xd4\x01\n" +
 	"\n" +
 	"Resolution\x12\x1c\n" +
 	"\bpreimage\x18\x01 \x01(\fH\x00R\bpreimage\x12\x18\n" +
 	"\x06reason\x18\x02 \x01(\fH\x00R\x06reason\x12=\n" +
 	"\tmalformed\x18\x03 \x01(\v2\x1d.lnactor.records.v1.MalformedH\x00R\tmalformed\x12.\n" +
-	"\x05parts\x18\x04 \x03(\v2\x18.lnactor.records.v1.PartR\x05partsB\x05\n" +
+	"\x05parts\x18\x04 \x03(\v2\x18.lnactor.records.v1.PartR\x05parts\x12\x18\n" +
+	"\asettled\x18\x05 \x01(\bR\asettledB\x05\n" +
 	"\x03how\"B\n" +
 	"\tMalformed\x12!\n" +
 	"\fonion_sha256\x18\x01 \x01(\fR\vonionSha256\x12\x12\n" +

@@ -86,6 +86,7 @@ var resolution = rapid.Custom(func(t *rapid.T) (r facts.Resolution) {
 	for range rapid.IntRange(0, 3).Draw(t, "parts") {
 		r.Parts = append(r.Parts, facts.Part{Channel: b32.Draw(t, "channel"), HTLCID: u64.Draw(t, "htlc")})
 	}
+	r.Settled = yes.Draw(t, "settled")
 	return r
 })
 

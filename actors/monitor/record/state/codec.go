@@ -231,7 +231,7 @@ func Resolution(v *facts.Resolution) *pb.Resolution {
 	if v == nil {
 		return nil
 	}
-	p := &pb.Resolution{}
+	p := &pb.Resolution{Settled: v.Settled}
 	switch {
 	case v.Preimage != nil:
 		p.How = &pb.Resolution_Preimage{Preimage: v.Preimage[:]}
@@ -253,7 +253,7 @@ func ReadResolution(r *take.Reader, p *pb.Resolution) *facts.Resolution {
 	if p == nil {
 		return nil
 	}
-	v := &facts.Resolution{}
+	v := &facts.Resolution{Settled: p.GetSettled()}
 	switch how := p.How.(type) {
 	case *pb.Resolution_Preimage:
 		preimage := ln.Preimage(r.B32("preimage", how.Preimage))
