@@ -317,6 +317,9 @@ func (s *shell) append(o Output, err error) {
 		a.Rows = append(a.Rows, row)
 	}
 	s.env.Tell(messages.PersisterAddr, a)
+	if o.Forget {
+		s.signer.Forget(s.session.m.facts.KeyIndex)
+	}
 	if s.session != nil && s.session.Changed() && !s.armed {
 		s.armed = true
 		s.env.Tell(messages.MonitorAddr(s.id), flush{})

@@ -13,6 +13,7 @@ import (
 	"github.com/lnactor/lnactor/actors/kit"
 	"github.com/lnactor/lnactor/actors/persister"
 	"github.com/lnactor/lnactor/actors/persister/memstore"
+	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -27,6 +28,19 @@ type node struct {
 	mu       sync.Mutex
 	got      map[messages.Addr][]any
 	failures []error
+	forgot   []uint32 // channel key indexes
+}
+
+// forgetting tells which keys were let go.
+type forgetting struct {
+	chankeys.Signer
+	n *node
+}
+
+func (k forgetting) Forget(index uint32) {
+	k.n.mu.Lock()
+	defer k.n.mu.Unlock()
+	k.n.forgot = append(k.n.forgot, index)
 }
 
 // start is a process on a store.
@@ -44,7 +58,7 @@ func start(t *testing.T, h *harness, store *memstore.Store, create *messages.Cre
 		n.spawn(at, env.Props(func() actor.Actor { return n.recorder(at) }))
 	}
 	cfg.CheckWrites = true
-	child := Props(env, holderKeys, id, cfg, create)
+	child := Props(env, forgetting{holderKeys, n}, id, cfg, create)
 	n.spawn("supervisor", env.Props(func() actor.Actor { return &parent{n: n, child: child} }))
 	synctest.Wait()
 	return n
@@ -315,6 +329,28 @@ func TestActorKeepsWhatComesWhileLoading(t *testing.T) {
 		env.System.Root.Stop(p)
 		synctest.Wait()
 		env.Close()
+	})
+}
+
+// With the log of a channel the keys that were derived for it are let go, and not before.
+func TestActorForgetsKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, false)
+		h.opened.HolderMsat, h.opened.CounterpartyMsat = 0, capacity*1000
+		h.opened.HolderSig = h.peerSig(facts.New(h.opened))
+		n := start(t, h, memstore.New(), creation(h), Config{})
+		id := h.opened.Static.ID
+		n.send(messages.ForceCloseChannel{Reason: facts.CloseByUser, ReplyTo: "user"}, messages.AckMonitorEvent{Channel: id, Seqs: []uint64{1, 2, 3}})
+		inc := only[messages.MayArchive](t, n.take(messages.ManagerAddr)).Incarnation
+		if len(n.forgot) != 0 {
+			t.Fatal("forgotten before the log has ended")
+		}
+		n.send(messages.ArchiveGranted{Channel: id, Incarnation: inc})
+		only[messages.ChannelArchived](t, n.take(messages.ManagerAddr))
+		if len(n.forgot) != 1 || n.forgot[0] != h.opened.Static.KeyIndex || len(n.failures) != 0 {
+			t.Fatalf("forgot %v, failures %v", n.forgot, n.failures)
+		}
+		n.kill()
 	})
 }
 

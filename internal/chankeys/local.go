@@ -48,7 +48,7 @@ func (l *Local) GoString() string { return l.String() }
 // LogValue implements slog.LogValuer.
 func (l *Local) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
-// Forget drops what is kept of a channel, once it is archived. Using the index
+// Forget implements Signer: what is kept of a channel is dropped. Using the index
 // again derives it anew.
 func (l *Local) Forget(index uint32) { l.channels.Delete(index) }
 

@@ -71,4 +71,8 @@ type Signer interface {
 
 	// SignMutualClose signs a closing transaction.
 	SignMutualClose(index uint32, s *commitment.Static, tx *commitment.CloseTx) (lnwire.Sig, error)
+
+	// Forget says that the index is not needed any more: its channel is archived,
+	// or was never made. Using it again is no error.
+	Forget(index uint32)
 }

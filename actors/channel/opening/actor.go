@@ -261,6 +261,7 @@ func (s *shell) over(err error) {
 	if s.core != nil && s.core.ChannelID() != (ln.ChannelID{}) {
 		s.detach(s.core.ChannelID())
 	}
+	s.deps.Signer.Forget(s.terms.KeyIndex)
 	s.end()
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/lnactor/lnactor/actors/kit"
+	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
@@ -39,7 +40,16 @@ type table struct {
 	mu     sync.Mutex // the probes write at the same time; who reads has waited for them
 	got    map[messages.Addr][]any
 	crash  func(msg any)
+	forgot []uint32 // key indexes
 }
+
+// keys tells what was forgotten.
+type keys struct {
+	chankeys.Signer
+	tb *table
+}
+
+func (k keys) Forget(index uint32) { k.tb.forgot = append(k.tb.forgot, index) } // the opening alone does
 
 func (tb *table) Before(string, any) {}
 
@@ -74,7 +84,7 @@ func negotiate(t *testing.T, f func(tb *table, signed lnwire.Message)) {
 			}))
 		}
 		producer := Producer(Deps{
-			Env: env, Config: a.cfg, Signer: a.signer, Wallet: &tb.wallet, Alias: alias, Tip: func() Tip { return Tip{Height: 100} },
+			Env: env, Config: a.cfg, Signer: keys{a.signer, tb}, Wallet: &tb.wallet, Alias: alias, Tip: func() Tip { return Tip{Height: 100} },
 		}, messages.OpenChannel{
 			TemporaryID: a.terms.TemporaryID, Peer: a.terms.Peer, KeyIndex: a.terms.KeyIndex, CapacitySat: a.terms.CapacitySat,
 			FeePerKw: a.terms.FeePerKw, FundingFeePerKw: 300, ReplyTo: "api",
@@ -137,8 +147,8 @@ func TestStoppedOpeningLetsGo(t *testing.T) {
 		}
 		tb.env.System.Root.Stop(tb.pid)
 		synctest.Wait()
-		if errs := tb.replies(); len(tb.wallet.reserved) != 0 || len(errs) != 1 || !errors.Is(errs[0], ErrCrashed) {
-			t.Fatalf("reserved %v, replies %v", tb.wallet.reserved, errs)
+		if errs := tb.replies(); len(tb.wallet.reserved) != 0 || len(errs) != 1 || !errors.Is(errs[0], ErrCrashed) || len(tb.forgot) != 1 {
+			t.Fatalf("reserved %v, replies %v, keys forgotten %v", tb.wallet.reserved, errs, tb.forgot)
 		}
 	})
 }
@@ -158,8 +168,8 @@ func TestCrashAfterHandingOver(t *testing.T) {
 				created++
 			}
 		}
-		if created != 1 || len(tb.replies()) != 0 || len(tb.wallet.reserved) != 1 {
-			t.Fatalf("created %d, replies %v, reserved %v", created, tb.replies(), tb.wallet.reserved)
+		if created != 1 || len(tb.replies()) != 0 || len(tb.wallet.reserved) != 1 || len(tb.forgot) != 0 {
+			t.Fatalf("created %d, replies %v, reserved %v, keys forgotten %v", created, tb.replies(), tb.wallet.reserved, tb.forgot)
 		}
 	})
 }
