@@ -67,6 +67,7 @@ func channelCommands() []*cobra.Command {
 			use: "open NODE_ID AMOUNT", short: "Open a channel", args: wants("NODE_ID", "AMOUNT"),
 			long: "Opens a channel to a connected node and funds it from the wallet. What follows an @ in NODE_ID is not looked at. It\ncan be used when its funding transaction has confirmed; " +
 				"'lnactor channels' shows it as open then.",
+			look:    "see 'lnactor channels' before you repeat it",
 			example: "  lnactor open 03ab... 1000000\n  lnactor open 03ab... 0.01btc --push 1000\n  lnactor open 03ab... 1000000 --public",
 			flags: func(cmd *cobra.Command) {
 				cmd.Flags().StringVar(&push, "push", "0", "amount given to the peer at once")
@@ -199,6 +200,6 @@ func showChannels(p *page, a *apiv1.ListChannelsResponse) {
 			c.GetOutboundHtlcs()+c.GetInboundHtlcs(), c.GetPeer())
 	}
 	for _, id := range a.GetQuarantined() {
-		p.row(id, "quarantined: see 'lnactor health'")
+		p.row(id, "quarantined: see 'lnactor doctor'")
 	}
 }

@@ -72,7 +72,8 @@ func walletCommands() []*cobra.Command {
 		}),
 		newCall(call[*apiv1.SendResponse]{
 			use: "send ADDRESS AMOUNT|all", short: "Pay to an address on chain", args: wants("ADDRESS", "AMOUNT"),
-			long:    "Pays to an address on chain. If the call ends without an answer, look at 'lnactor coins'\nbefore you repeat it.",
+			long:    "Pays to an address on chain. If the call ends without an answer, with exit code 76, look at\n'lnactor coins' before you repeat it.",
+			look:    "see 'lnactor coins' before you repeat it: a coin that is spent and unconfirmed says that it was sent",
 			example: "  lnactor send bcrt1q... 100000\n  lnactor send bcrt1q... 0.01btc --target 2\n  lnactor send bcrt1q... all",
 			flags: func(cmd *cobra.Command) {
 				cmd.Flags().Uint32Var(&feePerKw, "fee-per-kw", 0, "satoshis per 1000 weight units (default: an estimate)")
@@ -102,6 +103,7 @@ func walletCommands() []*cobra.Command {
 			use: "bump TXID", short: "Raise the fee of an unconfirmed transaction of the wallet", args: wants("TXID"),
 			long: "Replaces an unconfirmed payment ('lnactor send'), or the sweep of a closed channel's outputs, by one that\npays the same with a higher fee. " +
 				"'lnactor coins' shows unconfirmed transactions. Closing transactions and\nclaims of channels raise their own fees as their deadlines come near.",
+			look:    "see 'lnactor coins' before you repeat it",
 			example: "  lnactor bump 4a5e...\n  lnactor bump 4a5e... --fee-per-kw 5000",
 			flags: func(cmd *cobra.Command) {
 				cmd.Flags().Uint32Var(&feePerKw, "fee-per-kw", 0, "satoshis per 1000 weight units (default: an estimate)")

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,18 +150,62 @@ func (n *node) explain(err error) error {
 			}
 		}
 	}
-	var netErr *net.OpError
+	answered := connect.IsWireError(err)
 	switch {
-	case n.cmd.Context().Err() != nil && !connect.IsWireError(err):
+	case n.cmd.Context().Err() != nil && !answered:
 		return errInterruptedCall
-	case errors.As(err, &netErr) && e.reason == "":
+	case !answered && notReached(err):
 		e.code, e.reason = connect.CodeUnavailable, "no_node"
 		e.text = fmt.Sprintf("no node answers at %s", n.where)
 		e.hint = "start it with 'lnactor run', or say with --dir, --socket or --server where it is"
 	case e.code == connect.CodeDeadlineExceeded && e.hint == "":
 		e.reason, e.hint = "deadline", "the call may still have its effect: look before you repeat it, or give it more --timeout"
+	case !answered && e.code == connect.CodeUnavailable:
+		e.reason, e.hint = "cut_off", "the node stopped during the call, which may still have had its effect: look before you repeat it"
 	}
 	return e
+}
+
+// notReached tells of an error of a call that the node can't have had.
+func notReached(err error) bool {
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial"
+}
+
+// refused tells whether the node answered that it did nothing. After every other error the call may have had its effect, or may yet have it.
+func (e *apiError) refused() bool {
+	if e.reason == "no_node" {
+		return true
+	}
+	if !connect.IsWireError(e.err) { // such as an answer that could not be read
+		return false
+	}
+	switch e.code { //nolint:exhaustive // of the others nothing is known
+	case connect.CodeInvalidArgument, connect.CodeFailedPrecondition, connect.CodeResourceExhausted, connect.CodeNotFound,
+		connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnimplemented:
+		return true
+	}
+	return slices.Contains([]string{"abandoned", "not_synced", "starting"}, e.reason)
+}
+
+// unsureError is the end of a call that spends, of which nobody knows here whether it did.
+type unsureError struct {
+	payment string // the payment's id, empty if it is none
+	text    string
+	hint    string
+	err     error
+}
+
+func (e *unsureError) Error() string { return e.text }
+func (e *unsureError) Unwrap() error { return e.err }
+
+// unlessRefused makes an explained error one that says what to look at, unless the node did nothing.
+func unlessRefused(err error, look string) error {
+	var e *apiError
+	if !errors.As(err, &e) || e.refused() {
+		return err
+	}
+	return &unsureError{text: "it is not known whether this was done: " + e.text, hint: look, err: err}
 }
 
 // errInterruptedCall is a call that the user did not wait for.
@@ -171,6 +216,7 @@ var errStopped = errors.New("interrupted")
 // call describes a command that makes one call and shows its answer.
 type call[A proto.Message] struct {
 	use, short, long, example string
+	look                      string // of a call that spends: what to look at when nobody knows whether it did
 	args                      cobra.PositionalArgs
 	flags                     func(*cobra.Command)
 	make                      func(ctx context.Context, n *node, args []string) (A, error)
@@ -190,7 +236,10 @@ func newCall[A proto.Message](d call[A]) *cobra.Command {
 			defer cancel()
 			answer, err := d.make(ctx, n, args)
 			if err != nil {
-				return n.explain(err)
+				if err = n.explain(err); d.look != "" {
+					err = unlessRefused(err, d.look)
+				}
+				return err
 			}
 			if f.json {
 				return printJSON(cmd.OutOrStdout(), answer)

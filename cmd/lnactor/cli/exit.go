@@ -16,13 +16,14 @@ import (
 // Exit codes, after sysexits.h where it has one. They are part of the command's interface: service managers decide by them.
 const (
 	ExitOK          = 0
-	ExitFault       = 1   // the demo found a fault, a payment failed, or an error that has no code of its own
+	ExitFault       = 1   // the demo found a fault, a payment failed for good or was refused, or an error that has no code of its own
 	ExitUsage       = 64  // the command line is wrong
 	ExitCorrupt     = 65  // durable data does not decode or verify; a restart does not help
 	ExitUnreachable = 69  // the chain source or an address to listen on at the start, or the node for a command, is not there; try again later
 	ExitGaveUp      = 70  // supervision gave up on an actor, or one did not get on; a restart may help
 	ExitStore       = 74  // the store could not read or write
 	ExitInUse       = 75  // another process has the data directory; try again later
+	ExitUnsure      = 76  // a call that spends ended without an answer: it may have had its effect, so look before anything is paid in another way
 	ExitNotAllowed  = 77  // the token does not allow the call
 	ExitConfig      = 78  // the configuration is wrong
 	ExitInterrupted = 130 // by a signal, as shells have it
@@ -45,6 +46,7 @@ func exitCode(err error) int {
 	var gaveUp *supervisor.GaveUpError
 	var usage *usageError
 	var answered *apiError
+	var unsure *unsureError
 	switch {
 	case err == nil:
 		return ExitOK
@@ -64,6 +66,8 @@ func exitCode(err error) int {
 		return ExitUnreachable
 	case errors.Is(err, errStopped):
 		return ExitInterrupted
+	case errors.As(err, &unsure):
+		return ExitUnsure
 	case errors.As(err, &answered):
 		return answered.exitCode()
 	case isFault(err):

@@ -23,7 +23,8 @@ var (
 )
 
 const payLong = `Pays an invoice, or with --keysend a node that made none, and waits for the outcome. The exit code is 0 if it is paid and 1 if it
-failed for good; then the money is still here.
+failed for good or was refused; then the money is still here. It is 76 if the payment may be
+under way: the error names its id, and what to do before you pay in another way.
 
 --id makes it safe to repeat: of all calls with one id, ever, at most one pays. Take the
 number of the order, say. A repeated call waits for the payment that is there.
@@ -49,9 +50,37 @@ func (e *paymentFailed) Error() string { return fmt.Sprintf("payment %s failed: 
 type stillUnderWay struct{ id string }
 
 func (e *stillUnderWay) Error() string {
-	return fmt.Sprintf("no longer waiting; payment %s goes on", e.id)
+	return fmt.Sprintf("no longer waiting; payment %s may go on", e.id)
 }
 func (e *stillUnderWay) Unwrap() error { return errStopped }
+
+// mayBeOut is the end of a payment's call, or of the waiting, without an outcome. It names the id: with it the same command waits for the payment that
+// is there, without it a repeated --keysend would pay twice.
+func mayBeOut(id, why string, err error) error {
+	return &unsureError{
+		payment: id, text: fmt.Sprintf("payment %s may be under way: %s", id, why), err: err,
+		hint: fmt.Sprintf("see 'lnactor payment %[1]s', or repeat the command with --id %[1]s, which never pays twice; before that do not pay in another way", id),
+	}
+}
+
+// started is what an error of the call that begins a payment says of it.
+func (n *node) started(id string, err error) error {
+	var e *apiError
+	switch err = n.explain(err); {
+	case errors.Is(err, errStopped):
+		return &stillUnderWay{id}
+	case !errors.As(err, &e):
+	case e.code == connect.CodeAlreadyExists:
+		return &unsureError{
+			payment: id, text: e.text, err: err,
+			hint: fmt.Sprintf("an id stands for one payment for ever: see what became of it with 'lnactor payment %s' before you choose another one", id),
+		}
+	case e.code == connect.CodeNotFound, e.reason == "starting": // a payment of this id may be there from a call before
+	case e.refused():
+		return err
+	}
+	return mayBeOut(id, err.Error(), err)
+}
 
 func newPay() *cobra.Command {
 	var f clientFlags
@@ -96,12 +125,16 @@ func newPay() *cobra.Command {
 				r.Id = hex.EncodeToString(random[:])
 			}
 			p, err := n.pay(r, !noWait, cmd.ErrOrStderr())
+			var shown error
 			if p != nil && f.json {
-				err = errors.Join(err, printJSON(cmd.OutOrStdout(), p))
+				shown = printJSON(cmd.OutOrStdout(), p)
 			} else if p != nil {
 				page := newPage(cmd.OutOrStdout())
 				showPayment(page, p)
-				err = errors.Join(err, page.flush())
+				shown = page.flush()
+			}
+			if shown != nil && err == nil {
+				err = mayBeOut(p.GetId(), "its outcome could not be shown: "+shown.Error(), shown)
 			}
 			return err
 		},
@@ -168,10 +201,7 @@ func (n *node) pay(r *apiv1.PayRequest, wait bool, progress io.Writer) (*apiv1.P
 	started, err := n.Pay(begin, r)
 	cancel()
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, &stillUnderWay{r.GetId()}
-		}
-		return nil, n.explain(err)
+		return nil, n.started(r.GetId(), err)
 	}
 	p := started.GetPayment()
 	var away time.Time
@@ -195,14 +225,15 @@ func (n *node) pay(r *apiv1.PayRequest, wait bool, progress io.Writer) (*apiv1.P
 		case away.IsZero():
 			away = time.Now()
 		case time.Since(away) > patience || connect.CodeOf(err) == connect.CodePermissionDenied:
-			return p, n.explain(err)
+			err = n.explain(err)
+			return p, mayBeOut(p.GetId(), err.Error(), err)
 		}
 	}
 	switch p.GetStatus() {
 	case apiv1.PaymentStatus_PAYMENT_STATUS_FAILED:
 		return p, &paymentFailed{p.GetId(), p.GetReason()}
 	case apiv1.PaymentStatus_PAYMENT_STATUS_UNKNOWN:
-		return p, fmt.Errorf("payment %s: a channel that may hold it is quarantined, so its outcome is not known; see 'lnactor health'", p.GetId())
+		return p, mayBeOut(p.GetId(), "a channel that may hold it is quarantined; see 'lnactor doctor'", nil)
 	}
 	return p, nil
 }

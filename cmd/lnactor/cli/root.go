@@ -111,9 +111,12 @@ func complain(w io.Writer, cmd *cobra.Command, err error) {
 	var hint string
 	var usage *usageError
 	var answered *apiError
+	var unsure *unsureError
 	switch {
 	case errors.As(err, &usage):
 		hint = usage.hint
+	case errors.As(err, &unsure):
+		hint = unsure.hint
 	case errors.As(err, &answered):
 		hint = answered.hint
 	default:
@@ -131,17 +134,24 @@ func complainJSON(w io.Writer, err error) bool {
 		Reason  string `json:"reason"`
 		Message string `json:"message"`
 		Hint    string `json:"hint"`
+		Payment string `json:"payment,omitempty"` // its id
 	}
 	var out struct {
 		Error problem `json:"error"`
 	}
 	var answered *apiError
 	var failed *paymentFailed
+	var unsure *unsureError
+	var waits *stillUnderWay
 	switch {
+	case errors.As(err, &unsure):
+		out.Error = problem{"unknown", "unsure", unsure.text, unsure.hint, unsure.payment}
+	case errors.As(err, &waits):
+		out.Error = problem{Code: "canceled", Reason: "interrupted", Message: waits.Error(), Payment: waits.id}
 	case errors.As(err, &answered):
-		out.Error = problem{answered.code.String(), answered.reason, answered.text, answered.hint}
+		out.Error = problem{Code: answered.code.String(), Reason: answered.reason, Message: answered.text, Hint: answered.hint}
 	case errors.As(err, &failed):
-		out.Error = problem{Code: "aborted", Reason: "payment_failed", Message: failed.Error()}
+		out.Error = problem{Code: "aborted", Reason: "payment_failed", Message: failed.Error(), Payment: failed.id}
 	default:
 		return false
 	}

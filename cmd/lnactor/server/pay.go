@@ -80,10 +80,7 @@ func (s *service) repeated(ctx context.Context, id lnactor.PaymentID, r *apiv1.P
 	same := p.Payee.String() == r.GetKeysendPayee()
 	if r.GetKeysendPayee() == "" {
 		req, err := invoice.Decode(r.GetBolt11(), s.cfg.Params, time.Unix(0, 0)) // it may have expired since
-		if err != nil {
-			return nil, failed(err)
-		}
-		same = req.Hash == p.Hash
+		same = err == nil && req.Hash == p.Hash                                  // no refusal: the id's payment is there, whatever this invoice is
 	}
 	if !same || r.GetAmountMsat() != 0 && r.GetAmountMsat() != p.AmountMsat {
 		return nil, problem(connect.CodeAlreadyExists, "payment_id_used", fmt.Sprintf("payment %s is for another invoice or amount", id),
