@@ -49,7 +49,8 @@ type Interception struct {
 type Interceptor func(ctx context.Context, htlc InterceptedHTLC) Interception
 
 // DecideIntercepted decides about an HTLC that the interceptor was asked about. When it returns without an error the decision is durable. ErrNotIntercepted:
-// it is decided already, or gone. ErrNotForwarded: it could not be forwarded as wished, and was failed.
+// it is decided already, or gone. ErrNotForwarded: it could not be forwarded as wished, and was failed. Give ctx a deadline: a peer that does not answer
+// delays what is durable, and after a crash of the manager no answer comes; the interceptor is asked again then if nothing was decided.
 func (n *Node) DecideIntercepted(ctx context.Context, channel ChannelID, htlcID uint64, d Interception) error {
 	reply, err := ask[messages.InterceptReply](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return decisionOf(channel, htlcID, d, to)
@@ -77,11 +78,9 @@ func (n *Node) intercept() {
 		if !ok || d.Action == 0 {
 			continue
 		}
-		// Nobody waits for the answer: what is no good is told again at the next start, and failed at its deadline.
-		if err := n.DecideIntercepted(n.life, htlc.Channel, htlc.HTLCID, d); err != nil && n.life.Err() == nil {
-			n.cfg.Log.Warn("the interceptor's decision was not carried out", slog.String("channel_id", htlc.Channel.String()),
-				slog.Uint64("htlc_id", htlc.HTLCID), slog.Any("error", err))
-		}
+		// Nobody waits for the answer: it comes when the decision is durable, which a peer can delay and a crash of the manager prevent. What is no good
+		// is in the log, is told again at the next start, and failed at its deadline.
+		n.env.Tell(messages.ManagerAddr, decisionOf(htlc.Channel, htlc.HTLCID, d, ""))
 	}
 }
 

@@ -49,7 +49,7 @@ const (
 	InterceptSettle                             // claim it with Preimage
 )
 
-// DecideIntercepted is an interceptor's decision about the HTLC of an InterceptHTLC. The answer is InterceptReply.
+// DecideIntercepted is an interceptor's decision about the HTLC of an InterceptHTLC. The answer is InterceptReply, or without ReplyTo the log.
 type DecideIntercepted struct {
 	Channel     ln.ChannelID // inbound
 	HTLCID      uint64

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
@@ -71,7 +72,12 @@ func (m *Manager) interceptorRestarted() {
 func (m *Manager) onIntercepted(msg messages.DecideIntercepted) {
 	f := m.forwardAt(htlcKey{msg.Channel, msg.HTLCID})
 	err := m.intercepted(f, msg)
-	if err != nil {
+	switch {
+	case err == nil:
+	case msg.ReplyTo == "":
+		m.log.Warn("the interceptor's decision was not carried out", slog.String("channel_id", msg.Channel.String()), slog.Uint64("htlc_id", msg.HTLCID),
+			slog.Any("error", err))
+	default:
 		m.tell(msg.ReplyTo, messages.InterceptReply{Err: err})
 	}
 }

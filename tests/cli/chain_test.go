@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
@@ -65,5 +66,32 @@ func TestChainAwayAndBack(t *testing.T) {
 		}
 	}
 	c.closeAndCount(t, given)
+	c.stop(t)
+}
+
+// TestKilledChain: the embedded chain ends with the process that serves it, and goes on where it was.
+func TestKilledChain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs processes")
+	}
+	t.Parallel()
+	c := servedPair(t)
+	c.start(t)
+	c.open(t)
+	asked := map[string]bool{}
+	paid(t, c.alice, c.bob, asked, "before")
+	height := func(p *process) uint32 {
+		info, err := p.api.GetInfo(t.Context(), &apiv1.GetInfoRequest{})
+		must(t, err)
+		return info.GetHeight()
+	}
+	was := height(c.alice)
+	c.alice.kill()
+	c.alice.start(t)
+	poll(t, patience, fmt.Sprintf("block %d to be there again", was), func(context.Context) bool { return height(c.alice) == was })
+	paid(t, c.alice, c.bob, asked, "after")
+	paid(t, c.bob, c.alice, asked, "after")
+	c.mine(t, 1)
+	poll(t, patience, "the next block", func(context.Context) bool { return height(c.bob) == was+1 })
 	c.stop(t)
 }

@@ -38,6 +38,7 @@ type Chain struct {
 	mu     sync.Mutex
 	closed bool
 	db     database.DB
+	blocks *journal // of a chain on disk
 	bc     *blockchain.BlockChain
 	params *chaincfg.Params
 	sigs   *txscript.SigCache
@@ -164,7 +165,8 @@ func (c *Chain) Close() error {
 		return nil
 	}
 	c.closed = true
-	return errors.Join(c.bc.FlushUtxoCache(blockchain.FlushRequired), c.db.Close())
+	err := errors.Join(c.bc.FlushUtxoCache(blockchain.FlushRequired), c.db.Close())
+	return errors.Join(err, c.blocks.close(err == nil))
 }
 
 // Params returns the parameters of this chain; do not change them.

@@ -3,6 +3,8 @@ package regtest
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/btcsuite/btcd/btcutil"
@@ -332,6 +334,61 @@ func TestDisk(t *testing.T) {
 	must[[]*wire.MsgBlock](t)(c.Mine(1))
 	if err := c.Reorg(3, 4); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A process that is killed leaves the directory as it is: all blocks are there again, on whatever branch, but for one cut off in the middle of being written.
+func TestKilledDisk(t *testing.T) {
+	dir := t.TempDir()
+	c := must[*Chain](t)(New(dir))
+	defer c.Close()
+	script(t, c)
+	if err := c.Reorg(3, 4); err != nil {
+		t.Fatal(err)
+	}
+	tip, height := c.Tip()
+	last := must[os.FileInfo](t)(os.Stat(filepath.Join(dir, "blocks.journal"))).Size()
+	must[[]*wire.MsgBlock](t)(c.Mine(1))
+	newest, _ := c.Tip()
+
+	open := func(damage func(*os.File) error) (*Chain, string) {
+		after := filepath.Join(t.TempDir(), "chain")
+		if err := os.CopyFS(after, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		f := must[*os.File](t)(os.OpenFile(filepath.Join(after, "blocks.journal"), os.O_RDWR, 0))
+		defer f.Close()
+		if err := damage(f); err != nil {
+			t.Fatal(err)
+		}
+		return must[*Chain](t)(New(after)), after
+	}
+	again, after := open(func(*os.File) error { return nil })
+	if got, _ := again.Tip(); got != newest {
+		t.Fatal("the chain ends elsewhere after a kill")
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left := must[os.FileInfo](t)(os.Stat(filepath.Join(after, "blocks.journal"))).Size(); left != 0 {
+		t.Fatalf("%d bytes left by a close", left)
+	}
+	again = must[*Chain](t)(New(after))
+	if got, _ := again.Tip(); got != newest {
+		t.Fatal("the chain ends elsewhere after a close")
+	}
+	again.Close()
+	for name, damage := range map[string]func(*os.File) error{
+		"cut off":  func(f *os.File) error { return f.Truncate(last + 20) },
+		"a bit":    func(f *os.File) error { _, err := f.WriteAt([]byte{0xff}, last+30); return err },
+		"no bytes": func(f *os.File) error { return errors.Join(f.Truncate(last), f.Truncate(last+100)) },
+	} {
+		again, _ := open(damage)
+		if got, h := again.Tip(); got != tip || h != height {
+			t.Errorf("%s: ends at %v %d", name, got, h)
+		}
+		must[[]*wire.MsgBlock](t)(again.Mine(2))
+		again.Close()
 	}
 }
 

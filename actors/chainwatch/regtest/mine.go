@@ -155,6 +155,9 @@ func (c *Chain) addBlock(prev chainhash.Hash, height int32, pkScript []byte, t t
 		if _, _, err := c.bc.ProcessBlock(btcutil.NewBlock(block.Copy()), blockchain.BFNone); err != nil {
 			return nil, fmt.Errorf("regtest: block at height %d refused: %w", height, err)
 		}
+		if err := c.blocks.append(block); err != nil {
+			return nil, err
+		}
 		return block, nil
 	}
 }

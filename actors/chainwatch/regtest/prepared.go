@@ -36,7 +36,8 @@ var prepared = sync.OnceValues(func() (*Snapshot, error) {
 
 // New opens a chain. An empty dir means in memory, prepared to PreparedHeight;
 // otherwise the chain lives in that directory, and is made and prepared there
-// if it is new. The mempool is not kept on disk.
+// if it is new; what was mined is there again after a crash. The mempool is not
+// kept on disk.
 func New(dir string) (*Chain, error) {
 	snap, err := prepared()
 	if err != nil {
@@ -127,6 +128,9 @@ func openDisk(dir string, snap *Snapshot) (*Chain, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	if err := c.catchUp(snap); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if c.blocks, err = openJournal(filepath.Join(dir, "blocks.journal"), c.restore); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return c, nil
