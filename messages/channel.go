@@ -17,6 +17,14 @@ type AddHTLC struct {
 	Source     ln.Source
 }
 
+// RecallHTLC takes back an AddHTLC of a part of ours that is in no commitment yet: the channel answers it with NotCommitted, and says nothing to one of an HTLC
+// that is, or that it does not know.
+type RecallHTLC struct {
+	Fence     uint64 // as in AddHTLC
+	PaymentID ln.PaymentID
+	PartID    uint64
+}
+
 // NotCommitted answers AddHTLC: the HTLC is in no commitment and never will be.
 type NotCommitted struct {
 	Channel ln.ChannelID

@@ -27,6 +27,7 @@ type shell struct {
 	id     ln.ChannelID
 	cfg    Config
 	core   *Channel
+	late   func() // cancels the timer, nil if none runs
 }
 
 // Receive implements actor.Actor.
@@ -35,10 +36,15 @@ func (s *shell) Receive(ctx actor.Context) {
 	case *actor.Started:
 		s.core = New(s.id, s.env.NextIncarnation(), s.signer, s.cfg)
 		s.env.Deliver(s.core.Start())
+	case *actor.Stopping, *actor.Restarting:
+		s.stopTimer()
 	case actor.SystemMessage, actor.AutoReceiveMessage:
 	default:
 		if s.core == nil {
 			return
+		}
+		if _, ok := msg.(Unanswered); ok {
+			s.late = nil
 		}
 		out, err := s.core.Step(msg)
 		if err != nil {
@@ -48,6 +54,16 @@ func (s *shell) Receive(ctx actor.Context) {
 		}
 		s.env.Deliver(out)
 		s.core.Prepare()
+		if owed, ok := s.core.Owed(); ok && s.late == nil {
+			s.late = s.env.Clock.After(patience, ctx.Self(), owed)
+		}
+	}
+}
+
+func (s *shell) stopTimer() {
+	if s.late != nil {
+		s.late()
+		s.late = nil
 	}
 }
 

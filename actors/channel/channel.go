@@ -113,6 +113,10 @@ func (c *Channel) step(in any) error {
 		}
 	case messages.AddHTLC:
 		c.addHTLC(m)
+	case messages.RecallHTLC:
+		c.recall(m)
+	case Unanswered:
+		c.unanswered(m)
 	case messages.HTLCDecided:
 		return c.decided(m)
 	case messages.UpdateFee:

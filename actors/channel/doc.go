@@ -21,7 +21,8 @@
 // # The dance
 //
 // Adds wait in a bounded queue. One Sign message to itself sits behind all that is in the mailbox when the first reason to sign appears, so that
-// a commitment takes in everything that arrived meanwhile, and a lone add waits for nothing. At most one commitment_signed is unacknowledged.
+// a commitment takes in everything that arrived meanwhile, and a lone add waits for nothing. At most one commitment_signed is unacknowledged. One that is not answered by revoke_and_ack within one or two minutes ends
+// the connection, and with it what waits; so does RecallHTLC for one add. An add is refused when it is taken from the queue with too few blocks left.
 //
 // # Units and errors
 //

@@ -22,6 +22,8 @@ var (
 	ErrInFlightLimit       = errors.New("more value would be in flight than the counterparty or the channel's policy allows")
 	ErrAboveMaximum        = errors.New("the amount is above the most that the channel's policy allows for one HTLC")
 	ErrDustExposure        = errors.New("too much value would be in HTLCs without an output")
+	ErrExpiresSoon         = errors.New("the HTLC waited for a commitment until too few blocks were left before its expiry: try again")
+	ErrRecalled            = errors.New("the HTLC waited too long for a commitment: the peer does not acknowledge the last one, or takes few at a time")
 )
 
 // Reasons for which a close is refused, in messages.CloseReply.

@@ -122,6 +122,10 @@ func (t *tally) oneMore(f *facts.Channel, amount uint64) int {
 	return 1
 }
 
+// leastBlocks before its expiry an HTLC is not committed to any more: the peer would hardly fail it in time, and the channel be closed over it. The facts
+// may lag behind the chain, so whoever asked for it recalls it in time.
+const leastBlocks = 3
+
 // offers checks HTLCs that we offer, against both next commitments.
 type offers struct {
 	f                    *facts.Channel
@@ -141,6 +145,8 @@ func (o *offers) take(m *messages.AddHTLC) (limitMsat uint64, why error) {
 	switch {
 	case amount == 0 || m.CLTVExpiry >= maxExpiry || len(m.Onion) != lnwire.OnionPacketSize:
 		return 0, ErrInvalidAdd
+	case m.CLTVExpiry < f.Height+leastBlocks:
+		return 0, ErrExpiresSoon
 	case amount < f.Counterparty.HTLCMinimumMsat:
 		return f.Counterparty.HTLCMinimumMsat, ErrBelowMinimum
 	case o.policy.HTLCMaximumMsat != 0 && amount > o.policy.HTLCMaximumMsat:

@@ -34,6 +34,20 @@ func (c *Channel) addHTLC(m messages.AddHTLC) {
 	}
 }
 
+// recall refuses an add that is in no commitment yet. One that is, or was refused, is none of its business.
+func (c *Channel) recall(m messages.RecallHTLC) {
+	if !c.fenced || m.Fence != c.fence {
+		return // the report behind the fence says what became of it
+	}
+	for i := range c.queue {
+		if src := c.queue[i].Source.Payment; src != nil && src.PaymentID == m.PaymentID && src.PartID == m.PartID {
+			c.refuse(&c.queue[i], ErrRecalled, 0)
+			c.queue = slices.Delete(c.queue, i, i+1)
+			return
+		}
+	}
+}
+
 // decided: the decision about an inbound HTLC is durable (rules 12, 13), so it can be proposed to the peer.
 func (c *Channel) decided(m messages.HTLCDecided) error {
 	h := c.facts.Inbound[m.HTLCID]

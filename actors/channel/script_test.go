@@ -25,6 +25,9 @@ import (
 //	run                                                        all until nothing is left, with the messages in their order
 //	disconnect    connect    crash <node>                      crash: all memory is lost, the durable facts stay
 //	facts                                                      what is durable at both
+//	recall <node> <number>                                     the manager wants an HTLC back
+//	block <node> <height>                                      the monitor has seen a block
+//	timer <node>    rings <node>                               the shell waits for what the peer owes; it rings
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		var s *story
@@ -40,13 +43,14 @@ func TestScripts(t *testing.T) {
 }
 
 type story struct {
+	owed  map[*node]Unanswered
 	w     *world
 	lines []string
 	seen  map[*node]int
 }
 
 func newStory(t *testing.T, d *datadriven.TestData) *story {
-	s := &story{seen: map[*node]int{}}
+	s := &story{seen: map[*node]int{}, owed: map[*node]Unanswered{}}
 	s.w = newWorld(t, func(tm *terms) {
 		d.MaybeScanArgs(t, "push", &tm.pushMsat)
 		if d.HasArg("fee") {
@@ -143,6 +147,18 @@ func (s *story) do(d *datadriven.TestData) string {
 		}
 	case "run":
 		w.run()
+	case "recall":
+		n := who()
+		n.toChannel = append(n.toChannel, messages.RecallHTLC{Fence: n.fence, PartID: num(1)})
+	case "block":
+		who().fact(facts.BlockSeen{Height: uint32(num(1))})
+	case "timer":
+		owed, ok := who().ch.Owed()
+		if s.owed[who()] = owed; ok {
+			s.lines = append(s.lines, fmt.Sprintf("a revocation of commitment %d is owed to %s", owed.number, arg(0)))
+		}
+	case "rings":
+		who().toChannel = append(who().toChannel, s.owed[who()])
 	case "connect":
 		w.connect()
 	case "disconnect":

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/btcsuite/btcd/btcec/v2"
 
@@ -68,7 +69,7 @@ func (m *Manager) launch(p *payment, routes []route.Route) error {
 	p.next += uint64(len(parts))
 	for i := range parts {
 		c := m.channels[parts[i].Channel]
-		m.attempt(p, parts[i], c.fence)
+		m.recallInTime(m.attempt(p, parts[i], c.fence), parts[i].Hops[0].Expiry)
 		c.reserve(parts[i].Hops[0].AmountMsat)
 	}
 	p.pauses, p.blocked = 0, ""
@@ -85,6 +86,28 @@ func (m *Manager) launch(p *payment, routes []route.Route) error {
 	}
 	m.write(w)
 	return nil
+}
+
+// A part may wait in its channel for as long as the peer likes, which takes its time to revoke. It is taken back when the payment's time is over, or its own,
+// unless it is known to be committed; if it is, and we do not know, the channel does nothing.
+const (
+	leastWait  = 5 * time.Second // whatever the deadline
+	partMargin = 6               // blocks before its expiry
+)
+
+func (m *Manager) recallInTime(a *part, expiry uint32) {
+	recall := func() {
+		key := partKey{a.payment.rec.ID, a.id}
+		if m.attempts[a.channel][key] != a {
+			return
+		}
+		// Behind the AddHTLC, which may wait for its record.
+		m.write(Append{Then: []messages.Delivery{{To: messages.ChannelAddr(a.channel), Msg: messages.RecallHTLC{
+			Fence: a.fence, PaymentID: a.payment.rec.ID, PartID: a.id,
+		}}}})
+	}
+	a.late = m.after(max(a.payment.rec.Terms.Deadline.Sub(m.now), leastWait), recall)
+	a.near = m.at(max(expiry-min(expiry, partMargin), m.height+1), recall)
 }
 
 // add makes the HTLC of a part.

@@ -32,6 +32,9 @@
 // is where nobody can see it (a quarantined monitor, one restored from a copy), for a payment that only monitors know, and by a record that lacks a
 // part which a monitor has. A payment of an earlier incarnation first looks for outcomes that were acknowledged: then the user has handled it.
 //
+// A part that its channel could not commit to, because the peer takes its time to revoke, is taken back at the deadline, five seconds from its start at the
+// earliest, and 6 blocks before its expiry. One that is committed may be settled by the payee until it expires, whatever the deadline.
+//
 // One claimed part means that the payment is sent. It has failed when no part is live, unknown or claimed and none will be made; that is durable before it
 // is told, because it is for us to say (rule 15). So is what a payment of several parts cost. Events of parts are acknowledged when the outcome was handled.
 //

@@ -53,10 +53,12 @@ type part struct {
 	payment *payment
 	id      uint64
 	channel ln.ChannelID
-	amount  uint64 // that arrives
-	fence   uint64 // that it was asked for under
-	missing bool   // the report behind a later fence lacks it
-	unknown bool   // its monitor can't say what became of it, and never will
+	amount  uint64      // that arrives
+	fence   uint64      // that it was asked for under
+	missing bool        // the report behind a later fence lacks it
+	unknown bool        // its monitor can't say what became of it, and never will
+	late    *clockAlarm // it is recalled, unless it is known to be committed
+	near    *blockAlarm // likewise
 }
 
 type partKey struct {
@@ -129,17 +131,22 @@ func (m *Manager) restore(r PaymentRecord) {
 	}
 }
 
-func (m *Manager) attempt(p *payment, r PartRecord, fence uint64) {
+func (m *Manager) attempt(p *payment, r PartRecord, fence uint64) *part {
 	a := &part{payment: p, id: r.ID, channel: r.Channel, amount: r.AmountMsat, fence: fence}
 	p.parts[r.ID] = a
 	if m.attempts[r.Channel] == nil {
 		m.attempts[r.Channel] = map[partKey]*part{}
 	}
 	m.attempts[r.Channel][partKey{p.rec.ID, r.ID}] = a
+	return a
 }
 
 // committed: the part is in a monitor, its outcome will come as an event.
 func (m *Manager) committed(channel ln.ChannelID, key partKey) {
+	if a := m.attempts[channel][key]; a != nil {
+		a.late.stop()
+		a.near.stop()
+	}
 	if delete(m.attempts[channel], key); len(m.attempts[channel]) == 0 {
 		delete(m.attempts, channel)
 	}

@@ -168,6 +168,8 @@ func (c *simChannel) handle(msg any) {
 		c.decide(m)
 	case messages.ArchiveGranted:
 		c.granted(m)
+	case messages.RecallHTLC:
+		c.recall(m)
 	case messages.AddHTLC:
 		if m.Fence == c.chanFence {
 			c.w.checkAdd(m)
@@ -305,4 +307,16 @@ func (w *world) unacked() (out []string) {
 		}
 	}
 	return out
+}
+
+// recall refuses one that waits.
+func (c *simChannel) recall(m messages.RecallHTLC) {
+	for i, a := range c.queue {
+		if p := a.Source.Payment; p != nil && p.PaymentID == m.PaymentID && p.PartID == m.PartID && m.Fence == c.chanFence {
+			c.queue = slices.Delete(c.queue, i, i+1)
+			c.w.logf("%s gives %s part %d back", c.id, m.PaymentID, m.PartID)
+			c.w.send(messages.ChannelAddr(c.id), messages.ManagerAddr, messages.NotCommitted{Channel: c.id, Fence: a.Fence, Source: a.Source, Why: fmt.Errorf("recalled")})
+			return
+		}
+	}
 }

@@ -42,6 +42,9 @@ type conn struct {
 
 func (c *conn) Send(msg []byte) {
 	c.node.sends(msg)
+	if mute := c.node.w.plan.mute; mute != nil && mute(c.node, msg) {
+		return
+	}
 	c.Conn.Send(msg)
 	if e := c.node.strayError(c.to); e != nil {
 		c.Conn.Send(e)
