@@ -69,7 +69,7 @@ type PaymentForwarded struct {
 	Hash                  ln.Hash
 	InChannel, OutChannel ln.ChannelID
 	InHTLCID, OutHTLCID   uint64
-	InAmountMsat          uint64 // 0 if it is not known any more
+	InAmountMsat          uint64 // 0 if it is not known: of an HTLC that an older release forwarded
 	OutAmountMsat         uint64
 	FeeMsat               uint64 // the difference, skimmed fees included
 	OnChain               bool   // the preimage came from the chain

@@ -91,10 +91,12 @@ func (m *Manager) newForward(k htlcKey, hash ln.Hash, secret onion.SharedSecret,
 // forwardOf is the forward that an outbound HTLC belongs to.
 func (m *Manager) forwardOf(src *ln.ForwardSource, hash ln.Hash) *forward {
 	k := htlcKey{src.Channel, src.HTLCID}
-	if f := m.forwardAt(k); f != nil {
-		return f
+	f := m.forwardAt(k)
+	if f == nil {
+		f = m.newForward(k, hash, src.SharedSecret, src.CLTVExpiry)
 	}
-	return m.newForward(k, hash, src.SharedSecret, src.CLTVExpiry)
+	f.inMsat = max(f.inMsat, src.AmountMsat)
+	return f
 }
 
 func (m *Manager) forgetForward(f *forward) {
@@ -206,7 +208,7 @@ func (m *Manager) offer(f *forward) {
 	m.asked[id][f.key] = f
 	m.tell(messages.ChannelAddr(id), messages.AddHTLC{
 		Fence: c.fence, AmountMsat: f.sendMsat, Hash: f.hash, CLTVExpiry: f.hop.CLTVExpiry, Onion: f.onion,
-		Source: ln.Source{Forward: &ln.ForwardSource{Channel: f.key.channel, HTLCID: f.key.id, SharedSecret: f.secret, CLTVExpiry: f.expiry}},
+		Source: ln.Source{Forward: &ln.ForwardSource{Channel: f.key.channel, HTLCID: f.key.id, SharedSecret: f.secret, CLTVExpiry: f.expiry, AmountMsat: f.inMsat}},
 	})
 	f.ask.recall = m.at(f.hop.CLTVExpiry-min(f.hop.CLTVExpiry, expiryMargin), func() { m.recall(f.ask) })
 }

@@ -32,7 +32,7 @@ func from(text string) (ln.ChannelID, uint64) {
 
 func forwardSource(text string) *ln.ForwardSource {
 	id, htlc := from(text)
-	return &ln.ForwardSource{Channel: id, HTLCID: htlc, SharedSecret: secretOf(text), CLTVExpiry: startHeight + 200}
+	return &ln.ForwardSource{Channel: id, HTLCID: htlc, SharedSecret: secretOf(text), CLTVExpiry: startHeight + 200, AmountMsat: 1100}
 }
 
 // secretOf is shared with the payer of an inbound HTLC.
@@ -170,7 +170,7 @@ func (s *script) forwardCommand(t *testing.T, d *datadriven.TestData) bool {
 		}
 		s.step(msg)
 	case "fate": // the row of a monitor
-		s.disk.put(fateRow(id, number(d, "htlc", 0), hashOf(text2(d, "hash")), number(d, "amount", 1100), d.HasArg("paid")))
+		s.disk.put(fateRow(id, number(d, "htlc", 0), hashOf(text2(d, "hash")), number(d, "amount", 1100)))
 	case "link":
 		s.step(messages.ChannelLink{Channel: id, Up: d.HasArg("up")})
 	case "summary": // of a channel, as in a report
@@ -202,9 +202,9 @@ func (s *script) forwardCommand(t *testing.T, d *datadriven.TestData) bool {
 	return true
 }
 
-func fateRow(channel ln.ChannelID, htlc uint64, hash ln.Hash, amount uint64, paid bool) messages.Row {
+func fateRow(channel ln.ChannelID, htlc uint64, hash ln.Hash, amount uint64) messages.Row {
 	return messages.Row{
 		Bucket: messages.BucketFates, Key: htlcKey{channel, htlc}.bytes(),
-		Value: must(proto.Marshal(&pb.FateRow{Version: 1, ChannelId: channel[:], HtlcId: htlc, Hash: hash[:], AmountMsat: amount, Fulfilled: paid})),
+		Value: must(proto.Marshal(&pb.FateRow{Version: 1, ChannelId: channel[:], HtlcId: htlc, Hash: hash[:], AmountMsat: amount, Fulfilled: true})),
 	}
 }

@@ -318,6 +318,9 @@ func describeEvent(k messages.UserEventKind) string {
 	case messages.PaymentLost:
 		return fmt.Sprintf("%s amount=%d htlc=%s/%d", k.Preimage, k.AmountMsat, k.Channel, k.HTLCID)
 	case messages.PaymentForwarded:
+		if k.ClaimLost {
+			return fmt.Sprintf("%s/%d -> %s/%d in=%d out=%d lost=%v", k.InChannel, k.InHTLCID, k.OutChannel, k.OutHTLCID, k.InAmountMsat, k.OutAmountMsat, k.ClaimLost)
+		}
 		return fmt.Sprintf("%s/%d -> %s/%d fee=%d on-chain=%v lost=%v", k.InChannel, k.InHTLCID, k.OutChannel, k.OutHTLCID, k.FeeMsat, k.OnChain, k.ClaimLost)
 	case messages.HTLCHandlingFailed:
 		return fmt.Sprintf("amount=%d next=%d out=%v (%s)", k.AmountMsat, k.NextSCID, k.OutChannel != ln.ChannelID{}, k.Reason)

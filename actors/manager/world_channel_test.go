@@ -292,7 +292,9 @@ func (c *simChannel) remove() {
 		if c.chain.closed {
 			h.paid = (h.paid || h.known) && c.w.rnd.IntN(2) == 0
 		}
-		c.w.disk.put(fateRow(c.id, id, h.htlc.Hash, h.htlc.AmountMsat, h.paid))
+		if h.paid {
+			c.w.disk.put(fateRow(c.id, id, h.htlc.Hash, h.htlc.AmountMsat))
+		}
 		if c.reported {
 			c.say(messages.InboundResolved{Channel: c.id, HTLCID: id, Fulfilled: h.paid})
 		}

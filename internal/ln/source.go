@@ -23,4 +23,5 @@ type ForwardSource struct {
 	HTLCID       uint64
 	SharedSecret [32]byte // to wrap an error on its way upstream
 	CLTVExpiry   uint32   // of the inbound HTLC: the height by which it must be resolved
+	AmountMsat   uint64   // of the inbound HTLC; 0: not known
 }

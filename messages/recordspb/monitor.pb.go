@@ -2931,6 +2931,7 @@ type ForwardSource struct {
 	HtlcId        uint64                 `protobuf:"varint,2,opt,name=htlc_id,json=htlcId,proto3" json:"htlc_id,omitempty"`
 	SharedSecret  []byte                 `protobuf:"bytes,3,opt,name=shared_secret,json=sharedSecret,proto3" json:"shared_secret,omitempty"`
 	CltvExpiry    uint32                 `protobuf:"varint,4,opt,name=cltv_expiry,json=cltvExpiry,proto3" json:"cltv_expiry,omitempty"`
+	AmountMsat    uint64                 `protobuf:"varint,5,opt,name=amount_msat,json=amountMsat,proto3" json:"amount_msat,omitempty"` // of the inbound HTLC; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2989,6 +2990,13 @@ func (x *ForwardSource) GetSharedSecret() []byte {
 func (x *ForwardSource) GetCltvExpiry() uint32 {
 	if x != nil {
 		return x.CltvExpiry
+	}
+	return 0
+}
+
+func (x *ForwardSource) GetAmountMsat() uint64 {
+	if x != nil {
+		return x.AmountMsat
 	}
 	return 0
 }
@@ -4752,14 +4760,16 @@ const file_recordspb_monitor_proto_rawDesc = "" +
 	"\x04path\x18\x04 \x03(\fR\x04path\x12\x1d\n" +
 	"\n" +
 	"total_msat\x18\x05 \x01(\x04R\ttotalMsat\x12\x1b\n" +
-	"\tpart_msat\x18\x06 \x01(\x04R\bpartMsat\"\x8d\x01\n" +
+	"\tpart_msat\x18\x06 \x01(\x04R\bpartMsat\"\xae\x01\n" +
 	"\rForwardSource\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\fR\tchannelId\x12\x17\n" +
 	"\ahtlc_id\x18\x02 \x01(\x04R\x06htlcId\x12#\n" +
 	"\rshared_secret\x18\x03 \x01(\fR\fsharedSecret\x12\x1f\n" +
 	"\vcltv_expiry\x18\x04 \x01(\rR\n" +
-	"cltvExpiry\"\xf2\x04\n" +
+	"cltvExpiry\x12\x1f\n" +
+	"\vamount_msat\x18\x05 \x01(\x04R\n" +
+	"amountMsat\"\xf2\x04\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x127\n" +
 	"\aclaimed\x18\x02 \x01(\v2\x1b.lnactor.records.v1.ClaimedH\x00R\aclaimed\x124\n" +

@@ -69,14 +69,14 @@ func (w *world) checkForwards() {
 // checkForwarded: the fee is what the two HTLCs differ by, and at least what the node asks for.
 func (w *world) checkForwarded(n *node, f *forward, k messages.PaymentForwarded) {
 	in := n.accepted[f.in].AmountMsat
-	if k.OutAmountMsat != f.amountMsat || k.InAmountMsat != in && k.InAmountMsat != 0 || k.OutChannel != f.out.channel || k.OutHTLCID != f.out.id || k.Hash != f.hash {
+	if k.OutAmountMsat != f.amountMsat || k.InAmountMsat != in || k.OutChannel != f.out.channel || k.OutHTLCID != f.out.id || k.Hash != f.hash {
 		w.wrong("S13: %s: forward %+v of %d msat is told as %+v", n.name, f, in, k)
 	}
 	least := n.leastFee(f.out.channel, f.amountMsat)
 	if n.embedder != nil && n.embedder.decision[f.in].Out != (ln.ChannelID{}) {
 		least = 0 // whoever chose the channel sees to the fee
 	}
-	if in < f.amountMsat+least || k.InAmountMsat != 0 && !k.ClaimLost && k.FeeMsat != in-f.amountMsat {
+	if in < f.amountMsat+least || !k.ClaimLost && k.FeeMsat != in-f.amountMsat {
 		w.wrong("S13: %s: forward %v earns %d msat and tells %d, its policy asks for %d", n.name, f.in, int64(in)-int64(f.amountMsat), k.FeeMsat, least)
 	}
 	if k.ClaimLost && !w.mayLoseForward(n, f) {

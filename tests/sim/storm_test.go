@@ -49,7 +49,7 @@ type plan struct {
 	handled    func(*node, sim.Point)      // and after
 	sent       func(n *node, msg lnwire.Message)
 	cutAt      func(from string, msg []byte) bool // asked for each message between nodes
-	mute       func(n *node, raw []byte) bool         // a message that never arrives
+	mute       func(n *node, raw []byte) bool     // a message that never arrives
 	unmarked   bool                               // a restore marks no channel
 	blind      bool                               // guards keep silent: only what comes of it counts
 	onCommit   func(*node) memstore.Fault

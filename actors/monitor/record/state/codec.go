@@ -290,7 +290,7 @@ func Source(s *ln.Source) *pb.Source {
 	case s.Forward != nil:
 		return &pb.Source{Of: &pb.Source_Forward{Forward: &pb.ForwardSource{
 			ChannelId: s.Forward.Channel[:], HtlcId: s.Forward.HTLCID, SharedSecret: s.Forward.SharedSecret[:],
-			CltvExpiry: s.Forward.CLTVExpiry,
+			CltvExpiry: s.Forward.CLTVExpiry, AmountMsat: s.Forward.AmountMsat,
 		}}}
 	}
 	return &pb.Source{}
@@ -319,7 +319,7 @@ func ReadSource(r *take.Reader, p *pb.Source) *ln.Source {
 		q := of.Forward
 		return &ln.Source{Forward: &ln.ForwardSource{
 			Channel: r.B32("channel_id", q.GetChannelId()), HTLCID: q.GetHtlcId(), SharedSecret: r.B32("shared_secret", q.GetSharedSecret()),
-			CLTVExpiry: q.GetCltvExpiry(),
+			CLTVExpiry: q.GetCltvExpiry(), AmountMsat: q.GetAmountMsat(),
 		}}
 	}
 	r.Fail("a source of no known kind")
