@@ -38,6 +38,7 @@ var (
 	ErrNoRoute          = route.ErrNoPath
 	ErrSelfPayment      = route.ErrSelf // the payee is this node
 	ErrPaymentOver      = manager.ErrPaymentOver
+	ErrDeadline         = manager.ErrDeadline
 	ErrAbandoned        = manager.ErrAbandoned
 	ErrStarting         = manager.ErrStarting
 	ErrNotHeld          = manager.ErrNotHeld

@@ -48,7 +48,7 @@ func WithMaxFeePercent(percent float64) PayOption {
 // WithMaxParts bounds into how many parts the payment is split at a time, if the payee takes parts; 1: it is not split. Without it 16.
 func WithMaxParts(n int) PayOption { return func(o *payOptions) { o.maxParts = n } }
 
-// WithTimeout bounds how long routes are tried. What is under way then may still arrive: the payment ends when all parts have ended. Without it a
+// WithTimeout bounds how long routes are tried: no part is made after it, the first ones included. What is under way then may still arrive: the payment ends when all parts have ended. Without it a
 // minute.
 func WithTimeout(d time.Duration) PayOption { return func(o *payOptions) { o.timeout = d } }
 
@@ -79,7 +79,9 @@ func (o *payOptions) maxFeeMsat(amountMsat uint64) (uint64, error) {
 // Pay pays an invoice, over the cheapest routes to the payee and in parts if need be; parts that fail are tried again over others. When it returns
 // without an error the payment is durable and under way; its outcome comes as PaymentSent or PaymentFailed, and GetPayment tells where it stands.
 // With an error nothing was sent. ErrPaymentIDUsed: this id was used before. ErrNoRoute, *RouteLimitError, ErrBalance, ErrNoChannel: no way was
-// found, and the id is still unused.
+// found, ErrDeadline: nor was one until the time of WithTimeout was over; and the id is still unused. There is one exception: when the context ends,
+// or a part of the node crashes over the call, the payment may have begun, or may begin until that time is over. GetPayment of its id waits until it
+// has begun or was refused.
 func (n *Node) Pay(ctx context.Context, bolt11 string, opts ...PayOption) (PaymentID, error) {
 	o := payWith(opts)
 	req, err := invoice.Decode(bolt11, n.cfg.Params, n.env.Clock.Now())

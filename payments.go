@@ -7,7 +7,7 @@ import (
 	"github.com/lnactor/lnactor/messages"
 )
 
-// GetPayment tells where a payment stands. ErrNotFound: no payment has this id.
+// GetPayment tells where a payment stands. One that is about to begin is waited for. ErrNotFound: no payment has this id.
 func (n *Node) GetPayment(ctx context.Context, id PaymentID) (Payment, error) {
 	reply, err := askAgain[messages.PaymentReply](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
 		return messages.GetPayment{PaymentID: id, ReplyTo: to}

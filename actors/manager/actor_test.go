@@ -115,7 +115,7 @@ func (n *node) settle(own []messages.OwnHTLC, events ...facts.Event) (fence uint
 }
 
 func payOf(name string) messages.Pay {
-	return messages.Pay{PaymentID: paymentID(name), Hash: hashOf(name), AmountMsat: 1000, Payee: peerID, ReplyTo: "api", Deadline: time.Unix(1, 0)}
+	return messages.Pay{PaymentID: paymentID(name), Hash: hashOf(name), AmountMsat: 1000, Payee: peerID, ReplyTo: "api", Deadline: time.Now()}
 }
 
 // A payment over a crash of the manager alone, and then of the whole process.

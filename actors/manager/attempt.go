@@ -18,6 +18,9 @@ func (m *Manager) found(p *payment, routes []route.Route) {
 	case p.starting && m.payments[id] != nil:
 		m.notStarted(p, ErrPaymentIDUsed) // a monitor that came back told of it meanwhile
 		return
+	case p.starting && m.overdue(p):
+		m.notStarted(p, ErrDeadline)
+		return
 	case !p.starting && (m.payments[id] != p || m.over(p) != "" || m.unseen(p)):
 		m.lookAt(p)
 		return
@@ -73,9 +76,10 @@ func (m *Manager) launch(p *payment, routes []route.Route) error {
 		c.reserve(parts[i].Hops[0].AmountMsat)
 	}
 	p.pauses, p.blocked = 0, ""
-	if p.starting {
+	started := p.starting
+	if started {
+		m.noLongerStarting(p)
 		p.starting, p.durable, p.checked = false, true, true
-		delete(m.starting, p.rec.ID)
 		m.payments[p.rec.ID] = p
 		w.Records = []Record{PaymentStarted{Payment: p.rec}}
 		if p.reply != "" {
@@ -85,6 +89,9 @@ func (m *Manager) launch(p *payment, routes []route.Route) error {
 		w.Records = []Record{PartsStarted{ID: p.rec.ID, Parts: parts}}
 	}
 	m.write(w)
+	if started {
+		m.answerEarly(p, nil)
+	}
 	return nil
 }
 

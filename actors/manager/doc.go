@@ -28,6 +28,9 @@
 // for good or, where the reason may pass, for a while that grows: four times at most, so that a payment with no other way has failed after seven seconds.
 // That is read out of the answers of the hops, so it is known again after a restart, when monitors tell the same events; the graph is told of it too.
 //
+// A payment begins with its first parts: until then nothing of it is durable, so calls about its id wait, and it is refused when its time is over. That
+// counts from the call, whatever it waited for.
+//
 // No part is made after the deadline, beyond 64, once the payee has refused, after AbandonPayment, and after a part was claimed. Nor are any while a part
 // is where nobody can see it (a quarantined monitor, one restored from a copy), for a payment that only monitors know, and by a record that lacks a
 // part which a monitor has. A payment of an earlier incarnation first looks for outcomes that were acknowledged: then the user has handled it.

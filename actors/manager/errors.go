@@ -25,6 +25,7 @@ var (
 	ErrOpeningLost   = errors.New("the part of the node that opens channels crashed; whether this one was opened is not known: look at the channels before you try again")
 	ErrNoPayment     = errors.New("no payment has this id")
 	ErrPaymentOver   = errors.New("the payment has its outcome")
+	ErrDeadline      = errors.New("the time for this payment was over before it began; nothing was sent")
 	ErrAbandoned     = errors.New("the payment was abandoned before it began")
 	// ErrNotIntercepted: the interceptor decided too late, or about an HTLC that it was not asked about.
 	ErrNotIntercepted = errors.New("no HTLC of this name waits for the interceptor")

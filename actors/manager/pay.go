@@ -28,8 +28,11 @@ const (
 func (m *Manager) onPay(msg messages.Pay) {
 	var err error
 	switch {
-	case m.payments[msg.PaymentID] != nil || m.starting[msg.PaymentID] != nil:
+	case m.payments[msg.PaymentID] != nil:
 		err = ErrPaymentIDUsed
+	case m.starting[msg.PaymentID] != nil:
+		m.waitForStart(m.starting[msg.PaymentID], msg)
+		return
 	case len(m.payments)+len(m.starting) >= m.cfg.MaxPayments || m.overloaded():
 		err = ErrBusy
 	case msg.AmountMsat == 0:
@@ -77,9 +80,6 @@ func (m *Manager) termsOf(msg *messages.Pay) *Terms {
 		}
 		t.MaxParts = min(t.MaxParts, maxAttempts)
 	}
-	if t.Deadline.IsZero() {
-		t.Deadline = m.now.Add(defaultTime)
-	}
 	if last := m.now.Add(longestTime); t.Deadline.After(last) {
 		t.Deadline = last
 	}
@@ -99,8 +99,46 @@ func (m *Manager) notStarted(p *payment, err error) {
 		return // abandoned
 	}
 	m.stopSearch(p)
-	delete(m.starting, p.rec.ID)
+	m.noLongerStarting(p)
 	m.tell(p.reply, messages.PayReply{Err: err})
+	m.answerEarly(p, err)
+}
+
+func (m *Manager) noLongerStarting(p *payment) {
+	p.due.stop()
+	delete(m.starting, p.rec.ID)
+}
+
+// maxEarly calls about one payment wait until it is durable or refused. Whoever waits for long asks again, so the oldest gives way.
+const maxEarly = 32
+
+// waitForStart keeps a call about a payment that is neither durable nor refused. No answer would be true: it may be lost with us, and it may be paid.
+func (m *Manager) waitForStart(p *payment, msg any) {
+	if len(p.early) == maxEarly {
+		for _, d := range refusal(p.early[0], ErrBusy) {
+			m.tell(d.To, d.Msg)
+		}
+		p.early = p.early[1:]
+	}
+	p.early = append(p.early, msg)
+}
+
+// answerEarly answers them. Another call to pay it is told why it was refused, and may be repeated: the id is unused.
+func (m *Manager) answerEarly(p *payment, refused error) {
+	early := p.early
+	p.early = nil
+	for _, msg := range early {
+		switch msg := msg.(type) {
+		case messages.Pay:
+			err := refused
+			if err == nil {
+				err = ErrPaymentIDUsed
+			}
+			m.answer(msg.ReplyTo, messages.PayReply{Err: err})
+		case messages.GetPayment:
+			m.onGetPayment(msg)
+		}
+	}
 }
 
 // used looks a payment id up among the tombstones, and among the outcomes that monitors keep should the tombstones be lost (S15, S18).
@@ -124,15 +162,28 @@ func (m *Manager) startPayment(p *payment) {
 		m.notStarted(p, ErrPaymentIDUsed) // a monitor that came back told of it meanwhile
 	case m.self == p.rec.Payee:
 		m.notStarted(p, route.ErrSelf)
+	case m.overdue(p):
+		m.notStarted(p, ErrDeadline)
 	default:
+		if p.due == nil {
+			p.due = m.after(p.rec.Terms.Deadline.Sub(m.now)+1, func() { m.notStarted(p, ErrDeadline) })
+		}
 		m.find(p, p.rec.AmountMsat)
 	}
 }
+
+// overdue tells that it is too late to begin a payment: whoever asked for it may have been told that there was no answer, and have paid otherwise. One
+// that is given no time at all may have its first attempt at once.
+func (m *Manager) overdue(p *payment) bool { return m.now.After(p.rec.Terms.Deadline) }
 
 // onGetPayment looks under what is under way, then among the tombstones, then among the outcomes that monitors keep should those be lost.
 func (m *Manager) onGetPayment(msg messages.GetPayment) {
 	if p := m.payments[msg.PaymentID]; p != nil {
 		m.answer(msg.ReplyTo, messages.PaymentReply{Known: true, Payment: m.info(p)})
+		return
+	}
+	if p := m.starting[msg.PaymentID]; p != nil {
+		m.waitForStart(p, msg)
 		return
 	}
 	id := msg.PaymentID

@@ -32,6 +32,8 @@ type payment struct {
 	// New parts, see retry.go.
 	starting bool          // no part was made yet: nothing of the payment is durable
 	reply    messages.Addr // of Pay, while starting
+	early    []any         // other calls about it, while starting
+	due      *clockAlarm   // it is refused, while starting
 	next     uint64        // id of the next part
 	stray    bool          // a monitor knows of a part that the record lacks: the record is an old one, and no part is made by it
 	checked  bool          // the outcomes that monitors keep were looked up, so no other part has an outcome that was handled

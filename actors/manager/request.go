@@ -13,6 +13,9 @@ func (m *Manager) request(msg any) {
 	var f func()
 	switch msg := msg.(type) {
 	case messages.Pay:
+		if msg.Deadline.IsZero() {
+			msg.Deadline = m.now.Add(defaultTime) // however long it waits here
+		}
 		f = func() { m.onPay(msg) }
 	case messages.AbandonPayment:
 		f = func() { m.onAbandon(msg) }

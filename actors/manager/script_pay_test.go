@@ -27,13 +27,19 @@ var (
 )
 
 // pay reads: pay PAYMENT [to=far] [amount=] [delta=] [mpp] [max-fee=] [max-parts=] [seconds=] [keysend] [hint]. Without seconds nothing is tried
-// twice.
+// twice; with seconds=0 it is up to the manager for how long.
 func (s *script) pay(d *datadriven.TestData) messages.Pay {
 	n := first(d, 0)
 	p := messages.Pay{
 		PaymentID: paymentID(n), Hash: hashOf(n), AmountMsat: number(d, "amount", 1000), Payee: peerID, ReplyTo: "api",
 		MinFinalCLTVDelta: uint32(number(d, "delta", 18)), MPP: d.HasArg("mpp"), MaxFeeMsat: number(d, "max-fee", 0), MaxParts: int(number(d, "max-parts", 0)),
-		Deadline: s.now.Add(time.Duration(number(d, "seconds", 0)) * time.Second),
+		Deadline: s.now,
+	}
+	if d.HasArg("seconds") {
+		p.Deadline = time.Time{}
+		if n := number(d, "seconds", 0); n > 0 {
+			p.Deadline = s.now.Add(time.Duration(n) * time.Second)
+		}
 	}
 	if d.HasArg("to") {
 		p.Payee = farID
@@ -98,7 +104,7 @@ func (s *script) failure(a messages.AddHTLC, kind string, hop int) []byte {
 
 // routing are the commands around the graph:
 //
-//	routes ID [err=no-path|fee]
+//	routes ID [ms=] [err=no-path|fee]                  ms after what was before, and before what is due by then
 //	CHANNEL amount=AMOUNT fee=FEE [via=SCID,...]     one line a route: over the peer, by as many channels as there are
 //	graph-started
 //	abandon PAYMENT
@@ -107,6 +113,7 @@ func (s *script) routing(d *datadriven.TestData) error {
 	switch d.Cmd {
 	case "routes":
 		msg := messages.RoutesFound{ID: num(first(d, 0))}
+		s.now = s.now.Add(time.Duration(number(d, "ms", 0)) * time.Millisecond)
 		switch {
 		case strings.Contains(d.CmdArgs[len(d.CmdArgs)-1].String(), "no-path"):
 			msg.Err = route.ErrNoPath

@@ -39,6 +39,7 @@ var known = []struct {
 	{lnactor.ErrSelfPayment, connect.CodeInvalidArgument, "self_payment", "the invoice is of this node"},
 	{lnactor.ErrPaymentOver, connect.CodeFailedPrecondition, "payment_over", "look at the payment"},
 	{lnactor.ErrAbandoned, connect.CodeAborted, "abandoned", "the id stands for that payment; to pay choose another id"},
+	{lnactor.ErrDeadline, connect.CodeFailedPrecondition, "too_late", "the id is unused: try again, with more time if need be"},
 	{lnactor.ErrBusy, connect.CodeResourceExhausted, "busy", "try again when some payments are done"},
 	{lnactor.ErrStarting, connect.CodeUnavailable, "starting", "the channel's part of the node is starting; try again"},
 	{lnactor.ErrPartAway, connect.CodeFailedPrecondition, "part_away", "see lnactor status for the channel; refuse the payment if it can't wait"},
