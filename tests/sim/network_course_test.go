@@ -251,11 +251,17 @@ func (n *node) hasPolicy(id ln.ChannelID, p facts.Policy) {
 	}
 }
 
-// leastFee is what a node asks at least for what goes out over a channel, by any policy that it has had.
+// leastFee is what a node asks at least for what goes out over a channel, by any policy that it has had for one with the same peer: the terms are those of
+// the channel that the payer named (BOLT 4, non-strict forwarding).
 func (n *node) leastFee(id ln.ChannelID, amountMsat uint64) (least uint64) {
 	least = feeOf(n.policy(), amountMsat)
-	for _, p := range n.policies[id] {
-		least = min(least, feeOf(p, amountMsat))
+	for _, other := range n.shadow.order {
+		if n.peerOf(other) != n.peerOf(id) {
+			continue
+		}
+		for _, p := range n.policies[other] {
+			least = min(least, feeOf(p, amountMsat))
+		}
 	}
 	return least
 }
