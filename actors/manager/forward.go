@@ -177,7 +177,7 @@ func (m *Manager) offer(f *forward) {
 		return // its report comes, and with it the event
 	}
 	if in.summary.Phase != messages.PhaseOpen {
-		m.refuse(f, &lnwire.FailTemporaryNodeFailure{}, "its channel is being closed")
+		m.refuse(f, &lnwire.FailTemporaryNodeFailure{}, "its channel is being closed, or its funding transaction left the chain")
 		return
 	}
 	m.leaveHoming(f)
