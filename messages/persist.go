@@ -14,7 +14,7 @@ const (
 	BucketPayments = "payments" // payment id -> payment record; owned by the manager
 	BucketInvoices = "invoices" // payment hash -> invoice record; owned by the manager
 	BucketReceived = "received" // time (8 bytes big endian, inverted: the newest first), payment hash -> what is listed of an invoice record; owned by the manager
-	BucketKeys     = "keys"     // channel key index (4 bytes big endian) -> what it was used for; authoritative, never deleted
+	BucketKeys     = "keys"     // channel key index (4 bytes big endian) -> what it was used for; authoritative, only the last is read, and it is deleted with the next
 	BucketClosed   = "closed"   // channel id -> summary of an archived channel; authoritative, owned by monitors
 	BucketNode     = "node"     // "identity" -> the node and the chain that the store belongs to; authoritative, written once
 )

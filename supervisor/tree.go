@@ -79,6 +79,9 @@ func StartNode(env *kit.Env, p Parts) (*actor.PID, error) {
 	if p.Manager.DecodeClosed == nil {
 		p.Manager.DecodeClosed = readClosed
 	}
+	if p.Manager.CheckOpen == nil {
+		p.Manager.CheckOpen = p.Opening.Check
+	}
 	var opts []persister.Option
 	if p.StoreStats != nil {
 		opts = append(opts, persister.WithStats(p.StoreStats))

@@ -22,6 +22,8 @@ var (
 	ErrPartAway      = errors.New("a part of this payment is in a quarantined channel; claim it when that is back, or refuse it")
 	ErrPreimage      = errors.New("this payment can be claimed with its preimage only")
 	ErrOpenings      = errors.New("too many channels are being opened with this peer; wait for one to be finished")
+	ErrOpenRate      = errors.New("too many channels were opened lately; try again in some minutes")
+	ErrNoKeys        = errors.New("no channel keys are left: close the channels and begin with a new seed")
 	ErrOpeningLost   = errors.New("the part of the node that opens channels crashed; whether this one was opened is not known: look at the channels before you try again")
 	ErrNoPayment     = errors.New("no payment has this id")
 	ErrPaymentOver   = errors.New("the payment has its outcome")

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/lightningnetwork/lnd/lnwire"
+
 	"github.com/lnactor/lnactor/internal/facts"
 	"github.com/lnactor/lnactor/internal/graph"
 	"github.com/lnactor/lnactor/internal/invoice"
@@ -30,6 +32,8 @@ type Config struct {
 	// MaxUnfunded channels that a peer funds and whose funding transaction is in no block, with one peer. They cost the peer nothing. Of all peers
 	// together there may be 64 times as many. 0 means 16.
 	MaxUnfunded int
+	// CheckOpen looks at the terms of a peer's open_channel before it gets a key index. Nil: all are acceptable.
+	CheckOpen func(*lnwire.OpenChannel) error
 	// DecodeClosed reads a row of messages.BucketClosed, which is the monitors'. Without it archived channels are not reported.
 	DecodeClosed func(messages.Row) (messages.ClosedChannel, error)
 	// Forwarding is the policy of channels that have none of their own. Zero fields have facts' defaults.
@@ -138,9 +142,11 @@ type Manager struct {
 	lookups   map[uint64]func(rows []messages.Row, err error)
 	lastToken uint64
 
-	nextKey uint32
+	nextKey uint32 // up to endKey: none is left
 	keyed   bool
-	wanted  []func() // openings that wait for keyed
+	wanted  []func()                   // openings that wait for keyed
+	opened  map[ln.NodeID]graph.Bucket // open_channel that got a key index, see mayOpen
+	begun   graph.Bucket               // of strangers together
 }
 
 // channel is what the manager knows of a monitor.
@@ -186,7 +192,7 @@ func New(cfg Config, log *slog.Logger, incarnation uint64, state State) *Manager
 		cfg: cfg, log: log, inc: incarnation, fence: incarnation << 32,
 		channels: map[ln.ChannelID]*channel{}, byPeer: map[ln.NodeID][]ln.ChannelID{}, closed: map[ln.ChannelID]bool{},
 		archived: map[ln.ChannelID]bool{}, sweeps: map[ln.EventID][]facts.SpendableOutput{},
-		openings: map[ln.NodeID]map[ln.ChannelID]opening{}, unfunded: map[ln.NodeID]int{},
+		openings: map[ln.NodeID]map[ln.ChannelID]opening{}, unfunded: map[ln.NodeID]int{}, opened: map[ln.NodeID]graph.Bucket{},
 		payments: map[ln.PaymentID]*payment{}, attempts: map[ln.ChannelID]map[partKey]*part{}, starting: map[ln.PaymentID]*payment{},
 		searches: map[uint64]*payment{}, finder: &route.Finder{}, noGraph: graph.New(graph.Limits{}),
 		inbound: map[ln.EventID]*inbound{}, byHTLC: map[htlcKey]ln.EventID{}, sets: map[ln.Hash]*set{}, setOf: map[ln.ChannelID]map[uint64]*set{},

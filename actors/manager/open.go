@@ -11,12 +11,22 @@ import (
 
 	"github.com/lightningnetwork/lnd/lnwire"
 
+	"github.com/lnactor/lnactor/internal/graph"
 	"github.com/lnactor/lnactor/internal/ln"
 	"github.com/lnactor/lnactor/messages"
 )
 
 // openingTime is after how long an opening whose end was not heard of counts as over: longer than any negotiation may take.
 const openingTime = 15 * time.Minute
+
+// endKey is the first key index that there is not: keys of channels are not hardened (BIP 32).
+const endKey = 1 << 31
+
+// What a peer may open, and what all peers without an open channel may. At the second rate it takes 136 years to spend all key indices.
+var (
+	openRate      = graph.Rate{Burst: 64, PerMinute: 4}
+	strangersRate = graph.Rate{Burst: 256, PerMinute: 30}
+)
 
 // opening is a negotiation under way.
 type opening struct {
@@ -33,7 +43,7 @@ func (m *Manager) onKeys(rows []messages.Row, err error) {
 		return
 	}
 	if len(rows) > 0 {
-		m.nextKey = binary.BigEndian.Uint32(rows[0].Key) + 1
+		m.nextKey = min(binary.BigEndian.Uint32(rows[0].Key), endKey-1) + 1
 	}
 	m.keyed = true
 	wanted := m.wanted
@@ -56,7 +66,8 @@ func (m *Manager) keys(f func()) bool {
 	return true
 }
 
-// allot makes a key index durable and then starts the opening (rule 1).
+// allot makes a key index durable and then starts the opening (rule 1). The row takes the place of the last one's: only the newest is ever read.
+// m.nextKey is below endKey.
 func (m *Manager) allot(peer ln.NodeID, replyTo messages.Addr, start func(index uint32, temporary ln.ChannelID) messages.StartOpening) {
 	index := m.nextKey
 	m.nextKey++
@@ -66,9 +77,15 @@ func (m *Manager) allot(peer ln.NodeID, replyTo messages.Addr, start func(index 
 		m.openings[peer] = map[ln.ChannelID]opening{}
 	}
 	m.openings[peer][request.TemporaryID] = opening{since: m.now, replyTo: replyTo}
-	key := binary.BigEndian.AppendUint32(nil, index)
+	row := func(index uint32, value []byte) messages.Row {
+		return messages.Row{Bucket: messages.BucketKeys, Key: binary.BigEndian.AppendUint32(nil, index), Value: value}
+	}
+	rows := []messages.Row{row(index, request.TemporaryID[:])}
+	if index > 0 {
+		rows = append(rows, row(index-1, nil))
+	}
 	m.write(Append{
-		Rows: []messages.Row{{Bucket: messages.BucketKeys, Key: key, Value: request.TemporaryID[:]}},
+		Rows: rows,
 		Then: []messages.Delivery{{To: messages.MonitorsAddr, Msg: request}},
 	})
 }
@@ -119,8 +136,15 @@ func (m *Manager) openingsLost() {
 
 func (m *Manager) onRequestOpen(msg messages.RequestOpen) {
 	parked := m.keys(func() {
-		if !m.slot(msg.Peer) {
-			m.tell(msg.ReplyTo, messages.OpenReply{Err: ErrOpenings})
+		err := ErrOpenings
+		switch {
+		case m.nextKey >= endKey:
+			err = ErrNoKeys
+		case m.slot(msg.Peer):
+			err = nil
+		}
+		if err != nil {
+			m.tell(msg.ReplyTo, messages.OpenReply{Err: err})
 			return
 		}
 		m.allot(msg.Peer, msg.ReplyTo, func(index uint32, temporary ln.ChannelID) messages.StartOpening {
@@ -139,12 +163,12 @@ func (m *Manager) onRequestOpen(msg messages.RequestOpen) {
 func (m *Manager) onInboundOpen(msg messages.InboundOpen) {
 	temporary := ln.ChannelID(msg.Msg.PendingChannelID)
 	parked := m.keys(func() {
-		allowed := m.slot(msg.Peer) && !m.tooManyUnfunded(msg.Peer)
+		free := m.slot(msg.Peer)
 		if _, repeat := m.openings[msg.Peer][temporary]; repeat {
 			return
 		}
-		if !allowed {
-			d := refuseOpen(msg, ErrOpenings)
+		if err := m.mayOpen(msg, free); err != nil {
+			d := refuseOpen(msg, err)
 			m.tell(d.To, d.Msg)
 			return
 		}
@@ -160,6 +184,41 @@ func (m *Manager) onInboundOpen(msg messages.InboundOpen) {
 		d := refuseOpen(msg, ErrStarting)
 		m.tell(d.To, d.Msg)
 	}
+}
+
+// mayOpen tells whether a peer's open_channel gets a key index, which is spent whatever becomes of the channel. free says that not too many are being
+// opened with the peer.
+func (m *Manager) mayOpen(msg messages.InboundOpen, free bool) error {
+	if m.cfg.CheckOpen != nil {
+		if err := m.cfg.CheckOpen(msg.Msg); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !free || m.tooManyUnfunded(msg.Peer):
+		return ErrOpenings
+	case m.nextKey >= endKey:
+		return ErrNoKeys
+	case !m.inRate(msg.Peer):
+		return ErrOpenRate
+	}
+	return nil
+}
+
+// inRate counts an open_channel. Those who have an open channel do not share their rate with all the others.
+func (m *Manager) inRate(peer ln.NodeID) bool {
+	const remembered = 1024 // more than the strangers that strangersRate lets in until theirs are full again
+	if len(m.opened) >= remembered {
+		maps.DeleteFunc(m.opened, func(_ ln.NodeID, b graph.Bucket) bool { // the order does not matter
+			return b.Take(openRate, m.now, openRate.Burst) // a full one is as good as none
+		})
+	}
+	own := m.opened[peer]
+	if !own.Take(openRate, m.now, 1) || len(m.byPeer[peer]) == 0 && !m.begun.Take(strangersRate, m.now, 1) {
+		return false
+	}
+	m.opened[peer] = own
+	return true
 }
 
 // refuseOpen tells the peer that its channel is not opened.

@@ -23,7 +23,7 @@ type Times struct {
 	Init       time.Duration // for the peer's init
 	Ping       time.Duration // of silence before we ping
 	Pong       time.Duration // for anything to come after a ping
-	Stable     time.Duration // after which a session ends a row of failures
+	Stable     time.Duration // after which a session ends a row of failures; one that ends sooner shortens it, see answered
 	BackoffMin time.Duration // before the first retry
 	BackoffMax time.Duration // before any retry
 }
@@ -76,6 +76,10 @@ func orInt(n *int, value int) {
 		*n = value
 	}
 }
+
+// answered is what a session that came up leaves of a row of failures at most: a peer that is there is not waited for as one that is not, 8 s by
+// default. Only a session that lasts ends the row, so one that closes all connections at once isn't dialled faster.
+const answered = 4
 
 // backoff is the delay before the retry after so many failures in a row.
 func (t Times) backoff(failures int) time.Duration {

@@ -473,16 +473,37 @@ func TestBackoff(t *testing.T) {
 		}
 		r.Tick(TimerRedial, r.seq[TimerRedial])
 	}
-	// A session that does not last does not end the row; one that does, does.
+	// A connection without an init is as good as none.
 	r.Take()
-	r.connect2()
+	if r.session++; !r.Dialled(r.attempt, r.session) {
+		t.Fatal("not wanted")
+	}
+	r.Take()
 	r.Lost(r.session, errors.New("reset"))
-	r.want("close 100", "arm 0 2m0s")
+	r.want("close 1", "attempted true", "arm 0 2m0s")
+	// Sessions that do not last do not end the row, but shorten it.
+	for session := uint64(101); session < 2000; session += 100 {
+		r.Tick(TimerRedial, r.seq[TimerRedial])
+		r.connect2()
+		r.Lost(r.session, errors.New("reset"))
+		r.want(fmt.Sprint("close ", session), "arm 0 8s")
+	}
+	r.Tick(TimerRedial, r.seq[TimerRedial])
+	r.Take()
+	r.DialFailed(r.attempt, errors.New("refused"))
+	r.want("attempted true", "arm 0 16s")
+	// One that does, ends it.
 	r.Tick(TimerRedial, r.seq[TimerRedial])
 	r.connect2()
 	r.Tick(TimerStable, r.seq[TimerStable])
+	for _, wait := range []string{"500ms", "1s", "2s", "4s", "8s", "8s"} {
+		r.Lost(r.session, errors.New("reset"))
+		r.want(fmt.Sprint("close ", r.session), "arm 0 "+wait)
+		r.Tick(TimerRedial, r.seq[TimerRedial])
+		r.connect2()
+	}
 	r.Lost(r.session, errors.New("reset"))
-	r.want("close 200", "arm 0 500ms")
+	r.Take()
 	r.Stop()
 	r.Tick(TimerRedial, r.seq[TimerRedial])
 	r.want()

@@ -52,6 +52,7 @@ func (p *Peer) first(msg lnwire.Message) {
 		return
 	}
 	p.cur.up = true
+	p.failures = min(p.failures, answered)
 	p.cur.queries = offers(init, lnwire.GossipQueriesOptional)
 	p.disarm(TimerInit)
 	p.arm(TimerIdle, p.cfg.Times.Ping, false)

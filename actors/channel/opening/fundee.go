@@ -10,31 +10,44 @@ import (
 	"github.com/lnactor/lnactor/internal/ln"
 )
 
-func (o *Opening) onOpen(m *lnwire.OpenChannel) (Effects, error) {
+// Check tells whether the terms of an open_channel are acceptable: a RejectedError, or nil. It looks at everything but the keys, and needs none: a
+// peer can have as many bad terms refused as it likes, at no cost that lasts.
+func (c Config) Check(m *lnwire.OpenChannel) error {
+	if m.ChainHash != c.Chain {
+		return rejected("chain_hash", "%s is not our chain", m.ChainHash)
+	}
+	if err := checkType(m.ChannelType); err != nil {
+		return err
+	}
 	capacity := uint64(m.FundingAmount)
-	ours := o.cfg.params(capacity)
-	theirs := facts.Params{
+	ours := c.params(capacity)
+	// The funder keeps the reserve that we ask for.
+	if err := c.checkFunding(capacity, uint64(m.PushAmount), m.FeePerKiloWeight, ours.ReserveSat); err != nil {
+		return err
+	}
+	return c.checkParams(offered(m), ours, capacity)
+}
+
+// offered are the terms that the funder announces.
+func offered(m *lnwire.OpenChannel) facts.Params {
+	return facts.Params{
 		DustLimitSat: uint64(m.DustLimit), MaxHTLCValueInFlightMsat: uint64(m.MaxValueInFlight), ReserveSat: uint64(m.ChannelReserve),
 		HTLCMinimumMsat: uint64(m.HtlcMinimum), ToSelfDelay: m.CsvDelay, MaxAcceptedHTLCs: m.MaxAcceptedHTLCs,
 		UpfrontShutdownScript: m.UpfrontShutdownScript,
 	}
+}
+
+func (o *Opening) onOpen(m *lnwire.OpenChannel) (Effects, error) {
+	capacity := uint64(m.FundingAmount)
+	ours := o.cfg.params(capacity)
+	theirs := offered(m)
 	keys := commitment.Basepoints{
 		Funding: m.FundingKey, Revocation: m.RevocationPoint, Payment: m.PaymentPoint, DelayedPayment: m.DelayedPaymentPoint, HTLC: m.HtlcPoint,
 	}
-	if m.ChainHash != o.cfg.Chain {
-		return Effects{}, rejected("chain_hash", "%s is not our chain", m.ChainHash)
-	}
-	if err := checkType(m.ChannelType); err != nil {
+	if err := o.cfg.Check(m); err != nil {
 		return Effects{}, err
 	}
 	if err := distinct(keys, m.FirstCommitmentPoint, o.keys); err != nil {
-		return Effects{}, err
-	}
-	// The funder keeps the reserve that we ask for.
-	if err := o.cfg.checkFunding(capacity, uint64(m.PushAmount), m.FeePerKiloWeight, ours.ReserveSat); err != nil {
-		return Effects{}, err
-	}
-	if err := o.cfg.checkParams(theirs, ours, capacity); err != nil {
 		return Effects{}, err
 	}
 	point, err := o.signer.PerCommitmentPoint(o.terms.KeyIndex, 0)

@@ -49,6 +49,7 @@ var known = []struct {
 	{lnactor.ErrInvoicePaid, connect.CodeFailedPrecondition, "invoice_paid", "to give the money back, ask the payer for an invoice"},
 	{lnactor.ErrOpeningLost, connect.CodeAborted, "opening_lost", "look at the channels before you repeat it"},
 	{manager.ErrOpenings, connect.CodeResourceExhausted, "too_many_openings", "wait for one of the openings to be finished"},
+	{manager.ErrNoKeys, connect.CodeFailedPrecondition, "no_keys", "close the channels, move the coins and begin with a new seed"},
 	{lnactor.ErrRejected, connect.CodeFailedPrecondition, "channel_rejected", "change the channel's terms"},
 	{lnactor.ErrPeerGone, connect.CodeUnavailable, "peer_gone", "connect to the peer and try again"},
 	{lnactor.ErrNotConnected, connect.CodeFailedPrecondition, "not_connected", "connect to the peer first"},
