@@ -21,13 +21,14 @@ func (n *Node) GetPayment(ctx context.Context, id PaymentID) (Payment, error) {
 	return reply.Payment, n.fail("get payment", err)
 }
 
-// Payments lists payments of this node: those under way, then up to limit finished ones by id.
-func (n *Node) Payments(ctx context.Context, limit int) ([]Payment, error) {
+// Payments lists payments of this node: on the first page those under way, on all up to limit (0: 100) finished ones by id. next is the page behind it,
+// nil if there is none; nil asks for the first. A payment that finishes between two pages may be on both.
+func (n *Node) Payments(ctx context.Context, page []byte, limit int) (list []Payment, next []byte, err error) {
 	reply, err := askAgain[messages.PaymentList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
-		return messages.ListPayments{Limit: limit, ReplyTo: to}
+		return messages.ListPayments{After: page, Limit: limit, ReplyTo: to}
 	})
 	if err == nil {
 		err = reply.Err
 	}
-	return reply.Payments, n.fail("list payments", err)
+	return reply.Payments, reply.Next, n.fail("list payments", err)
 }

@@ -46,9 +46,10 @@ type PaymentReply struct {
 	Err     error
 }
 
-// ListPayments asks for payments: those under way first, then the first finished ones in the order of their ids, at most Limit (0: 100) of those.
-// The answer is PaymentList.
+// ListPayments asks for payments: the first page has those under way, then finished ones in the order of their ids, the others only finished ones, at
+// most Limit (0: 100) of those each. The answer is PaymentList. A payment that finishes between two pages may be on both.
 type ListPayments struct {
+	After   []byte // Next of the page before; empty: the first one
 	Limit   int
 	ReplyTo Addr
 }
@@ -56,6 +57,7 @@ type ListPayments struct {
 // PaymentList answers ListPayments.
 type PaymentList struct {
 	Payments []PaymentInfo
+	Next     []byte // of the page after it; empty: there is none
 	Err      error
 }
 

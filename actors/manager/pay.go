@@ -212,14 +212,21 @@ func (m *Manager) onGetPayment(msg messages.GetPayment) {
 func (m *Manager) onListPayments(msg messages.ListPayments) {
 	limit := msg.Limit
 	if limit <= 0 {
-		limit = 100
+		limit = defaultList
 	}
 	var out messages.PaymentList
-	for _, p := range m.sortedPayments() {
-		out.Payments = append(out.Payments, m.info(p))
+	if len(msg.After) == 0 {
+		for _, p := range m.sortedPayments() {
+			out.Payments = append(out.Payments, m.info(p))
+		}
 	}
-	m.lookup(messages.GetRows{Bucket: messages.BucketPayments, Prefix: true, Limit: limit}, func(rows []messages.Row, err error) {
+	q := messages.GetRows{Bucket: messages.BucketPayments, Prefix: true, After: msg.After, Limit: limit + 1}
+	m.lookup(q, func(rows []messages.Row, err error) {
 		out.Err = err
+		if len(rows) > limit {
+			rows = rows[:limit]
+			out.Next = rows[limit-1].Key
+		}
 		for _, row := range rows {
 			rec, err := decodePayment(row.Value)
 			if err != nil {

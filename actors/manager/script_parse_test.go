@@ -262,6 +262,9 @@ func (s *script) describe(msg any) []string {
 		for _, p := range m.Payments {
 			out = append(out, fmt.Sprintf("%s %s", p.PaymentID, p.Status))
 		}
+		if s.more = m.Next; len(m.Next) > 0 {
+			out = append(out, "more")
+		}
 		return append(out, fmt.Sprintf("err=%v", m.Err))
 	case messages.ChannelList:
 		return []string{fmt.Sprintf("ChannelList %d loading=%d quarantined=%d", len(m.Channels), m.Loading, len(m.Quarantined))}

@@ -50,6 +50,7 @@ type script struct {
 	target  string                      // channel that the report is of
 	claims  map[htlcKey]facts.Resolution
 	next    []byte // page of what was received
+	more    []byte // page of payments
 }
 
 const (
@@ -238,7 +239,9 @@ func (s *script) request(d *datadriven.TestData) error {
 	case "get":
 		s.step(messages.GetPayment{PaymentID: paymentID(n), ReplyTo: "api"})
 	case "payments":
-		s.step(messages.ListPayments{ReplyTo: "api"})
+		s.step(messages.ListPayments{Limit: int(number(d, "limit", 0)), ReplyTo: "api"})
+	case "more-payments": // the next page
+		s.step(messages.ListPayments{After: s.more, Limit: int(number(d, "limit", 0)), ReplyTo: "api"})
 	case "channels":
 		s.step(messages.ListChannels{ReplyTo: "api"})
 	case "await":

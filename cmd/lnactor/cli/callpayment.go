@@ -71,15 +71,16 @@ func paymentCommands() []*cobra.Command {
 
 // paymentsCommand lists payments; below it are what can be done about one.
 func paymentsCommand() *cobra.Command {
-	var limit uint32
+	r := &apiv1.ListPaymentsRequest{}
 	cmd := newCall(call[*apiv1.ListPaymentsResponse]{
 		use: "payments", short: "List payments of this node", long: "Lists payments of this node: those under way, then finished ones by id.",
-		example: "  lnactor payments --limit 1000 --json",
+		example: "  lnactor payments --limit 1000 --json\n  lnactor payments --page 5e1c...",
 		flags: func(cmd *cobra.Command) {
-			cmd.Flags().Uint32Var(&limit, "limit", 0, "how many finished ones (default 100)")
+			cmd.Flags().Uint32Var(&r.Limit, "limit", 0, "how many finished ones (default 100)")
+			cmd.Flags().StringVar(&r.Page, "page", "", "go on where the list before ended, by the page that it named")
 		},
 		make: func(ctx context.Context, n *node, _ []string) (*apiv1.ListPaymentsResponse, error) {
-			return n.ListPayments(ctx, &apiv1.ListPaymentsRequest{Limit: limit})
+			return n.ListPayments(ctx, r)
 		},
 		show: func(p *page, a *apiv1.ListPaymentsResponse) {
 			if len(a.GetPayments()) == 0 {
@@ -89,6 +90,9 @@ func paymentsCommand() *cobra.Command {
 			p.row("PAYMENT", "STATUS", "AMOUNT", "REASON")
 			for _, q := range a.GetPayments() {
 				p.row(q.GetId(), statusWord(q.GetStatus()), msat(q.GetAmountMsat()), q.GetReason())
+			}
+			if a.GetNextPage() != "" {
+				p.row("more: lnactor payments --page " + a.GetNextPage())
 			}
 		},
 	})

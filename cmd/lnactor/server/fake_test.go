@@ -228,13 +228,14 @@ func (f *fake) GetPayment(_ context.Context, id lnactor.PaymentID) (lnactor.Paym
 	return p, nil
 }
 
-func (f *fake) Payments(context.Context, int) (out []lnactor.Payment, err error) {
+func (f *fake) Payments(_ context.Context, page []byte, limit int) (out []lnactor.Payment, next []byte, err error) {
+	f.note(fmt.Sprintf("payments %x %d", page, limit))
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.payments {
 		out = append(out, p)
 	}
-	return out, nil
+	return out, make([]byte, 32), nil
 }
 
 func (f *fake) ClaimPaymentWith(_ context.Context, p lnactor.Preimage) error {

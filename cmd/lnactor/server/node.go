@@ -46,7 +46,7 @@ type Node interface {
 	StartKeysend(ctx context.Context, payee lnactor.NodeID, p PayParams) error
 	AbandonPayment(ctx context.Context, id lnactor.PaymentID) error
 	GetPayment(ctx context.Context, id lnactor.PaymentID) (lnactor.Payment, error)
-	Payments(ctx context.Context, limit int) ([]lnactor.Payment, error)
+	Payments(ctx context.Context, page []byte, limit int) (list []lnactor.Payment, next []byte, err error)
 	ClaimPayment(ctx context.Context, hash lnactor.Hash) error
 	ClaimPaymentWith(ctx context.Context, preimage lnactor.Preimage) error
 	RefusePayment(ctx context.Context, hash lnactor.Hash) error

@@ -44,11 +44,15 @@ func (s *service) ListPayments(ctx context.Context, r *apiv1.ListPaymentsRequest
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.cfg.Node.Payments(ctx, limit)
+	page, err := listPage(r.GetPage(), paymentsPage)
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := s.cfg.Node.Payments(ctx, page, limit)
 	if err != nil {
 		return nil, failed(err)
 	}
-	out := &apiv1.ListPaymentsResponse{}
+	out := &apiv1.ListPaymentsResponse{NextPage: hex.EncodeToString(next)}
 	for i := range list {
 		out.Payments = append(out.Payments, payment(ctx, &list[i]))
 	}

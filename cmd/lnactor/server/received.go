@@ -11,17 +11,29 @@ import (
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
 )
 
-// longestPage bounds the name of a page, which is a key of the store.
-const longestPage = 40
+// Keys of the store, by which pages of lists are named.
+const (
+	receivedPage = 40
+	paymentsPage = 32
+)
+
+// listPage is the page that a name stands for, nil for the first.
+func listPage(name string, length int) ([]byte, error) {
+	page, err := hex.DecodeString(name)
+	if err != nil || len(page) != 0 && len(page) != length {
+		return nil, invalid(fmt.Sprintf("%.80q is not a page", name), "give next_page of the answer before, or nothing")
+	}
+	return page, nil
+}
 
 func (s *service) ListReceived(ctx context.Context, r *apiv1.ListReceivedRequest) (*apiv1.ListReceivedResponse, error) {
 	limit, err := listLimit(r.GetLimit())
 	if err != nil {
 		return nil, err
 	}
-	page, err := hex.DecodeString(r.GetPage())
-	if err != nil || len(page) != 0 && len(page) != longestPage {
-		return nil, invalid(fmt.Sprintf("%.80q is not a page", r.GetPage()), "give next_page of the answer before, or nothing")
+	page, err := listPage(r.GetPage(), receivedPage)
+	if err != nil {
+		return nil, err
 	}
 	list, next, err := s.cfg.Node.Received(ctx, page, limit)
 	if err != nil {

@@ -51,6 +51,32 @@ func TestReceived(t *testing.T) {
 	}
 }
 
+// Lists go on by the page that the answer before named, and by no other.
+func TestPages(t *testing.T) {
+	s := serve(t)
+	client := api.NewNodeClient(s.unix, "http://x")
+	page, err := client.ListPayments(t.Context(), &apiv1.ListPaymentsRequest{})
+	if err != nil || page.GetNextPage() != strings.Repeat("00", 32) {
+		t.Fatal(page, err)
+	}
+	if _, err := client.ListPayments(t.Context(), &apiv1.ListPaymentsRequest{Limit: 3, Page: page.GetNextPage()}); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"payments  100", fmt.Sprintf("payments %064x 3", 0)}; !slices.Equal(s.fake.calls, want) {
+		t.Errorf("%q, want %q", s.fake.calls, want)
+	}
+	for _, bad := range []string{"0", "00", "more", strings.Repeat("00", 33), strings.Repeat("00", 40)} {
+		if _, err := client.ListPayments(t.Context(), &apiv1.ListPaymentsRequest{Page: bad}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("page %q of payments: %v", bad, err)
+		}
+	}
+	for _, bad := range []string{"0", "00", "more", strings.Repeat("00", 32), strings.Repeat("00", 41)} {
+		if _, err := client.ListReceived(t.Context(), &apiv1.ListReceivedRequest{Page: bad}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("page %q of received: %v", bad, err)
+		}
+	}
+}
+
 // An invoice of somebody else is not looked up: its hash may be that of one of ours.
 func TestReceivedOfOthers(t *testing.T) {
 	s := serve(t)

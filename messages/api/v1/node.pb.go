@@ -3033,8 +3033,10 @@ func (x *GetPaymentResponse) GetPayment() *Payment {
 
 type ListPaymentsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of the finished ones; 0: 100.
-	Limit         uint32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Of the finished ones; 1 to 10000; 0: 100.
+	Limit uint32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// next_page of the answer before; empty: the first.
+	Page          string `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3076,9 +3078,18 @@ func (x *ListPaymentsRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *ListPaymentsRequest) GetPage() string {
+	if x != nil {
+		return x.Page
+	}
+	return ""
+}
+
 type ListPaymentsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Payments      []*Payment             `protobuf:"bytes,1,rep,name=payments,proto3" json:"payments,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Payments []*Payment             `protobuf:"bytes,1,rep,name=payments,proto3" json:"payments,omitempty"`
+	// Empty: there are no more.
+	NextPage      string `protobuf:"bytes,2,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3118,6 +3129,13 @@ func (x *ListPaymentsResponse) GetPayments() []*Payment {
 		return x.Payments
 	}
 	return nil
+}
+
+func (x *ListPaymentsResponse) GetNextPage() string {
+	if x != nil {
+		return x.NextPage
+	}
+	return ""
 }
 
 type ClaimPaymentRequest struct {
@@ -3779,11 +3797,13 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x11GetPaymentRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"G\n" +
 	"\x12GetPaymentResponse\x121\n" +
-	"\apayment\x18\x01 \x01(\v2\x17.lnactor.api.v1.PaymentR\apayment\"+\n" +
+	"\apayment\x18\x01 \x01(\v2\x17.lnactor.api.v1.PaymentR\apayment\"?\n" +
 	"\x13ListPaymentsRequest\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\rR\x05limit\"K\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x12\n" +
+	"\x04page\x18\x02 \x01(\tR\x04page\"h\n" +
 	"\x14ListPaymentsResponse\x123\n" +
-	"\bpayments\x18\x01 \x03(\v2\x17.lnactor.api.v1.PaymentR\bpayments\"T\n" +
+	"\bpayments\x18\x01 \x03(\v2\x17.lnactor.api.v1.PaymentR\bpayments\x12\x1b\n" +
+	"\tnext_page\x18\x02 \x01(\tR\bnextPage\"T\n" +
 	"\x13ClaimPaymentRequest\x12!\n" +
 	"\fpayment_hash\x18\x01 \x01(\tR\vpaymentHash\x12\x1a\n" +
 	"\bpreimage\x18\x02 \x01(\tR\bpreimage\"\x16\n" +

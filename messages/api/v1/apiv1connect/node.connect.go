@@ -188,7 +188,8 @@ type NodeClient interface {
 	AbandonPayment(context.Context, *v1.AbandonPaymentRequest) (*v1.AbandonPaymentResponse, error)
 	// GetPayment tells where a payment stands.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
-	// ListPayments lists the payments under way, then finished ones by id.
+	// ListPayments lists finished payments by id, and before them on the first
+	// page those under way. One that finishes meanwhile may be on two pages.
 	ListPayments(context.Context, *v1.ListPaymentsRequest) (*v1.ListPaymentsResponse, error)
 	// ClaimPayment claims an incoming payment that waits for a decision.
 	ClaimPayment(context.Context, *v1.ClaimPaymentRequest) (*v1.ClaimPaymentResponse, error)
@@ -1039,7 +1040,8 @@ type NodeHandler interface {
 	AbandonPayment(context.Context, *v1.AbandonPaymentRequest) (*v1.AbandonPaymentResponse, error)
 	// GetPayment tells where a payment stands.
 	GetPayment(context.Context, *v1.GetPaymentRequest) (*v1.GetPaymentResponse, error)
-	// ListPayments lists the payments under way, then finished ones by id.
+	// ListPayments lists finished payments by id, and before them on the first
+	// page those under way. One that finishes meanwhile may be on two pages.
 	ListPayments(context.Context, *v1.ListPaymentsRequest) (*v1.ListPaymentsResponse, error)
 	// ClaimPayment claims an incoming payment that waits for a decision.
 	ClaimPayment(context.Context, *v1.ClaimPaymentRequest) (*v1.ClaimPaymentResponse, error)
