@@ -68,7 +68,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.openStore(); err != nil {
 		return err
 	}
-	root, err := n.openSeed()
+	root, made, err := n.openSeed()
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	copy(n.id[:], key.PubKey().SerializeCompressed())
-	if err := n.checkIdentity(); err != nil {
+	if err := n.checkIdentity(made); err != nil {
 		return err
 	}
 	n.invoices, n.invoiceSigner = invoice.NewKeys(root), invoice.SignerOf(key)
@@ -148,26 +148,27 @@ func (n *Node) openStore() error {
 	return nil
 }
 
-func (n *Node) openSeed() (*seed.Root, error) {
+// openSeed tells whether it made the seed: no other store was ever used with it.
+func (n *Node) openSeed() (root *seed.Root, made bool, err error) {
 	if n.cfg.Dir == "" || n.cfg.entropy != nil {
 		var entropy [seed.EntropySize]byte
 		if n.cfg.entropy != nil {
 			entropy = *n.cfg.entropy
 		} else if _, err := io.ReadFull(n.cfg.Rand, entropy[:]); err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		return seed.FromEntropy(entropy, time.Now(), n.cfg.Params)
+		root, err = seed.FromEntropy(entropy, time.Now(), n.cfg.Params)
+		return root, n.cfg.entropy == nil, err
 	}
 	path := filepath.Join(n.cfg.Dir, seedFile)
 	if n.cfg.PassphraseFile != "" {
-		var err error
 		if n.cfg.Passphrase, err = readPassphrase(n.cfg.PassphraseFile); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	root, err := seed.Open(path, n.cfg.Passphrase, n.cfg.Params)
+	root, err = seed.Open(path, n.cfg.Passphrase, n.cfg.Params)
 	if !errors.Is(err, seed.ErrNotFound) {
-		return root, err
+		return root, false, err
 	}
 	// Neither channels nor coins are there with another seed, so a new one is made only for a store that never had one.
 	_, used, err := n.store.Get(messages.BucketNode, identityKey)
@@ -176,14 +177,15 @@ func (n *Node) openSeed() (*seed.Root, error) {
 	}
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case used:
-		return nil, fmt.Errorf("%w: %s is missing, but the store belongs to it; bring the file back, or restore it from its words", ErrCorrupt, path)
+		return nil, false, fmt.Errorf("%w: %s is missing, but the store belongs to it; bring the file back, or restore it from its words", ErrCorrupt, path)
 	}
 	if n.cfg.PassphraseFile != "" && len(n.cfg.Passphrase) == 0 { // a secret that is not mounted yet, not the wish for none
-		return nil, fmt.Errorf("%w: passphrase file %s is empty; for a seed without passphrase name no file", ErrConfig, n.cfg.PassphraseFile)
+		return nil, false, fmt.Errorf("%w: passphrase file %s is empty; for a seed without passphrase name no file", ErrConfig, n.cfg.PassphraseFile)
 	}
-	return seed.Create(path, n.cfg.Passphrase, n.cfg.Params, n.cfg.Rand, time.Now())
+	root, err = seed.Create(path, n.cfg.Passphrase, n.cfg.Params, n.cfg.Rand, time.Now())
+	return root, true, err
 }
 
 func (n *Node) openChain() error {

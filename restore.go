@@ -29,9 +29,10 @@ var (
 )
 
 const (
-	// keysAhead is how many channel keys are given up at a restore at least: the node may have opened channels after the backup was made, and a key that
-	// is used twice lets one peer rob the other channel (rule 1). Up to an eighth of the keys that are left are given up on top, at random: the same
-	// backup may be restored twice, and the first restore has used keys of its own. Some hundred restores leave no keys.
+	// keysAhead is how many channel keys are given up at least, at a restore and where a new store meets a seed that is not new: the node may have
+	// opened channels after the backup was made, or with the store that is gone, and a key that is used twice lets one peer rob the other channel
+	// (rule 1). Up to an eighth of the keys that are left are given up on top, at random: the same backup may be restored twice, and the first restore
+	// has used keys of its own. Some hundred restores leave no keys.
 	keysAhead = 1 << 20
 	keyShare  = 8
 	keysEnd   = 1 << 31 // BIP 32: keys of channels are not hardened
@@ -191,7 +192,7 @@ func mark(stage string, r *Restored) (err error) {
 		key++
 		batch.Append = append(batch.Append, persister.Record{Key: key, Owner: owner, Seq: logs.owners[owner].seq + 1, Data: record})
 	}
-	if batch.Rows, err = giveUpKeys(s); err != nil {
+	if batch.Rows, err = giveUpKeys(s, "given up at a restore"); err != nil {
 		return err
 	}
 	if batch.Empty() {
@@ -201,7 +202,8 @@ func mark(stage string, r *Restored) (err error) {
 	return s.Commit(&batch)
 }
 
-func giveUpKeys(s persister.Store) ([]messages.Row, error) {
+// giveUpKeys is the row that has the next channel take a key that no other life of the seed has used.
+func giveUpKeys(s persister.Store, why string) ([]messages.Row, error) {
 	last, found, err := s.Last(messages.BucketKeys, nil)
 	if err != nil {
 		return nil, err
@@ -218,7 +220,7 @@ func giveUpKeys(s persister.Store) ([]messages.Row, error) {
 		return nil, err
 	}
 	next += more
-	return []messages.Row{{Bucket: messages.BucketKeys, Key: binary.BigEndian.AppendUint32(nil, uint32(next)), Value: []byte("given up at a restore")}}, nil
+	return []messages.Row{{Bucket: messages.BucketKeys, Key: binary.BigEndian.AppendUint32(nil, uint32(next)), Value: []byte(why)}}, nil
 }
 
 // draw is a random number below n, which is small: some are a little likelier than others.

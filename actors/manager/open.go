@@ -35,7 +35,8 @@ type opening struct {
 }
 
 // onKeys learns the last channel key index that was ever used. A key index is never used twice: two channels with the same revocation secrets
-// could rob each other. So it is a row of its own, not among the records that the manager may lose.
+// could rob each other. So it is a row of its own, not among the records that the manager may lose; the start of a node writes one into a store
+// that is newer than its seed.
 func (m *Manager) onKeys(rows []messages.Row, err error) {
 	if err != nil || (len(rows) > 0 && len(rows[0].Key) != 4) {
 		m.log.Error("channel key indices unreadable; no channel can be opened until they are", slog.Any("error", err))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -23,9 +24,11 @@ import (
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
+	"github.com/lnactor/lnactor/actors/persister/bboltstore"
 	"github.com/lnactor/lnactor/cmd/lnactor/crash"
 	"github.com/lnactor/lnactor/cmd/lnactor/server"
 	"github.com/lnactor/lnactor/internal/seed"
+	"github.com/lnactor/lnactor/messages"
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
 	api "github.com/lnactor/lnactor/messages/api/v1/apiv1connect"
 )
@@ -102,7 +105,22 @@ func reversed(b []byte) []byte {
 	return out
 }
 
-// secretsOf are texts that must show nowhere, by what they are.
+// keysOf are the indexes of the channel keys that an ended process has used, and the next.
+func keysOf(t *testing.T, dir string) []uint32 {
+	t.Helper()
+	s, err := bboltstore.OpenReadOnly(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, found, err := s.Last(messages.BucketKeys, nil)
+	if err = errors.Join(err, s.Close()); err != nil || !found || len(last.Key) != 4 {
+		t.Fatalf("the last channel key %x: %v", last.Key, err)
+	}
+	index := binary.BigEndian.Uint32(last.Key)
+	return []uint32{index - 1, index, index + 1}
+}
+
+// secretsOf are texts that must show nowhere, by what they are. The process has ended.
 func secretsOf(t *testing.T, s *spied) map[string][]string {
 	t.Helper()
 	out := map[string][]string{"passphrase": {spiedPassphrase}}
@@ -126,7 +144,7 @@ func secretsOf(t *testing.T, s *spied) map[string][]string {
 		keychain.KeyFamilyMultiSig, keychain.KeyFamilyRevocationBase, keychain.KeyFamilyHtlcBase, keychain.KeyFamilyPaymentBase, keychain.KeyFamilyDelayBase,
 		keychain.KeyFamilyRevocationRoot,
 	} {
-		for index := range uint32(4) {
+		for _, index := range keysOf(t, s.dir) {
 			key, err := root.Key(family, index)
 			if err != nil {
 				t.Fatal(err)
@@ -240,6 +258,8 @@ func TestNoSecrets(t *testing.T) {
 		}
 	}
 	provoke(t, alice, bob)
+	alice.kill()
+	bob.kill()
 
 	secrets := map[*spied]map[string][]string{alice: secretsOf(t, alice), bob: secretsOf(t, bob)}
 	proofs := map[string][]string{}

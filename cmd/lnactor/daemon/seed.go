@@ -78,6 +78,10 @@ func prepareSeed(o Options, params *chaincfg.Params) (passphrase []byte, err err
 		}
 	}
 	if absent(mark) {
+		if !fresh && absent(filepath.Join(dir, storeFile)) {
+			o.Log.Warn("there is a seed and no store: the node begins with the coins of the wallet and without channels. If this seed ever had channels, stop "+
+				"the node, move this store away and restore a backup ('lnactor restore'); without one, ask their peers to close them", "dir", dir)
+		}
 		return passphrase, nil
 	}
 	if !attended {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -68,6 +69,34 @@ func options(t *testing.T, dir string, terminal Terminal, flags ...string) Optio
 		t.Fatal(err)
 	}
 	return Options{Config: c, Terminal: terminal, Log: slog.New(slog.DiscardHandler)}
+}
+
+// TestSeedWithoutStore: a node that begins with a seed that is not new and no store says so; the first start, and one with a store, do not.
+func TestSeedWithoutStore(t *testing.T) {
+	const warning = "there is a seed and no store"
+	dir, params := t.TempDir(), Params("regtest")
+	start := func() string {
+		t.Helper()
+		var log bytes.Buffer
+		o := options(t, dir, nil, "unattended=true")
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+		if _, err := prepareSeed(o, params); err != nil {
+			t.Fatal(err)
+		}
+		return log.String()
+	}
+	if log := start(); strings.Contains(log, warning) {
+		t.Errorf("the first start: %s", log)
+	}
+	if log := start(); !strings.Contains(log, warning) {
+		t.Errorf("without a store: %q", log)
+	}
+	if err := os.WriteFile(filepath.Join(dir, storeFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if log := start(); log != "" {
+		t.Errorf("with a store: %s", log)
+	}
 }
 
 // TestFirstStart: words are shown and insisted on; a start that is broken off shows them again; later starts ask for the passphrase only.
