@@ -38,7 +38,7 @@ func newBackup() *cobra.Command {
 		Use: "backup FILE", Short: "Write a backup of the node", Long: backupLong, Args: wants("FILE"),
 		Example: "  lnactor backup /mnt/usb/lnactor.backup\n  lnactor backup --without-seed lnactor.backup\n  lnactor backup show lnactor.backup",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := f.load()
+			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}

@@ -32,6 +32,7 @@ import (
 type clientFlags struct {
 	dir, config, socket, server, cert, token string
 	json                                     bool
+	warned                                   bool // of the configuration
 	timeout                                  time.Duration
 }
 
@@ -67,8 +68,8 @@ func or(texts ...string) string {
 	return ""
 }
 
-// load reads as much of the node's configuration as a command needs.
-func (f *clientFlags) load() (*config.Config, error) {
+// load reads as much of the node's configuration as a command needs, and warns of what it had to leave out.
+func (f *clientFlags) load(cmd *cobra.Command) (*config.Config, error) {
 	flags := map[string]string{}
 	if f.dir != "" {
 		flags["dir"] = f.dir
@@ -76,11 +77,17 @@ func (f *clientFlags) load() (*config.Config, error) {
 	if f.config != "" {
 		flags["config"] = f.config
 	}
-	return config.Load(config.Input{Flags: flags, Environ: os.Environ()})
+	c, warning, err := config.LoadForClient(config.Input{Flags: flags, Environ: os.Environ()})
+	if warning != nil && !f.warned {
+		f.warned = true
+		w := cmd.ErrOrStderr()
+		fmt.Fprintf(w, "%s the configuration has a mistake, with which a node does not start: %s\n", styleFor(w).bad.Render("warning:"), printableLines(warning.Error()))
+	}
+	return c, err
 }
 
 func (f *clientFlags) dial(cmd *cobra.Command) (*node, error) {
-	c, err := f.load()
+	c, err := f.load(cmd)
 	if err != nil {
 		return nil, err
 	}

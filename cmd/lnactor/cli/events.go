@@ -33,7 +33,7 @@ them, the kinds of events and webhooks.`,
 		Example: "  lnactor events --last 20\n  lnactor events --json | jq -r 'select(.kind==\"PaymentClaimed\").data.payment_hash'\n  lnactor events tail --consumer shop --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.dir = cmd.Flags().Lookup("dir").Value.String()
-			c, err := f.load()
+			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}

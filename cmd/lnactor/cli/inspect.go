@@ -29,7 +29,7 @@ The exit code is 0 if all is well, 65 if something is damaged, 1 for lesser find
 75 while a node runs with the directory.`,
 		Example: "  lnactor inspect --datadir ~/.lnactor\n  lnactor inspect --datadir /mnt/copy --channel 5f3a...\n  lnactor inspect --json | jq '.findings[]'",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := f.load()
+			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}

@@ -35,7 +35,7 @@ func newRestore() *cobra.Command {
 		Use: "restore FILE", Short: "Make a data directory from a backup", Long: restoreLong, Args: wants("FILE"),
 		Example: "  lnactor restore lnactor.backup --datadir ~/.lnactor\n  lnactor run --dir ~/.lnactor",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := f.load()
+			c, err := f.load(cmd)
 			if err != nil {
 				return err
 			}

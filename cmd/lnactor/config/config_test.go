@@ -141,6 +141,50 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestForClient: a mistake in the configuration keeps a node from starting, not people from the node that runs. What tells where it is counts all the
+// same, and where that can't be read of a file that was named, no other node is taken for it.
+func TestForClient(t *testing.T) {
+	for _, test := range []struct {
+		file, socket string // empty: the default
+		env          string
+	}{
+		{file: "lisen = \"x\"\napi.socket = \"/there.sock\"", socket: "/there.sock"},
+		{file: "network = \"moon\"\napi.socket = 5"},
+		{file: "api.socket = \"/there.sock"},
+		{env: "LNACTOR_LISEN=x"},
+		{env: "LNACTOR_MIN_DEPTH=x"},
+	} {
+		dir := t.TempDir()
+		write(t, dir, test.file)
+		c, warning, err := config.LoadForClient(config.Input{Flags: map[string]string{"dir": dir}, Environ: []string{test.env}})
+		if err != nil || !errors.Is(warning, lnactor.ErrConfig) {
+			t.Errorf("%+v: warning %v, error %v", test, warning, err)
+			continue
+		}
+		want := test.socket
+		if want == "" {
+			want = filepath.Join(dir, "api.sock")
+		}
+		if got := c.Socket(); got != want || c.Text("network") != "regtest" {
+			t.Errorf("%+v: the node is at %s, want %s", test, got, want)
+		}
+	}
+	named := filepath.Join(t.TempDir(), "named.toml")
+	for _, content := range []string{"", "api.socket = \"/there.sock"} {
+		if content != "" {
+			if err := os.WriteFile(named, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := config.LoadForClient(config.Input{Flags: map[string]string{"config": named}}); !errors.Is(err, lnactor.ErrConfig) {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+	if c, warning, err := config.LoadForClient(config.Input{Flags: map[string]string{"dir": t.TempDir()}}); c == nil || warning != nil || err != nil {
+		t.Errorf("nothing is wrong: %v, %v", warning, err)
+	}
+}
+
 // TestCheck: values that are good by themselves and do not fit together.
 func TestCheck(t *testing.T) {
 	for _, test := range []struct {

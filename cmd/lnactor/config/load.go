@@ -70,6 +70,26 @@ func DefaultDir() string {
 
 // Load reads the configuration and checks each value by itself; Check looks at them together. All errors that can be found are told at once.
 func Load(in Input) (*Config, error) {
+	c, wrongs, err := load(in)
+	if err = errors.Join(append([]error{err}, wrongs...)...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// LoadForClient reads what a command needs that looks for a node or its data, not more than its directory and its socket: a mistake in the file keeps a
+// node from starting, and must not keep people from the node that runs. What can't be used is left at its default and told in the warning. Only a
+// directory or a file that was named and is not there, or can't be read at all, is an error: the command might find another node.
+func LoadForClient(in Input) (c *Config, warning, err error) {
+	c, wrongs, err := load(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, errors.Join(wrongs...), nil
+}
+
+// load returns what is wrong with single settings, with a configuration that has their defaults. The error is of where the configuration is.
+func load(in Input) (*Config, []error, error) {
 	env := map[string]string{}
 	for _, kv := range in.Environ {
 		// An empty variable is as good as none: that is how scripts and service managers take one away.
@@ -85,13 +105,9 @@ func Load(in Input) (*Config, error) {
 		c.Dir, c.DirOrigin = v, "flag --dir"
 	}
 	if c.Dir == "" {
-		return nil, wrong(c.DirOrigin, "no data directory")
+		return nil, nil, wrong(c.DirOrigin, "no data directory")
 	}
-	var errs []error
-	file, err := c.readFile(in.Flags, env)
-	if err != nil {
-		errs = append(errs, err)
-	}
+	file, errs, err := c.readFile(in.Flags, env)
 	known := map[string]bool{}
 	for _, k := range clientEnv {
 		known[k] = true
@@ -111,6 +127,7 @@ func Load(in Input) (*Config, error) {
 		}
 		if err := s.check(v.Value); err != nil {
 			errs = append(errs, wrong(v.Origin, "%s: %v", s.Key, err))
+			v = Value{s, s.Default, "default"}
 		}
 		c.values[s.Key] = v
 	}
@@ -119,16 +136,14 @@ func Load(in Input) (*Config, error) {
 			errs = append(errs, wrong("the environment", "%s is no setting%s", k, suggestion(k, known)))
 		}
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return c, nil
+	return c, errs, err
 }
 
 // maxFile bounds what is read of the file.
 const maxFile = 1 << 20
 
-func (c *Config) readFile(flags, env map[string]string) (map[string]string, error) {
+// readFile returns the good values of the file and what is wrong with others. The error is of a file that was named and has no values at all.
+func (c *Config) readFile(flags, env map[string]string) (values map[string]string, wrongs []error, err error) {
 	path, required := filepath.Join(c.Dir, FileName), false
 	if v, ok := env["LNACTOR_CONFIG"]; ok {
 		path, required = v, true
@@ -138,20 +153,24 @@ func (c *Config) readFile(flags, env map[string]string) (map[string]string, erro
 	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) && !required {
-		return nil, nil
-	}
-	if err == nil && info.Size() > maxFile {
-		return nil, wrong(path, "%d bytes are no configuration", info.Size())
+		return nil, nil, nil
 	}
 	var raw []byte
-	if err == nil {
+	if err == nil && info.Size() > maxFile {
+		err = fmt.Errorf("%d bytes are no configuration", info.Size())
+	} else if err == nil {
 		raw, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return nil, wrong(path, "%v", err)
+		err = wrong(path, "%v", err)
+	} else {
+		c.File = path
+		values, wrongs, err = parse(path, raw)
 	}
-	c.File = path
-	return Parse(path, raw)
+	if err != nil && !required {
+		return nil, []error{err}, nil
+	}
+	return values, wrongs, err
 }
 
 // mostErrors bounds what is told at once of a file that is something else.
@@ -159,14 +178,23 @@ const mostErrors = 10
 
 // Parse reads the content of a file: values by key, as text. The path is for errors.
 func Parse(path string, raw []byte) (map[string]string, error) {
+	values, wrongs, err := parse(path, raw)
+	if err = errors.Join(append([]error{err}, wrongs...)...); err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// parse returns the good values and what is wrong with the others. The error is of a content that is no TOML.
+func parse(path string, raw []byte) (map[string]string, []error, error) {
 	var tree map[string]any
 	if err := toml.Unmarshal(raw, &tree); err != nil {
 		var where *toml.DecodeError
 		if errors.As(err, &where) {
 			row, column := where.Position()
-			return nil, wrong(path, "line %d, column %d: %v", row, column, err)
+			return nil, nil, wrong(path, "line %d, column %d: %v", row, column, err)
 		}
-		return nil, wrong(path, "%v", err)
+		return nil, nil, wrong(path, "%v", err)
 	}
 	flat := map[string]any{}
 	flatten(flat, "", tree)
@@ -180,10 +208,15 @@ func Parse(path string, raw []byte) (map[string]string, error) {
 		if !ok {
 			continue
 		}
-		if out[s.Key], ok = s.fromTOML(v); !ok {
+		value, ok := s.fromTOML(v)
+		err := s.check(value)
+		switch {
+		case !ok:
 			errs = append(errs, wrong(path, "%s must be %s", s.Key, s.shape()))
-		} else if err := s.check(out[s.Key]); err != nil {
+		case err != nil:
 			errs = append(errs, wrong(path, "%s: %v", s.Key, err))
+		default:
+			out[s.Key] = value
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(flat)) {
@@ -194,10 +227,7 @@ func Parse(path string, raw []byte) (map[string]string, error) {
 			errs = append(errs, wrong(path, "%.100q is no setting%s", k, suggestion(k, known)))
 		}
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return out, nil
+	return out, errs, nil
 }
 
 func flatten(into map[string]any, prefix string, tree map[string]any) {
