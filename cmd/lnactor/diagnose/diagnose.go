@@ -218,20 +218,29 @@ func deadlines(channels []lnactor.Channel) Check {
 	}
 }
 
-// restored: channels that are silent because they came from a backup.
+// restored: channels that are silent because they came from a backup, and those of which the peer has shown that it was old.
 func restored(channels []lnactor.Channel) Check {
 	const name = "restored"
-	var where []string
+	var unverified, behind, finding, remedy []string
 	for i := range channels {
-		if c := &channels[i]; c.Unverified && c.Spent == nil {
-			where = append(where, fmt.Sprintf("%s with %s", c.Channel, c.Peer))
+		switch c := &channels[i]; {
+		case c.Spent != nil:
+		case c.Phase == lnactor.PhaseBehind:
+			behind = append(behind, fmt.Sprintf("%s with %s", c.Channel, c.Peer))
+		case c.Unverified:
+			unverified = append(unverified, fmt.Sprintf("%s with %s", c.Channel, c.Peer))
 		}
 	}
-	if len(where) == 0 {
+	if len(unverified)+len(behind) == 0 {
 		return Check{name, Good, "no channel waits to be verified after a restore", ""}
 	}
-	return Check{
-		name, Critical, "restored from a backup and not verified, so that nothing is broadcast even at a deadline: " + strings.Join(where[:min(len(where), 5)], ", "),
-		"connect to the peers: that verifies the channels, or proves the backup to be old (docs/backup.md)",
+	if len(unverified) > 0 {
+		finding = append(finding, "restored from a backup and not verified, so that nothing is broadcast even at a deadline: "+strings.Join(unverified[:min(len(unverified), 5)], ", "))
+		remedy = append(remedy, "connect to the peers: that verifies the channels, or proves the backup to be old")
 	}
+	if len(behind) > 0 {
+		finding = append(finding, "proven to be older than the channel, which only its peer can close: "+strings.Join(behind[:min(len(behind), 5)], ", "))
+		remedy = append(remedy, "ask the peers to close the channels that they know better; what is ours is swept then")
+	}
+	return Check{name, Critical, strings.Join(finding, "; "), strings.Join(remedy, "; ") + " (docs/backup.md)"}
 }

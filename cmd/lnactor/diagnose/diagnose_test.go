@@ -13,6 +13,7 @@ import (
 
 	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/cmd/lnactor/feed"
+	"github.com/lnactor/lnactor/internal/facts"
 )
 
 type fake struct {
@@ -129,6 +130,28 @@ func TestChecks(t *testing.T) {
 	for _, x := range Run(t.Context(), Config{Node: &fake{}, Now: func() time.Time { return now }}) {
 		if x.Name == "clock" && (x.Result != Good || !strings.Contains(x.Finding, "at will")) {
 			t.Errorf("%+v", x)
+		}
+	}
+}
+
+// TestRestored: what to do about a channel that is proven to be old is not what to do about one that is not verified yet.
+func TestRestored(t *testing.T) {
+	spent := lnactor.Channel{Channel: lnactor.ChannelID{3}, Phase: lnactor.PhaseBehind, Unverified: true, Spent: &facts.FundingSpent{}}
+	behind := lnactor.Channel{Channel: lnactor.ChannelID{2}, Phase: lnactor.PhaseBehind, Unverified: true}
+	waiting := lnactor.Channel{Channel: lnactor.ChannelID{1}, Phase: lnactor.PhaseOpen, Unverified: true}
+	for _, c := range []struct {
+		channels      []lnactor.Channel
+		want          Result
+		connect, asks bool
+	}{
+		{[]lnactor.Channel{spent}, Good, false, false},
+		{[]lnactor.Channel{behind, spent}, Critical, false, true},
+		{[]lnactor.Channel{waiting}, Critical, true, false},
+		{[]lnactor.Channel{behind, waiting}, Critical, true, true},
+	} {
+		got := restored(c.channels)
+		if got.Result != c.want || strings.Contains(got.Remedy, "connect to the peers") != c.connect || strings.Contains(got.Remedy, "ask the peers to close") != c.asks {
+			t.Errorf("%d channels: %+v", len(c.channels), got)
 		}
 	}
 }

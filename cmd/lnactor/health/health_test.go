@@ -92,6 +92,7 @@ func TestConditions(t *testing.T) {
 		{"quarantine", func(w *world) { w.quarantined = []lnactor.ChannelID{{7}} }, 0, ChannelQuarantined},
 		{"unburied", func(w *world) { w.channels[0].Phase = lnactor.PhaseUnburied }, 0, ChannelUnburied},
 		{"behind", func(w *world) { w.channels[0].Phase = lnactor.PhaseBehind }, 0, ChannelBehind},
+		{"behind after a restore", func(w *world) { w.channels[0].Phase, w.channels[0].Unverified = lnactor.PhaseBehind, true }, 0, ChannelBehind},
 		{"unverified", func(w *world) { w.channels[0].Unverified = true }, 0, ChannelUnverified},
 		{"starving", func(w *world) { w.funds.Starving = []funds.StarvingClaim{{Channel: lnactor.ChannelID{1}}} }, 0, ClaimStarving},
 		{"invalid", func(w *world) { w.funds.Invalid = 1 }, 0, SweepInvalid},

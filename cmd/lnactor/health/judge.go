@@ -51,7 +51,7 @@ func Judge(s *Snapshot, public bool) (out []Found) {
 		if c.Phase == lnactor.PhaseUnburied {
 			found(ChannelUnburied, c.Channel.String(), "funding transaction %s has %d confirmations", chainhash.Hash(c.FundingTxid), c.Confirmations)
 		}
-		if c.Unverified && c.Spent == nil {
+		if c.Unverified && c.Spent == nil && c.Phase != lnactor.PhaseBehind { // of that one the peer was connected and has shown it
 			found(ChannelUnverified, c.Channel.String(), "the peer is %s", c.Peer)
 		}
 	}
