@@ -13,8 +13,10 @@ import (
 // cutter is the faults of a node of ours: it cuts the connection once, at one message, when it was asked to.
 type cutter struct {
 	mu    sync.Mutex
-	next  *cut // nil: done, or never asked
-	after int  // how many such messages are let pass
+	asked map[cut]int // by kind and moment: how often
+	next  *cut        // nil: done, or never asked
+	after int         // how many such messages are let pass
+	harm  func()      // what else is done there
 }
 
 // cut is a moment: the nth message of a kind, before or after it.
@@ -41,10 +43,13 @@ func around(kind lnwire.MessageType, nth int) []cut {
 	return append(aroundSending(kind, nth), aroundReceiving(kind, nth)...)
 }
 
-func (c *cutter) arm(m cut) {
+func (c *cutter) arm(m cut) { c.armWith(m, nil) }
+
+// armWith has something else done where the connection is cut.
+func (c *cutter) armWith(m cut, harm func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.next, c.after = &m, m.nth-1
+	c.next, c.after, c.harm = &m, m.nth-1, harm
 }
 
 // pending tells whether the cut that was asked for has not come yet.
@@ -54,16 +59,30 @@ func (c *cutter) pending() bool {
 	return c.next != nil
 }
 
+// count is how many messages of a kind have come to a moment so far.
+func (c *cutter) count(kind lnwire.MessageType, at peer.Point) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked[cut{kind: kind, at: at}]
+}
+
 // Cut implements peer.Cutter.
 func (c *cutter) Cut(_ lnactor.NodeID, at peer.Point, kind lnwire.MessageType) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.asked == nil {
+		c.asked = map[cut]int{}
+	}
+	c.asked[cut{kind: kind, at: at}]++
 	if c.next == nil || c.next.at != at || c.next.kind != kind {
 		return false
 	}
 	if c.after > 0 {
 		c.after--
 		return false
+	}
+	if c.harm != nil {
+		c.harm()
 	}
 	c.next = nil
 	return true

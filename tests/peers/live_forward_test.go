@@ -23,9 +23,9 @@ func public(c *lnactor.Config) {
 func fee(msat uint64) uint64 { return 1234 + msat*200/1_000_000 }
 
 // secondLnd starts another lnd with money, connected to us.
-func (r *rig) secondLnd() *lndNode {
+func (r *rig) secondLnd(args ...string) *lndNode {
 	r.t.Helper()
-	l := newLnd(r.t, r.ctx, r.lnd.program, filepath.Join(r.dir, "lnd2"), r.chain)
+	l := newLnd(r.t, r.ctx, r.lnd.program, filepath.Join(r.dir, "lnd2"), r.chain, args...)
 	r.t.Cleanup(l.kill)
 	r.fund(l.newAddress(r.t, r.ctx), btcutil.SatoshiPerBitcoin/10, 3)
 	r.mine(1)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lightningnetwork/lnd/lnwire"
+
 	"github.com/lnactor/lnactor"
 )
 
@@ -59,7 +61,31 @@ func TestLiveWeCheat(t *testing.T) {
 // TestLiveLndIsBehind: lnd comes back from an old copy of its directory while we are there. It learns that it is behind, we close as BOLT 2 asks,
 // and lnd has its money.
 func TestLiveLndIsBehind(t *testing.T) {
-	r := newRig(t, setup{extra: true, limit: 4 * time.Minute})
+	newRig(t, setup{extra: true, limit: 4 * time.Minute}).lndIsBehind()
+}
+
+// TestLiveCutErrors: the same, and the other way round, and the connection is lost before or after the error with which we tell lnd.
+func TestLiveCutErrors(t *testing.T) {
+	for _, behind := range []struct {
+		name string
+		run  func(*rig)
+	}{{"lnd is behind", (*rig).lndIsBehind}, {"we are behind", (*rig).weAreBehind}} {
+		for _, m := range aroundSending(lnwire.MsgError, 1) {
+			t.Run(behind.name+", "+m.String(), func(t *testing.T) {
+				faults := &cutter{}
+				faults.arm(m)
+				behind.run(newRig(t, setup{extra: true, limit: 5 * time.Minute, us: func(c *lnactor.Config) { c.Faults = faults }}))
+				if faults.pending() {
+					t.Error("we said nothing")
+				}
+			})
+		}
+	}
+}
+
+func (r *rig) lndIsBehind() {
+	t := r.t
+	t.Helper()
 	r.connect(true)
 	l := r.open(true, capacity/2, nil)
 	a := r.openAccounts()
@@ -83,7 +109,12 @@ func TestLiveLndIsBehind(t *testing.T) {
 
 // TestLiveWeAreBehind: we come back from an old copy of our directory while lnd is there. We broadcast nothing, lnd closes, and we have our money.
 func TestLiveWeAreBehind(t *testing.T) {
-	r := newRig(t, setup{extra: true, limit: 4 * time.Minute})
+	newRig(t, setup{extra: true, limit: 4 * time.Minute}).weAreBehind()
+}
+
+func (r *rig) weAreBehind() {
+	t := r.t
+	t.Helper()
 	r.connect(true)
 	l := r.open(true, capacity/2, nil)
 	a := r.openAccounts()

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -96,6 +97,14 @@ func (l *lndNode) run(t testing.TB, args ...string) {
 func (l *lndNode) stop(t testing.TB) {
 	t.Helper()
 	l.life.stop(t)
+}
+
+// said tells whether a text is in the log of all lives.
+func (l *lndNode) said(t testing.TB, text string) bool {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(l.dir, "out"))
+	must(t, err)
+	return bytes.Contains(log, []byte(text))
 }
 
 // kill ends it as a power failure does.

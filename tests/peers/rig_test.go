@@ -241,12 +241,23 @@ func (r *rig) awaitActive(l link) {
 	var theirs lndChannel
 	var ours *lnactor.Channel
 	defer r.explain(&ours, &theirs)
-	await(r.t, r.ctx, "active channel", func() bool {
+	active := func() bool {
 		var err error
 		theirs, err = r.lnd.channel(r.ctx, l.point)
 		ours = r.us.channel(r.ctx, l.id)
 		return err == nil && theirs.Active && ours != nil && ours.Phase == lnactor.PhaseOpen && r.connected() && r.lnd.knows(r.ctx, theirs)
-	})
+	}
+	if within(r.ctx, patience, active) {
+		return
+	}
+	// lnd may have given up the channel for the time of this connection, without a word.
+	if !r.lnd.said(r.t, "temporary circuit error") {
+		r.t.Fatal("waited in vain for active channel")
+	}
+	r.t.Log("the channel's link in lnd has failed: a new connection")
+	r.lnd.disconnect(r.t, r.ctx, r.us.ID())
+	r.weDial()
+	await(r.t, r.ctx, "active channel", active)
 }
 
 // atRest waits until no HTLC is left in the channel.

@@ -174,15 +174,23 @@ const patience = 2 * time.Minute
 // await polls until a condition holds, or fails the test.
 func await(t testing.TB, ctx context.Context, what string, cond func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	if !within(ctx, patience, cond) {
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+// within polls until a condition holds, for so long at most.
+func within(ctx context.Context, limit time.Duration, cond func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for !cond() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
+			return false
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+	return true
 }
 
 // now is the node of this moment, for goroutines that go on while it is restarted.
