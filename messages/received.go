@@ -23,6 +23,7 @@ type Received struct {
 	AmountMsat uint64    // of all parts, as far as it is known
 	Parts      int       // HTLCs
 	At         time.Time // when it was complete, or cancelled; zero if that is not known any more
+	Deadline   uint32    // height at which one that is held fails by itself; 0: it is not held, or its parts are not here yet after a restart
 }
 
 // GetReceived looks up what became of an invoice. The answer is ReceivedReply.

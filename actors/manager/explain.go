@@ -93,7 +93,12 @@ func (h *inbound) explain() string {
 		}
 	}
 	note(h.sent == nil && !h.decided && h.set == nil, "a decision")
-	note(h.sent == nil && !h.decided && h.set != nil, "the rest of its payment, or the user's decision about it")
+	undecided := h.sent == nil && !h.decided && h.set != nil
+	if asked := undecided && h.set.phase == held && h.set.deadline != 0; asked {
+		note(true, fmt.Sprintf("the user's decision about its payment (it fails by itself at height %d)", h.set.deadline))
+		undecided = false
+	}
+	note(undecided, "the rest of its payment, or the user's decision about it")
 	note(h.sent != nil && !h.decided, "the monitor, which has the decision and has not answered")
 	note(h.decided && !h.ended, "its removal to be irrevocable")
 	note(h.decided && h.set != nil && !h.set.handled, "the user, who has not handled the event about it")

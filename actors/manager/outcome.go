@@ -159,6 +159,16 @@ func (m *Manager) finish(p *payment) {
 	m.write(a)
 }
 
+// endedLate: a part ended when its payment was over for the user, as parts do that are claimed behind the first one. The tombstone shows it.
+func (m *Manager) endedLate(id ln.EventID, p *payment, part uint64, state messages.PartState) {
+	w := Append{Then: m.acks([]ln.EventID{id})}
+	if r := p.record(part); r != nil && r.State == messages.PartPending && p.rec.Outcome != nil {
+		r.State = state
+		w.Rows = []messages.Row{p.row()}
+	}
+	m.write(w)
+}
+
 // row is the tombstone. Nothing is made by its terms any more.
 func (p *payment) row() messages.Row {
 	rec := p.rec

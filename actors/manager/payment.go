@@ -242,7 +242,7 @@ func (m *Manager) onClaimed(id ln.EventID, ev facts.Claimed) {
 				m.lookAt(p)
 			})
 		case over:
-			m.ackBehind(id) // handled before: the record says so
+			m.endedLate(id, p, src.PartID, messages.PartClaimed) // handled before: the record says so
 		default:
 			p.told(htlcKey{id.Channel, ev.HTLCID}, &src, ev.AmountMsat)
 			delete(p.parts, src.PartID)
@@ -258,7 +258,7 @@ func (m *Manager) onFailed(id ln.EventID, ev facts.Failed) {
 	m.committed(id.Channel, partKey{src.PaymentID, src.PartID})
 	m.withPayment(src, ev.Hash, func(p *payment, over bool) {
 		if over {
-			m.ackBehind(id)
+			m.endedLate(id, p, src.PartID, messages.PartFailed)
 			return
 		}
 		p.told(htlcKey{id.Channel, ev.HTLCID}, &src, ev.AmountMsat)

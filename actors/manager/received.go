@@ -79,6 +79,7 @@ func (m *Manager) onListReceived(msg messages.ListReceived) {
 				out.Err = err
 				break
 			}
+			m.addDeadline(&r)
 			out.Payments = append(out.Payments, r)
 		}
 		m.tell(msg.ReplyTo, out)
@@ -97,9 +98,17 @@ func (m *Manager) onGetReceived(msg messages.GetReceived) {
 			for _, p := range rec.Parts {
 				out.Payment.AmountMsat += p.AmountMsat
 			}
+			m.addDeadline(&out.Payment)
 		}
 		m.tell(msg.ReplyTo, out)
 	})
+}
+
+// addDeadline says until when a payment is held, which follows from its HTLCs and is in no row.
+func (m *Manager) addDeadline(r *messages.Received) {
+	if s := m.sets[r.Hash]; s != nil && s.phase == held && r.State == messages.ReceivedHeld {
+		r.Deadline = s.deadline
+	}
 }
 
 // onCancel refuses all payments of a hash from now on. What is decided stays decided; parts that wait for others are failed. The answer and the

@@ -243,6 +243,8 @@ func (s *script) describe(msg any) []string {
 			return []string{fmt.Sprintf("ReceivedReply unknown, %v", m.Err)}
 		}
 		return []string{"ReceivedReply " + received(m.Payment)}
+	case messages.PaymentExplained:
+		return m.Lines
 	case messages.ReceivedList:
 		out := []string{fmt.Sprintf("ReceivedList %d, more=%v, %v", len(m.Payments), len(m.Next) > 0, m.Err)}
 		for _, r := range m.Payments {
@@ -383,5 +385,8 @@ func (s *script) resolution(r facts.Resolution) string {
 
 func received(r messages.Received) string {
 	state := map[messages.ReceivedState]string{messages.ReceivedHeld: "held", messages.ReceivedClaimed: "claimed", messages.InvoiceCancelled: "cancelled"}[r.State]
+	if r.Deadline != 0 {
+		state += fmt.Sprintf(" until %d", r.Deadline)
+	}
 	return fmt.Sprintf("%s %s amount=%d parts=%d after=%s", r.Hash, state, r.AmountMsat, r.Parts, r.At.Sub(epoch))
 }

@@ -129,7 +129,14 @@ func (s *script) routing(d *datadriven.TestData) error {
 	case "abandon":
 		s.step(messages.AbandonPayment{PaymentID: paymentID(first(d, 0)), ReplyTo: "api"})
 	case "parts":
-		for _, p := range s.m.info(s.m.payments[paymentID(first(d, 0))]).Parts {
+		id := paymentID(first(d, 0))
+		var info messages.PaymentInfo
+		if p := s.m.payments[id]; p != nil {
+			info = s.m.info(p)
+		} else if got := s.disk.get(messages.GetRows{Bucket: messages.BucketPayments, Key: id[:]}); len(got.Rows) == 1 {
+			info = finished(must(decodePayment(got.Rows[0].Value)))
+		}
+		for _, p := range info.Parts {
 			s.printf("%d %s amount=%d fee=%d %s %s", p.ID, p.Channel, p.AmountMsat, p.FeeMsat, p.State, p.Reason)
 		}
 	default:

@@ -270,6 +270,9 @@ func (s *script) request(d *datadriven.TestData) error {
 		s.step(messages.CancelInvoice{Hash: invoiceOf(n).Hash, ReplyTo: "api"})
 	case "received":
 		s.step(messages.GetReceived{Hash: invoiceOf(n).Hash, ReplyTo: "api"})
+	case "explain":
+		hash := invoiceOf(n).Hash
+		s.step(messages.ExplainPayment{Hash: &hash, ReplyTo: "api"})
 	case "listing": // the next page
 		s.step(messages.ListReceived{Limit: int(number(d, "limit", 0)), After: s.next, ReplyTo: "api"})
 	case "open":

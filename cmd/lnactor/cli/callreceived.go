@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +21,14 @@ func receivedAt(r *apiv1.ReceivedPayment) string {
 		return "-"
 	}
 	return time.Unix(r.GetAt(), 0).UTC().Format(time.RFC3339)
+}
+
+// receivedDeadline is the height at which a held payment fails.
+func receivedDeadline(r *apiv1.ReceivedPayment) string {
+	if r.GetDeadline() == 0 {
+		return "-"
+	}
+	return strconv.FormatUint(uint64(r.GetDeadline()), 10)
 }
 
 // invoicesCommand lists what was received.
@@ -41,9 +51,9 @@ func invoicesCommand() *cobra.Command {
 				p.none("paid invoices")
 				return
 			}
-			p.row("HASH", "STATE", "AMOUNT", "PARTS", "WHEN")
+			p.row("HASH", "STATE", "AMOUNT", "PARTS", "DEADLINE", "WHEN")
 			for _, q := range a.GetPayments() {
-				p.row(q.GetPaymentHash(), receivedWord(q.GetState()), msat(q.GetAmountMsat()), q.GetParts(), receivedAt(q))
+				p.row(q.GetPaymentHash(), receivedWord(q.GetState()), msat(q.GetAmountMsat()), q.GetParts(), receivedDeadline(q), receivedAt(q))
 			}
 			if a.GetNextPage() != "" {
 				p.row("more: lnactor invoices --page " + a.GetNextPage())
@@ -79,6 +89,9 @@ func oneInvoiceCommands() []*cobra.Command {
 				if r.GetState() != apiv1.ReceivedState_RECEIVED_STATE_CANCELLED {
 					p.row("amount", msat(r.GetAmountMsat()))
 					p.row("parts", r.GetParts())
+				}
+				if r.GetDeadline() != 0 {
+					p.row("deadline", fmt.Sprintf("fails by itself at height %d", r.GetDeadline()))
 				}
 				p.row("when", receivedAt(r))
 			},

@@ -88,7 +88,7 @@ func (s *service) ownInvoice(hash, bolt11 string) (lnactor.Hash, error) {
 }
 
 func received(r *lnactor.Received) *apiv1.ReceivedPayment {
-	out := &apiv1.ReceivedPayment{PaymentHash: r.Hash.String(), AmountMsat: r.AmountMsat, Parts: uint32(r.Parts)} //nolint:gosec // a few
+	out := &apiv1.ReceivedPayment{PaymentHash: r.Hash.String(), AmountMsat: r.AmountMsat, Parts: uint32(r.Parts), Deadline: r.Deadline} //nolint:gosec // a few
 	if !r.At.IsZero() {
 		out.At = r.At.Unix()
 	}

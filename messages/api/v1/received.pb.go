@@ -86,7 +86,10 @@ type ReceivedPayment struct {
 	// HTLCs that it came in.
 	Parts uint32 `protobuf:"varint,4,opt,name=parts,proto3" json:"parts,omitempty"`
 	// When all of it was there, or it was cancelled: Unix seconds; 0 if that is not known any more.
-	At            int64 `protobuf:"varint,5,opt,name=at,proto3" json:"at,omitempty"`
+	At int64 `protobuf:"varint,5,opt,name=at,proto3" json:"at,omitempty"`
+	// Block height at which one that is held fails by itself, as in the event
+	// PaymentClaimable; 0 if it is not held, or that is not known yet after a start.
+	Deadline      uint32 `protobuf:"varint,6,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -152,6 +155,13 @@ func (x *ReceivedPayment) GetParts() uint32 {
 func (x *ReceivedPayment) GetAt() int64 {
 	if x != nil {
 		return x.At
+	}
+	return 0
+}
+
+func (x *ReceivedPayment) GetDeadline() uint32 {
+	if x != nil {
+		return x.Deadline
 	}
 	return 0
 }
@@ -455,14 +465,15 @@ var File_api_v1_received_proto protoreflect.FileDescriptor
 
 const file_api_v1_received_proto_rawDesc = "" +
 	"\n" +
-	"\x15api/v1/received.proto\x12\x0elnactor.api.v1\"\xb0\x01\n" +
+	"\x15api/v1/received.proto\x12\x0elnactor.api.v1\"\xcc\x01\n" +
 	"\x0fReceivedPayment\x12!\n" +
 	"\fpayment_hash\x18\x01 \x01(\tR\vpaymentHash\x123\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1d.lnactor.api.v1.ReceivedStateR\x05state\x12\x1f\n" +
 	"\vamount_msat\x18\x03 \x01(\x04R\n" +
 	"amountMsat\x12\x14\n" +
 	"\x05parts\x18\x04 \x01(\rR\x05parts\x12\x0e\n" +
-	"\x02at\x18\x05 \x01(\x03R\x02at\"?\n" +
+	"\x02at\x18\x05 \x01(\x03R\x02at\x12\x1a\n" +
+	"\bdeadline\x18\x06 \x01(\rR\bdeadline\"?\n" +
 	"\x13ListReceivedRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x12\n" +
 	"\x04page\x18\x02 \x01(\tR\x04page\"p\n" +
