@@ -33,10 +33,7 @@ func wantsHints(channels []messages.ChannelSummary, private bool) bool {
 // chooseHints are ways over unannounced channels (BOLT 11, field r), those that can bring most first. Only what can bring the whole amount is named, if
 // anything can: more would tell the payer more of us, to no use.
 func chooseHints(channels []messages.ChannelSummary, policies []messages.OwnPolicies, amountMsat uint64) [][]zpay32.HopHint {
-	policyOf := map[ChannelID]*messages.OwnPolicies{}
-	for i := range policies {
-		policyOf[policies[i].Channel] = &policies[i]
-	}
+	policyOf := policiesByChannel(policies)
 	type way struct {
 		channel *messages.ChannelSummary
 		policy  messages.ChannelPolicy
@@ -47,9 +44,9 @@ func chooseHints(channels []messages.ChannelSummary, policies []messages.OwnPoli
 		c := &channels[i]
 		p := policyOf[c.Channel]
 		switch {
-		case c.Announce || c.Phase != messages.PhaseOpen || hintID(c) == 0:
+		case !namable(c):
 		case p == nil || !p.Theirs.Known || p.Theirs.Disabled: // what it costs is not known, or the peer does not forward
-		case c.CounterpartyMsat > c.Reserves.CounterpartyMsat:
+		default:
 			ways = append(ways, way{channel: c, policy: p.Theirs, msat: c.CounterpartyMsat - c.Reserves.CounterpartyMsat})
 		}
 	}
@@ -69,6 +66,29 @@ func chooseHints(channels []messages.ChannelSummary, policies []messages.OwnPoli
 			NodeID: key, ChannelID: hintID(w.channel), FeeBaseMSat: w.policy.BaseMsat,
 			FeeProportionalMillionths: w.policy.PropMillionths, CLTVExpiryDelta: w.policy.CLTVDelta,
 		}})
+	}
+	return out
+}
+
+// namable tells whether a payment can come over an unannounced channel.
+func namable(c *messages.ChannelSummary) bool {
+	return !c.Announce && c.Phase == messages.PhaseOpen && hintID(c) != 0 && c.CounterpartyMsat > c.Reserves.CounterpartyMsat
+}
+
+// awaitsPolicy tells whether a channel could be named if its peer had told what it asks for. A peer does as soon as it is connected; after a start that
+// takes a moment.
+func awaitsPolicy(channels []messages.ChannelSummary, policies []messages.OwnPolicies) bool {
+	policyOf := policiesByChannel(policies)
+	return slices.ContainsFunc(channels, func(c messages.ChannelSummary) bool {
+		p := policyOf[c.Channel]
+		return namable(&c) && (p == nil || !p.Theirs.Known)
+	})
+}
+
+func policiesByChannel(policies []messages.OwnPolicies) map[ChannelID]*messages.OwnPolicies {
+	out := map[ChannelID]*messages.OwnPolicies{}
+	for i := range policies {
+		out[policies[i].Channel] = &policies[i]
 	}
 	return out
 }

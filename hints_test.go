@@ -100,3 +100,28 @@ func TestWantsHints(t *testing.T) {
 		}
 	}
 }
+
+// A channel is waited for that could be named but for what its peer asks for, and no other.
+func TestAwaitsPolicy(t *testing.T) {
+	known, unknown, disabled := hintPolicy(1), hintPolicy(1), hintPolicy(1)
+	unknown.Theirs.Known, disabled.Theirs.Disabled = false, true
+	channel, public, closing, empty := hintChannel(1, 500), hintChannel(1, 500), hintChannel(1, 500), hintChannel(1, 0)
+	public.Announce, closing.Phase = true, messages.PhaseClosing
+	for name, tc := range map[string]struct {
+		channel  messages.ChannelSummary
+		policies []messages.OwnPolicies
+		want     bool
+	}{
+		"the graph does not know it yet": {channel, nil, true},
+		"nor its peer's terms":           {channel, []messages.OwnPolicies{unknown}, true},
+		"known":                          {channel, []messages.OwnPolicies{known}, false},
+		"the peer does not forward":      {channel, []messages.OwnPolicies{disabled}, false},
+		"announced":                      {public, nil, false},
+		"closing":                        {closing, nil, false},
+		"nothing can come over it":       {empty, nil, false},
+	} {
+		if got := awaitsPolicy([]messages.ChannelSummary{tc.channel}, tc.policies); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package lnactor
 import (
 	"context"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/lightningnetwork/lnd/zpay32"
@@ -40,13 +41,21 @@ type Invoice struct {
 	Hash      Hash
 	ExpiresAt time.Time
 	Hints     int // ways to this node over channels that are not announced
+
+	// Unreachable: it names no way to the node, and the node has no channel that is announced. Only a peer can pay it.
+	Unreachable bool
 }
 
-// graphPatience is how long an invoice waits for what the graph knows of our channels.
-const graphPatience = 5 * time.Second
+// graphPatience is how long an invoice waits for what the graph knows of our channels, and for the peer of one of them to say what it asks for.
+// policyLook is how often that is looked at.
+const (
+	graphPatience = 5 * time.Second
+	policyLook    = 20 * time.Millisecond
+)
 
 // CreateInvoice makes an invoice (BOLT 11) that may be paid in parts. Nothing has to be stored for it: its secret says what was asked, and the preimage
-// derives from the seed, so an invoice can be paid although every record of the node was lost.
+// derives from the seed, so an invoice can be paid although every record of the node was lost. A node whose channels are all unannounced names them in
+// it; where none of their peers has said yet what it asks for, as right after a start, that is waited for, a few seconds at most: Invoice.Hints tells.
 func (n *Node) CreateInvoice(ctx context.Context, p InvoiceParams) (Invoice, error) {
 	params := invoice.Params{
 		AmountMsat: p.AmountMsat, Description: p.Description, DescriptionHash: p.DescriptionHash, Expiry: p.Expiry,
@@ -54,7 +63,8 @@ func (n *Node) CreateInvoice(ctx context.Context, p InvoiceParams) (Invoice, err
 		Now: n.env.Clock.Now(), Signer: n.invoiceSigner, Chain: n.cfg.Params,
 	}
 	var err error
-	if params.RouteHints, err = n.routeHints(ctx, p); err != nil {
+	var unreachable bool
+	if params.RouteHints, unreachable, err = n.routeHints(ctx, p); err != nil {
 		return Invoice{}, n.fail("create invoice", err)
 	}
 	if _, err := n.cfg.Rand.Read(params.IV[:]); err != nil {
@@ -64,25 +74,46 @@ func (n *Node) CreateInvoice(ctx context.Context, p InvoiceParams) (Invoice, err
 	if err != nil {
 		return Invoice{}, n.fail("create invoice", err)
 	}
-	return Invoice{Bolt11: inv.Bolt11, Hash: inv.Hash, ExpiresAt: inv.ExpiresAt, Hints: len(params.RouteHints)}, nil
+	return Invoice{Bolt11: inv.Bolt11, Hash: inv.Hash, ExpiresAt: inv.ExpiresAt, Hints: len(params.RouteHints), Unreachable: unreachable}, nil
 }
 
-// routeHints asks what is known of our channels. Where the graph does not answer, an invoice that was not asked to name them is made without.
-func (n *Node) routeHints(ctx context.Context, p InvoiceParams) ([][]zpay32.HopHint, error) {
+// routeHints are ways to this node that payers have to be told of. unreachable: there are none, and no
+// channel that everybody knows.
+func (n *Node) routeHints(ctx context.Context, p InvoiceParams) (hints [][]zpay32.HopHint, unreachable bool, err error) {
 	list, err := askAgain[messages.ChannelList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any { return messages.ListChannels{ReplyTo: to} })
-	if err != nil || !wantsHints(list.Channels, p.Private) {
-		return nil, err
+	if err != nil {
+		return nil, false, err
 	}
+	if wantsHints(list.Channels, p.Private) {
+		hints, err = n.chosenHints(ctx, list.Channels, p)
+	}
+	public := slices.ContainsFunc(list.Channels, func(c messages.ChannelSummary) bool { return c.Announce && c.Phase == messages.PhaseOpen })
+	return hints, len(hints) == 0 && !public, err
+}
+
+// chosenHints asks what is known of our channels, until one can be named or none has to be waited for. Where the graph does not answer, an invoice that was
+// not asked to name them is made without.
+func (n *Node) chosenHints(ctx context.Context, channels []messages.ChannelSummary, p InvoiceParams) ([][]zpay32.HopHint, error) {
 	limit, cancel := context.WithTimeout(ctx, graphPatience)
 	defer cancel()
-	policies, err := askAgain[messages.PolicyList](limit, n, messages.GraphAddr, func(to messages.Addr) any { return messages.ListPolicies{ReplyTo: to} })
-	switch {
-	case err == nil:
-		return chooseHints(list.Channels, policies.Channels, p.AmountMsat), nil
-	case p.Private || ctx.Err() != nil:
-		return nil, err
+	for answered := false; ; answered = true {
+		policies, err := askAgain[messages.PolicyList](limit, n, messages.GraphAddr, func(to messages.Addr) any { return messages.ListPolicies{ReplyTo: to} })
+		switch {
+		case err != nil && (ctx.Err() != nil || p.Private && !answered):
+			return nil, err
+		case err != nil:
+			return nil, nil
+		}
+		hints := chooseHints(channels, policies.Channels, p.AmountMsat)
+		if len(hints) > 0 || !awaitsPolicy(channels, policies.Channels) {
+			return hints, nil
+		}
+		select {
+		case <-limit.Done():
+			return nil, ctx.Err()
+		case <-time.After(policyLook):
+		}
 	}
-	return nil, nil
 }
 
 // ClaimPayment claims a payment that PaymentClaimable announced. When it returns, the decision is durable.

@@ -55,7 +55,12 @@ func invoiceCommand() *cobra.Command {
 				return nil, &usageError{errExpiry, "such as 30m or 24h"}
 			}
 			r.ExpirySeconds = uint32(expiry / time.Second) //nolint:gosec // bounded above
-			return n.CreateInvoice(ctx, r)
+			a, err := n.CreateInvoice(ctx, r)
+			if a.GetUnreachable() {
+				_, _ = fmt.Fprintln(n.cmd.ErrOrStderr(), "warning: only a peer can pay this invoice: it names no channel, and no channel of this node is announced.\n"+
+					"A channel can be named when its peer is connected and has something to send over it; see 'lnactor channels'.")
+			}
+			return a, err
 		},
 		show: func(p *page, a *apiv1.CreateInvoiceResponse) { p.row(a.GetBolt11()) },
 	})

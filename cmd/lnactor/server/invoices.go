@@ -51,6 +51,7 @@ func (s *service) CreateInvoice(ctx context.Context, r *apiv1.CreateInvoiceReque
 	}
 	return &apiv1.CreateInvoiceResponse{
 		Bolt11: inv.Bolt11, PaymentHash: inv.Hash.String(), ExpiresAt: inv.ExpiresAt.Unix(), RouteHints: uint32(inv.Hints), //nolint:gosec // a few
+		Unreachable: inv.Unreachable,
 	}, nil
 }
 

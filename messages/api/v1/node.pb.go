@@ -2338,7 +2338,10 @@ type CreateInvoiceResponse struct {
 	// Unix seconds.
 	ExpiresAt int64 `protobuf:"varint,3,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// How many channels that are not announced it names.
-	RouteHints    uint32 `protobuf:"varint,4,opt,name=route_hints,json=routeHints,proto3" json:"route_hints,omitempty"`
+	RouteHints uint32 `protobuf:"varint,4,opt,name=route_hints,json=routeHints,proto3" json:"route_hints,omitempty"`
+	// It names none, and the node has no channel that is announced: only a peer
+	// can pay it.
+	Unreachable   bool `protobuf:"varint,5,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2399,6 +2402,13 @@ func (x *CreateInvoiceResponse) GetRouteHints() uint32 {
 		return x.RouteHints
 	}
 	return 0
+}
+
+func (x *CreateInvoiceResponse) GetUnreachable() bool {
+	if x != nil {
+		return x.Unreachable
+	}
+	return false
 }
 
 type DecodeInvoiceRequest struct {
@@ -3737,14 +3747,15 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x14min_final_cltv_delta\x18\x05 \x01(\rR\x11minFinalCltvDelta\x12\x12\n" +
 	"\x04hold\x18\x06 \x01(\bR\x04hold\x12!\n" +
 	"\fpayment_hash\x18\a \x01(\tR\vpaymentHash\x12\x18\n" +
-	"\aprivate\x18\b \x01(\bR\aprivate\"\x92\x01\n" +
+	"\aprivate\x18\b \x01(\bR\aprivate\"\xb4\x01\n" +
 	"\x15CreateInvoiceResponse\x12\x16\n" +
 	"\x06bolt11\x18\x01 \x01(\tR\x06bolt11\x12!\n" +
 	"\fpayment_hash\x18\x02 \x01(\tR\vpaymentHash\x12\x1d\n" +
 	"\n" +
 	"expires_at\x18\x03 \x01(\x03R\texpiresAt\x12\x1f\n" +
 	"\vroute_hints\x18\x04 \x01(\rR\n" +
-	"routeHints\".\n" +
+	"routeHints\x12 \n" +
+	"\vunreachable\x18\x05 \x01(\bR\vunreachable\".\n" +
 	"\x14DecodeInvoiceRequest\x12\x16\n" +
 	"\x06bolt11\x18\x01 \x01(\tR\x06bolt11\"\xdc\x02\n" +
 	"\x15DecodeInvoiceResponse\x12\x14\n" +
