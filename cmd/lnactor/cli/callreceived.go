@@ -51,9 +51,9 @@ func invoicesCommand() *cobra.Command {
 				p.none("paid invoices")
 				return
 			}
-			p.row("HASH", "STATE", "AMOUNT", "PARTS", "DEADLINE", "WHEN")
+			p.row("HASH", "STATE", "AMOUNT", "PARTS", "WHEN", "DEADLINE")
 			for _, q := range a.GetPayments() {
-				p.row(q.GetPaymentHash(), receivedWord(q.GetState()), msat(q.GetAmountMsat()), q.GetParts(), receivedDeadline(q), receivedAt(q))
+				p.row(q.GetPaymentHash(), receivedWord(q.GetState()), msat(q.GetAmountMsat()), q.GetParts(), receivedAt(q), receivedDeadline(q))
 			}
 			if a.GetNextPage() != "" {
 				p.row("more: lnactor invoices --page " + a.GetNextPage())
