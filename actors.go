@@ -34,6 +34,12 @@ func ActorKind(name string) string {
 	return kind
 }
 
+// Alarm is something that must not happen and did, or by which money of a channel may be lost: for a person to look at.
+type Alarm = kit.Alarm
+
+// Alarms are the newest one of each channel since the node was opened, by channel, and how many were raised in all.
+func (n *Node) Alarms() (newest []Alarm, raised uint64) { return n.env.Alarms() }
+
 // EachActor calls f for every actor, in no particular order. It asks nobody, so it works whatever hangs. It is a pass over all actors: for a scrape
 // or a person, not for each event.
 func (n *Node) EachActor(f func(ActorVitals)) { n.env.Each(f) }

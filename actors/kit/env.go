@@ -33,6 +33,7 @@ type Env struct {
 	// Props wraps a producer with the mailbox, dispatcher and middleware that all actors of this node use.
 	Props func(actor.Producer, ...actor.PropsOption) *actor.Props
 
+	alarms       alarms
 	incarnations atomic.Uint64
 	dead         atomic.Bool
 	mailboxes    sync.Map // actor name -> *mailbox

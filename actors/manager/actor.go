@@ -21,6 +21,9 @@ const (
 
 // Producer makes the ChannelManager's actor.
 func Producer(env *kit.Env, cfg Config) actor.Producer {
+	if cfg.Alarm == nil {
+		cfg.Alarm = env.Alarm
+	}
 	return func() actor.Actor { return &shell{env: env, cfg: cfg} }
 }
 

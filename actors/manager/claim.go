@@ -280,8 +280,8 @@ func (m *Manager) tellLost(h *inbound, handled func()) {
 	if ev == nil {
 		return
 	}
-	m.log.Error("an HTLC that was claimed did not come in: its channel was closed and it ended without our preimage",
-		slog.String("payment_hash", h.htlc.Hash.String()), slog.String("channel_id", h.event.Channel.String()), slog.Uint64("htlc_id", h.htlc.HTLCID))
+	m.atRisk(h.event.Channel, "an HTLC that was claimed did not come in: its channel was closed and it ended without our preimage",
+		slog.String("payment_hash", h.htlc.Hash.String()), slog.Uint64("htlc_id", h.htlc.HTLCID))
 	d := m.delivery(ev)
 	m.tell(d.To, d.Msg)
 }

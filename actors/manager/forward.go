@@ -339,8 +339,8 @@ func (m *Manager) lastCall(f *forward) {
 		f.last = m.at(m.height+1, func() { m.lastCall(f) }) // it may be quarantined yet
 		return
 	}
-	m.log.Error("an HTLC is failed although it may have gone on: its channel would be closed over it, and the one that may hold it does not answer; "+
-		"if it is claimed there, its amount is lost", slog.String("channel_id", f.key.channel.String()), slog.Uint64("htlc_id", f.key.id),
+	m.atRisk(f.key.channel, "an HTLC is failed although it may have gone on: its channel would be closed over it, and the one that may hold it does not answer; "+
+		"if it is claimed there, its amount is lost", slog.Uint64("htlc_id", f.key.id),
 		slog.Uint64("amount_msat", f.outMsat))
 	m.sure(f)
 	m.failForward(f, m.sealed(f, &lnwire.FailPermanentChannelFailure{}), "what became of it is not known")

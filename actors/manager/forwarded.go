@@ -42,8 +42,8 @@ func (m *Manager) forwardFailed(id ln.EventID, ev facts.Failed) {
 		f.why = "what became of it is not known"
 	}
 	if ev.Local == facts.InboundExpiring {
-		m.log.Error("an HTLC is failed upstream while it can still be claimed downstream, to save the inbound channel; if it is claimed, its amount is lost",
-			slog.String("channel_id", f.key.channel.String()), slog.Uint64("htlc_id", f.key.id), slog.Uint64("amount_msat", ev.AmountMsat))
+		m.atRisk(f.key.channel, "an HTLC is failed upstream while it can still be claimed downstream, to save the inbound channel; if it is claimed, its amount is lost",
+			slog.Uint64("htlc_id", f.key.id), slog.Uint64("amount_msat", ev.AmountMsat))
 	}
 	// Another monitor may tell of the preimage: a claim beats a failure (S7).
 	m.whenSettled(func() {
@@ -147,8 +147,8 @@ func (m *Manager) forwardDecided(msg messages.InboundDecided) {
 	}
 	switch {
 	case f.preimage != nil && !msg.Resolution.Fulfilled() && !f.decided:
-		m.log.Error("a preimage came after the HTLC was failed upstream; it can only be claimed if the inbound channel is closed with it",
-			slog.String("channel_id", f.key.channel.String()), slog.Uint64("htlc_id", f.key.id))
+		m.atRisk(f.key.channel, "a preimage came after the HTLC was failed upstream; it can only be claimed if the inbound channel is closed with it",
+			slog.Uint64("htlc_id", f.key.id))
 	case f.preimage == nil && msg.Resolution.Fulfilled():
 		f.preimage = msg.Resolution.Preimage
 	}
@@ -221,8 +221,8 @@ func (m *Manager) claimedForward(f *forward) {
 		ev.FeeMsat = f.inMsat - ev.OutAmountMsat
 	}
 	if ev.ClaimLost {
-		m.log.Error("a forwarded HTLC was claimed downstream and could not be claimed upstream any more: its amount is lost",
-			slog.String("channel_id", f.key.channel.String()), slog.Uint64("htlc_id", f.key.id), slog.Uint64("amount_msat", f.outMsat))
+		m.atRisk(f.key.channel, "a forwarded HTLC was claimed downstream and could not be claimed upstream any more: its amount is lost",
+			slog.Uint64("htlc_id", f.key.id), slog.Uint64("amount_msat", f.outMsat))
 	}
 	m.queue(forwardedID(f.key), ev, func() {
 		m.forgetForward(f)

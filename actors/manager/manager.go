@@ -44,6 +44,8 @@ type Config struct {
 	Graph bool
 	// MinPartMsat is the least that a payment is split into. 0: what package route has.
 	MinPartMsat uint64
+	// Alarm is told of money of a channel that is lost or may be, beside the log. Nil: the actor's environment is.
+	Alarm func(channel ln.ChannelID, what string)
 	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us and to be forwarded fail with temporary_node_failure. 0 means
 	// 16384.
 	MaxUnhandled int

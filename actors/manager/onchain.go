@@ -147,7 +147,7 @@ func (m *Manager) late(id ln.EventID, ev facts.Claimed, p *payment) {
 		m.ackWith(p, id)
 		return
 	}
-	m.log.Error("a payment was claimed on chain after it had failed for good: a reorganisation deeper than 6 blocks; the money is gone",
+	m.atRisk(id.Channel, "a payment was claimed on chain after it had failed for good: a reorganisation deeper than 6 blocks; the money is gone",
 		slog.String("payment_id", p.rec.ID.String()), slog.String("event_id", id.String()))
 	if u := m.users[lostID(p.rec.ID)]; u != nil {
 		before := u.handled

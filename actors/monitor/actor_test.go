@@ -218,6 +218,25 @@ func TestActorCreatesReportsAndRestores(t *testing.T) {
 	})
 }
 
+// TestActorAlarms: what must not happen and did reaches the people who look at the node, not the log alone.
+func TestActorAlarms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, store := newHarness(t, true), memstore.New()
+		n := start(t, h, store, creation(h), Config{})
+		inc := only[messages.ChainRegister](t, n.take(messages.ChainWatchAddr)).Incarnation
+		n.send(messages.ChainBlock{Incarnation: inc, Height: 103, Tip: 103, Matches: []messages.ChainMatch{{Tx: h.funding, TxIndex: 1, Height: 101}}})
+		if newest, _ := n.env.Alarms(); newest != nil {
+			t.Fatalf("too early: %+v", newest)
+		}
+		n.send(messages.ChainDisconnected{Incarnation: inc, Height: 100, Hash: blockHash(100)})
+		newest, raised := n.env.Alarms()
+		if len(newest) != 1 || raised != 1 || newest[0].Channel != h.opened.Static.ID || newest[0].What == "" {
+			t.Errorf("%d alarms: %+v", raised, newest)
+		}
+		n.kill()
+	})
+}
+
 // Scenario 20, the monitor's part: the first write never completes, so nothing that rests on it is sent, and after the crash there is no channel.
 func TestActorFirstWriteNeverCompletes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

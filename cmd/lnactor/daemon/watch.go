@@ -81,6 +81,10 @@ func (w *watch) up(node *lnactor.Node, o Options, params *chaincfg.Params, more 
 	w.health = health.New(health.Config{Node: node, Public: public, Log: w.log})
 	w.health.Add(w.crashes.Conditions)
 	w.health.Add(func() []health.Found {
+		newest, _ := node.Alarms()
+		return health.Alarms(newest, time.Now())
+	})
+	w.health.Add(func() []health.Found {
 		if w.stopping.Load() {
 			return []health.Found{{ID: health.Stopping, Cause: "the process was asked to stop"}}
 		}

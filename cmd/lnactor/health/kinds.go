@@ -31,6 +31,7 @@ type Kind struct {
 // IDs of conditions.
 const (
 	ChannelQuarantined = "channel_quarantined"
+	MoneyAtRisk        = "money_at_risk"
 	ChannelBehind      = "channel_behind"
 	ChannelUnverified  = "channel_unverified"
 	ChannelUnburied    = "channel_unburied"
@@ -71,6 +72,7 @@ var Kinds = []Kind{
 	{ID: ActorWedged, Severity: Critical, Dead: true, Unready: true, Title: "An actor does not get on: it hangs, or does not keep up. The crash report has the stacks.", Remedy: "restart the process, which loses nothing, and report the file in crashes/"},
 	{ID: ManagerSilent, Severity: Critical, Unready: true, Title: "The manager does not say how the channels are; what is told of them is old.", Remedy: "look at 'lnactor actors'; if it lasts, restart the process"},
 	{ID: ChannelQuarantined, Severity: Critical, Title: "A channel's part of the node failed again and again and stays down; payments that it may hold wait. It is watched on chain.", Remedy: "keep a copy of the data directory, read the log from the first failure on, and start the node again with a release that fixes it"},
+	{ID: MoneyAtRisk, Severity: Critical, Title: "Within a day something happened by which money of a channel is lost or may be: an HTLC that can't be claimed any more, or that an unverified channel does not claim, or a transaction that left the chain although it was deep.", Remedy: "read the cause, and the channel's lines in the log from then on; see 'lnactor htlcs explain'. Keep a copy of the data directory if it can't be explained, and report it"},
 	{ID: ChannelBehind, Severity: Critical, Title: "The peer has proven that our state of a channel is old; nothing of it is broadcast.", Remedy: "ask the peer to close the channel; what is ours is swept then"},
 	{ID: ChannelUnverified, Severity: Critical, Title: "A channel was restored from a copy, and its peer has not shown yet whether that is current: nothing of it is broadcast or signed, not even at a deadline of an HTLC.", Remedy: "connect to the peer; it shows at once how the channel stands"},
 	{ID: ChannelUnburied, Severity: Critical, Title: "A reorganisation took the funding transaction of a channel in use out of the chain; the channel takes no new HTLCs until it is as deep again.", Remedy: "wait for blocks, and look at the chain backend: if another transaction spends the same coins, the channel is worth nothing; what it holds for payments ends at their deadlines"},

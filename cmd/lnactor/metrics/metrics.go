@@ -26,6 +26,7 @@ type Node interface {
 	EachActor(f func(lnactor.ActorVitals))
 	AppendStats() *lnactor.AppendStats
 	StoreStats() lnactor.StoreStats
+	Alarms() (newest []lnactor.Alarm, raised uint64)
 }
 
 // Config says what is measured.
@@ -109,6 +110,7 @@ var (
 	reserveHave     = desc("fee_reserve_have_sat", "What the wallet can spend now, counted up to what is wanted.")
 	paymentsTotal   = desc("payments_total", "Payments by outcome, since the process started: sent, failed, received, forwarded.", "outcome")
 	otherTotal      = desc("other_events_total", "User events that are no payment's outcome, since the process started.")
+	alarmsTotal     = desc("alarms_total", "Times since the process started at which money of a channel was lost or at risk; see the condition money_at_risk.")
 	conditionsCount = desc("condition", "Conditions there are now, by id; see 'lnactor status'.", "id", "severity")
 	ready           = desc("ready", "1 if the node can be given work, as /readyz says.")
 	diskFree        = desc("disk_free_bytes", "Room on the disk of the data directory.")
@@ -118,7 +120,7 @@ var (
 var all = []*prometheus.Desc{
 	info, actorCount, actorRestarts, actorCrashes, mailboxDepth, mailboxDeepest, channelCount, quarantined, unacked, unackedAge, unhandled, unhandledAge, consumers, consumerLag, consumerAge,
 	appendSeconds, batchAppends, appendsTotal, appendsRefused, appendsQueued, syncsTotal, writtenTotal, fileBytes, logBytes, htlcCount, htlcsDue, chainUp, chainHeight,
-	chainLag, feesOK, feePerKw, reserveWanted, reserveHave, paymentsTotal, otherTotal, conditionsCount, ready, diskFree,
+	chainLag, feesOK, feePerKw, reserveWanted, reserveHave, paymentsTotal, otherTotal, alarmsTotal, conditionsCount, ready, diskFree,
 }
 
 type collector struct {
@@ -151,6 +153,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	if c.cfg.Consumers != nil {
 		feedLag(p, c.cfg.Consumers(), time.Now())
 	}
+	_, raised := c.cfg.Node.Alarms()
+	p.counter(alarmsTotal, raised)
 	ctx := context.Background() // bounded by the snapshot itself
 	conditions := c.cfg.Health.Conditions(ctx)
 	type key struct{ id, severity string }

@@ -90,6 +90,7 @@ func TestMetrics(t *testing.T) {
 		`lnactor_htlcs{direction="inbound"}`:                            0,
 		`lnactor_htlcs_due{within_blocks="18"}`:                         0,
 		`lnactor_htlcs_due{within_blocks="+Inf"}`:                       0,
+		`lnactor_alarms_total`:                                          0,
 		`lnactor_chain_up`:                                              1,
 		`lnactor_chain_lag_blocks{of="channels"}`:                       0,
 		`lnactor_fees_ok`:                                               1,
@@ -135,6 +136,7 @@ type hung struct {
 }
 
 func (h *hung) EachActor(func(lnactor.ActorVitals)) {}
+func (h *hung) Alarms() ([]lnactor.Alarm, uint64)   { return nil, 0 }
 func (h *hung) AppendStats() *lnactor.AppendStats   { return &lnactor.AppendStats{} }
 func (h *hung) StoreStats() lnactor.StoreStats {
 	h.asked++
