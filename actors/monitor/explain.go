@@ -28,7 +28,7 @@ var stages = map[facts.State]stage{
 
 	facts.SentAddRevocation:    {"in our commitment, not in the peer's", "commitment_signed with it", fromNode},
 	facts.SentAddAckCommit:     {"signed into the peer's next commitment", "revoke_and_ack", fromPeer},
-	facts.RcvdAddAckRevocation: {"in both commitments", "a decision to claim, forward or fail it", fromManager},
+	facts.RcvdAddAckRevocation: {"in both commitments", "a decision to claim, forward or fail it; if it was forwarded, its end there", fromManager},
 	facts.SentRemoveCommit:     {"removed by us, signed out of the peer's next commitment", "revoke_and_ack", fromPeer},
 	facts.RcvdRemoveRevocation: {"removed by us for good", "commitment_signed without it", fromPeer},
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"github.com/lnactor/lnactor"
@@ -90,6 +91,12 @@ func takeBackup(ctx context.Context, n *node, path, dir string, local, seed bool
 	var answered *apiError
 	if local && errors.As(n.explain(err), &answered) && answered.reason == "no_node" {
 		running = false
+		if _, missing := os.Stat(dir); errors.Is(missing, fs.ErrNotExist) {
+			return nil, &apiError{
+				err: missing, code: connect.CodeUnavailable, reason: "no_node", text: fmt.Sprintf("no node answers at %s, and there is no directory %s", n.where, dir),
+				hint: "say with --dir where the node's data is",
+			}
+		}
 		_, err = lnactor.BackupDir(dir, f, lnactor.BackupOptions{Seed: seed, Files: daemon.BackupFiles, Omit: daemon.BackupOmit, Software: moduleVersion()})
 	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {

@@ -170,7 +170,7 @@ func channelCommands() []*cobra.Command {
 					p.none("closed channels")
 					return
 				}
-				p.row("CHANNEL", "CLOSED", "HEIGHT", "SWEPT", "LOST", "FEES")
+				p.row("CHANNEL", "CLOSED", "HEIGHT", "SWEPT", "PAID OR LOST", "FEES")
 				for _, c := range a.GetChannels() {
 					p.row(c.GetChannelId(), c.GetClosedBy(), c.GetHeight(), sat(c.GetSweptSat()), sat(c.GetLostSat()), sat(c.GetFeesSat()))
 				}

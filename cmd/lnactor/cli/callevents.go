@@ -27,7 +27,8 @@ func eventCommands() []*cobra.Command {
 	var consumer string
 	consumerCommand := &cobra.Command{
 		Use: "consumer", Short: "Make, move and remove consumers", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  lnactor events consumer set shop --start end\n  lnactor events consumer remove shop",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	consumerCommand.AddCommand(newConsumerSet(), newCall(call[*apiv1.RemoveConsumerResponse]{
 		use: "remove NAME", short: "Forget a consumer", args: wants("NAME"),

@@ -88,7 +88,7 @@ func nodeCommands() []*cobra.Command {
 func regtestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "regtest", Short: "Drive the embedded chain", Args: noArgs,
-		Long: "Drives the embedded regtest chain, on the node that runs it.",
+		Long: "Drives the embedded regtest chain, on the node that runs it.", Example: "  lnactor regtest mine 6",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(

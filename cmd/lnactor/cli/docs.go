@@ -14,7 +14,7 @@ import (
 func newDocs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "docs", Short: "Write the manual pages of this program", Args: noArgs,
-		Long: "Writes documentation that is made from the same tree of commands as --help.",
+		Long: "Writes documentation that is made from the same tree of commands as --help.", Example: "  lnactor docs man /usr/local/share/man/man1",
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(&cobra.Command{

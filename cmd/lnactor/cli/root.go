@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -162,6 +163,9 @@ func complainJSON(w io.Writer, err error) bool {
 func hintFor(err error) string {
 	if errors.Is(err, daemon.ErrAddress) {
 		return "end the process that listens there, or wait for the network, and start again"
+	}
+	if errors.Is(err, fs.ErrNotExist) && exitCode(err) == ExitFault {
+		return "check the path: a relative one begins where the command is run"
 	}
 	switch exitCode(err) {
 	case ExitInUse:

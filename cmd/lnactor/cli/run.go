@@ -194,7 +194,8 @@ the money of the node: show them to nobody. The node may run or not.`,
 func newConfig() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "config", Short: "Check and show the configuration", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  lnactor config sample > ~/.lnactor/lnactor.toml\n  lnactor config check",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	check := &cobra.Command{
 		Use: "check", Short: "Say whether 'lnactor run' would take the configuration", Args: noArgs,

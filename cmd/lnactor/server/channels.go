@@ -29,7 +29,7 @@ func nodeID(text string) (lnactor.NodeID, error) {
 func channelID(text string) (lnactor.ChannelID, error) {
 	id, err := lnactor.ParseChannelID(text)
 	if err != nil {
-		return id, invalid(fmt.Sprintf("%.80q is not a channel id", text), "a channel id has 64 hexadecimal digits; ListChannels shows them")
+		return id, invalid(fmt.Sprintf("%.80q is not a channel id", text), "a channel id has 64 hexadecimal digits; lnactor channels shows them")
 	}
 	return id, nil
 }

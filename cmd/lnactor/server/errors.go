@@ -44,7 +44,7 @@ var known = []struct {
 	{lnactor.ErrStarting, connect.CodeUnavailable, "starting", "the channel's part of the node is starting; try again"},
 	{lnactor.ErrPartAway, connect.CodeFailedPrecondition, "part_away", "see lnactor status for the channel; refuse the payment if it can't wait"},
 	{lnactor.ErrPreimage, connect.CodeInvalidArgument, "preimage", "give the preimage of the invoice's payment hash"},
-	{lnactor.ErrNotHeld, connect.CodeNotFound, "not_held", "no incoming payment with this hash waits for a decision"},
+	{lnactor.ErrNotHeld, connect.CodeNotFound, "not_held", "it may be claimed or refused already: see lnactor invoices; its parts may not be complete: see lnactor htlcs explain"},
 	{lnactor.ErrInvoiceHeld, connect.CodeFailedPrecondition, "invoice_held", "lnactor refuse gives the payer the money back; then the invoice can be cancelled"},
 	{lnactor.ErrInvoicePaid, connect.CodeFailedPrecondition, "invoice_paid", "to give the money back, ask the payer for an invoice"},
 	{lnactor.ErrOpeningLost, connect.CodeAborted, "opening_lost", "look at the channels before you repeat it"},
