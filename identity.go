@@ -54,6 +54,6 @@ func (n *Node) firstKeys() ([]messages.Row, error) {
 	if err != nil || known { // known: it knows its keys, as it does after a restore
 		return nil, err
 	}
-	n.cfg.Log.Info("the store is new, the seed is not: no channels are known, and channel keys begin at one that nobody has used", "node_id", n.id)
+	n.cfg.Log.Info("a new store, for a seed that was there before it: no channels are known, and channel keys begin at an index that is drawn", "node_id", n.id.String())
 	return giveUpKeys(n.store, "given up: the store was new, and the seed was not")
 }
