@@ -179,7 +179,7 @@ func (n *Node) openSeed() (root *seed.Root, made bool, err error) {
 	case err != nil:
 		return nil, false, err
 	case used:
-		return nil, false, fmt.Errorf("%w: %s is missing, but the store belongs to it; bring the file back, or restore it from its words", ErrCorrupt, path)
+		return nil, false, fmt.Errorf("%w: %s is missing, but the store belongs to it; bring the file back, or restore it from its words ('lnactor seed restore')", ErrCorrupt, path)
 	}
 	if n.cfg.PassphraseFile != "" && len(n.cfg.Passphrase) == 0 { // a secret that is not mounted yet, not the wish for none
 		return nil, false, fmt.Errorf("%w: passphrase file %s is empty; for a seed without passphrase name no file", ErrConfig, n.cfg.PassphraseFile)

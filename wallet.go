@@ -22,6 +22,7 @@ import (
 	"github.com/lnactor/lnactor/actors/chainwatch/fees"
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/funds"
+	"github.com/lnactor/lnactor/actors/persister/bboltstore"
 	"github.com/lnactor/lnactor/internal/atomicfile"
 	"github.com/lnactor/lnactor/internal/seed"
 	"github.com/lnactor/lnactor/internal/wallet"
@@ -156,19 +157,61 @@ func SeedWords(dir string, passphrase []byte, params *chaincfg.Params) ([]string
 }
 
 // Restore writes the seed of 24 words to a data directory that has none; the passphrase is the one that the words were made under. A node opened there
-// finds the coins of the wallet on chain. Channels are not in the words: keep copies of the data directory for those. Errors: ErrSeedExists,
-// ErrPassphrase.
+// finds the coins of the wallet on chain, and uses no channel key again. Channels are not in the words: for those restore a backup into the directory, or
+// keep the store: one that belongs to the seed may be there. Errors: ErrSeedExists, ErrStoreExists, ErrPassphrase, ErrInUse, ErrRestoreUnfinished,
+// ErrCorrupt (of that store).
 func Restore(dir string, words []string, passphrase []byte, params *chaincfg.Params) error {
 	if dir == "" {
 		return &Error{Op: "restore", Err: fmt.Errorf("%w: no data directory", ErrConfig)}
 	}
+	root, err := seed.FromWords(words, passphrase, orRegtest(params))
+	if err != nil {
+		return &Error{Op: "restore", Err: err}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return &Error{Op: "restore", Err: err}
 	}
-	if _, err := seed.Restore(filepath.Join(dir, seedFile), words, passphrase, orRegtest(params)); err != nil {
+	release, err := takeFor(dir, root)
+	if err != nil {
+		return &Error{Op: "restore", Err: err}
+	}
+	_, err = seed.Restore(filepath.Join(dir, seedFile), words, passphrase, orRegtest(params))
+	if err = errors.Join(err, release()); err != nil {
 		return &Error{Op: "restore", Err: err}
 	}
 	return nil
+}
+
+// takeFor keeps nodes out of a data directory into which a seed may be written: it has no store, or that of this seed.
+func takeFor(dir string, root *seed.Root) (release func() error, err error) {
+	if err := CheckRestore(dir); err != nil {
+		return nil, err
+	}
+	if err := noStore(dir); err == nil {
+		lock, err := bboltstore.Take(dir, lockWait)
+		if err != nil {
+			return nil, err
+		}
+		return lock.Release, nil
+	} else if !errors.Is(err, ErrStoreExists) {
+		return nil, err
+	}
+	key, err := root.NodeKey()
+	if err != nil {
+		return nil, err
+	}
+	s, err := bboltstore.OpenReadOnly(dir)
+	if err != nil {
+		return nil, err
+	}
+	row, _, err := s.Get(messages.BucketNode, identityKey)
+	if err == nil && !bytes.HasPrefix(row.Value, key.PubKey().SerializeCompressed()) {
+		err = fmt.Errorf("%w, and it is not of this seed: %s", ErrStoreExists, dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s.Close, nil
 }
 
 func orRegtest(params *chaincfg.Params) *chaincfg.Params {

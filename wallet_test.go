@@ -204,6 +204,56 @@ func TestRestore(t *testing.T) {
 	awaitWallet(t, ctx, again, func(b lnactor.WalletBalance) bool { return b.Confirmed == want && b.Total() == want })
 }
 
+// TestRestoreBesideStore: words come back beside the store of their own node, which is at rest, and beside no other.
+func TestRestoreBesideStore(t *testing.T) {
+	dir, stranger, half := t.TempDir(), t.TempDir(), t.TempDir()
+	open := func(dir string) *lnactor.Node {
+		n, err := lnactor.Open(t.Context(), lnactor.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = n.Close() })
+		return n
+	}
+	n := open(dir)
+	words, err := lnactor.SeedWords(dir, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := open(stranger).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{dir, stranger} {
+		if err := os.Remove(filepath.Join(d, "seed")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(half, "restore-unfinished"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(dir string, want error) {
+		t.Helper()
+		if err := lnactor.Restore(dir, words, nil, nil); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+		if there(t, dir, "seed") {
+			t.Error("a seed was written")
+		}
+	}
+	refused(dir, lnactor.ErrInUse)
+	refused(stranger, lnactor.ErrStoreExists)
+	refused(half, lnactor.ErrRestoreUnfinished)
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := lnactor.Restore(dir, words, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if again := open(dir); again.ID() != n.ID() {
+		t.Error("another node")
+	}
+}
+
 func TestPassphrase(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()

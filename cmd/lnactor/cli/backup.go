@@ -30,7 +30,7 @@ A backup is old with the next payment. 'lnactor restore' therefore says nothing 
 channel before its peer has shown that the backup is current: docs/backup.md.
 
 Whoever has FILE has the money, if the seed has no passphrase: keep it as you keep the seed,
-or leave the seed out (--without-seed) and rely on its words.`
+or leave the seed out (--without-seed) and rely on its words ('lnactor seed restore').`
 
 func newBackup() *cobra.Command {
 	var f clientFlags

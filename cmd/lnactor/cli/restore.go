@@ -119,7 +119,7 @@ func showRestored(cmd *cobra.Command, dir string, r lnactor.Restored) error {
 		"Start this one with 'lnactor run', then connect to the peers ('lnactor doctor' lists them): until a\n" +
 		"peer has shown that the backup is current, nothing of its channels is broadcast or signed.\n"
 	if !r.Seed {
-		text += fmt.Sprintf("\nThe backup has no seed. Before the start put the seed's file at %s/seed.\n", dir)
+		text += fmt.Sprintf("\nThe backup has no seed. Before the start put the seed's file at %s/seed, or make it\nof the 24 words: lnactor seed restore --dir %s\n", dir, dir)
 	}
 	_, err := fmt.Fprint(cmd.OutOrStdout(), text)
 	return err

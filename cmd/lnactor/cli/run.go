@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/lnactor/lnactor"
 	"github.com/lnactor/lnactor/cmd/lnactor/config"
 	"github.com/lnactor/lnactor/cmd/lnactor/daemon"
 )
@@ -141,54 +139,6 @@ func (t *terminal) Secret(prompt string) ([]byte, error) {
 	fmt.Fprint(t.out, prompt)
 	defer fmt.Fprintln(t.out)
 	return term.ReadPassword(int(os.Stdin.Fd()))
-}
-
-func newSeed() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "seed", Short: "Show the 24 words of the seed",
-		Long: `Shows the 24 words of the seed in a data directory. They, with the passphrase, are
-the money of the node: show them to nobody. The node may run or not.`,
-		Example: "  lnactor seed -d alice", Args: noArgs,
-	}
-	flags := cmd.Flags()
-	flags.StringP("dir", "d", "", "data directory (default: LNACTOR_DIR, else ~/.lnactor)")
-	flags.String("network", "", "network of the node (default: what the configuration says)")
-	flags.String("passphrase-file", "", "file with the passphrase (default: LNACTOR_PASSPHRASE, or a prompt on a terminal)")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		in := config.Input{Flags: map[string]string{}, Environ: os.Environ()}
-		for _, name := range []string{"dir", "network", "passphrase-file"} {
-			if f := flags.Lookup(name); f.Changed {
-				in.Flags[name] = f.Value.String()
-			}
-		}
-		c, err := config.Load(in)
-		if err != nil {
-			return err
-		}
-		passphrase, _, err := lnactor.PassphraseFromEnv()
-		if err != nil {
-			return err
-		}
-		params := daemon.Params(c.Text("network"))
-		if path := c.Text("passphrase-file"); path != "" {
-			if passphrase, err = daemon.ReadSecret(path); err != nil {
-				return err
-			}
-		}
-		words, err := lnactor.SeedWords(c.Dir, passphrase, params)
-		if errors.Is(err, lnactor.ErrPassphrase) && term.IsTerminal(int(os.Stdin.Fd())) {
-			t := &terminal{out: cmd.ErrOrStderr()}
-			if passphrase, err = t.Secret("Passphrase of the seed: "); err == nil {
-				words, err = lnactor.SeedWords(c.Dir, passphrase, params)
-			}
-		}
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(cmd.OutOrStdout(), strings.Join(words, " "))
-		return nil
-	}
-	return cmd
 }
 
 func newConfig() *cobra.Command {
