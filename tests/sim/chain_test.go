@@ -123,8 +123,8 @@ func (n *node) broadcasts(tx *wire.MsgTx) {
 			if f.MutualClose != nil && f.MutualClose.TxHash() == txid {
 				return
 			}
-			if n.spenders[txid] {
-				return // it closed the channel and left the chain: whoever made it, it is public
+			if n.spenders[txid] || f.WasSpent && n.w.wasDeep(txid, 1) {
+				return // it closed the channel and left the chain: whoever made it, it is public. A snapshot may hide the record that names it.
 			}
 			n.doubts(f, "broadcasts a commitment")
 			number, err := commitment.NumberOf(tx, &f.Tx)
