@@ -55,7 +55,10 @@ func awaitSynced(t *testing.T, ctx context.Context, n *lnactor.Node, height int3
 			t.Fatal(err)
 		}
 		if st.Synced && st.Height >= uint32(height) {
-			return
+			// It gives coins away only when it has heard of the channels, too.
+			if _, err := n.Send(ctx, faucetAddress(t), 1000, lnactor.SendOptions{FeePerKw: 10}); !errors.Is(err, lnactor.ErrNotSynced) {
+				return
+			}
 		}
 		select {
 		case <-ctx.Done():
