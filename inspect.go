@@ -81,7 +81,7 @@ var remedies = map[string]string{
 
 // Inspect looks at a data directory without a node and without changing anything: it reads every record and row, checks their checksums, decodes them,
 // and folds each log as its owner would at a start. With a channel only that one is listed; all is checked anyway. What is wrong is in Findings; the error
-// says that nothing could be looked at. Errors: ErrInUse, fs.ErrNotExist.
+// says that nothing could be looked at. Errors: ErrInUse, ErrRestoreUnfinished, fs.ErrNotExist.
 func Inspect(dir string, only *ChannelID) (Inspection, error) {
 	in := &inspector{Inspection: Inspection{Dir: dir, Rows: map[string]int{}}, only: only, closed: map[ChannelID]bool{}}
 	if err := in.run(); err != nil {
@@ -107,6 +107,11 @@ func (in *inspector) run() error {
 	if errors.Is(err, persister.ErrCorrupt) {
 		in.find(true, "file", filepath.Join(in.Dir, bboltstore.FileName), "%v", err)
 		return nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if half := CheckRestore(in.Dir); half != nil { // says why there is none, and what to do
+			err = half
+		}
 	}
 	if err != nil {
 		return err

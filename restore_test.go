@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,6 +113,9 @@ func (p *pair) refused(t *testing.T, ctx context.Context, dir string) {
 	}
 	if err := lnactor.CheckRestore(dir); !errors.Is(err, lnactor.ErrRestoreUnfinished) {
 		t.Fatal(err)
+	}
+	if _, err := lnactor.Inspect(dir, nil); !errors.Is(err, lnactor.ErrRestoreUnfinished) || !strings.Contains(err.Error(), "run 'lnactor restore'") {
+		t.Fatal("inspect:", err)
 	}
 	if there(t, dir, "store.db") || there(t, dir, "seed") != seed {
 		t.Fatal("the refused start made a store or a seed")

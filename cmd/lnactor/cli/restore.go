@@ -6,12 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lnactor/lnactor"
+	"github.com/lnactor/lnactor/actors/persister/bboltstore"
+	"github.com/lnactor/lnactor/cmd/lnactor/feed"
 	apiv1 "github.com/lnactor/lnactor/messages/api/v1"
 )
 
@@ -38,6 +43,11 @@ func newRestore() *cobra.Command {
 			c, err := f.load(cmd)
 			if err != nil {
 				return err
+			}
+			if _, err := os.Lstat(filepath.Join(c.Dir, bboltstore.FileName)); errors.Is(err, fs.ErrNotExist) {
+				if err := feed.NewName(c.Dir); err != nil {
+					return err
+				}
 			}
 			r, err := lnactor.RestoreBackup(args[0], c.Dir)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/lnactor/lnactor/internal/atomicfile"
@@ -17,6 +18,17 @@ const NameFile = "feed"
 
 // nameBytes are enough for names never to meet.
 const nameBytes = 6
+
+// NewName has the feed of a data directory take another name when it is opened next, before a journal is restored into it: an old name beside that
+// journal could give one position to two events.
+func NewName(dir string) error {
+	dir = filepath.Join(dir, Dir)
+	err := os.Remove(filepath.Join(dir, NameFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, atomicfile.SyncDir(dir))
+}
 
 // name reads the feed's name, or makes one. It is on disk before any event has it.
 func (f *Feed) name() (string, error) {
