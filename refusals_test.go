@@ -167,13 +167,36 @@ func TestSetChannelFee(t *testing.T) {
 	}
 }
 
-// TestReorganisation: a channel whose funding transaction moves to another block goes on.
+// TestReorganisation: a channel whose funding transaction moves to another block goes on when it is as deep there.
 func TestReorganisation(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	p := newPair(t, ctx)
-	if err := p.chain.Reorg(3, 5); err != nil {
+	before, err := p.alice.Channels(ctx)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if err := p.chain.Reorg(3, 5); err != nil { // into empty blocks
+		t.Fatal(err)
+	}
+	if _, err := p.chain.Mine(3); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*lnactor.Node{p.alice, p.bob} {
+		for {
+			now, err := n.Channels(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if now[0].Phase == lnactor.PhaseOpen && now[0].ShortChannelID != before[0].ShortChannelID {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				t.Fatalf("height %d, channel %+v", p.chain.Height(), now[0])
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
 	}
 	inv, err := p.bob.CreateInvoice(ctx, lnactor.InvoiceParams{AmountMsat: 1_000_000})
 	if err != nil {
