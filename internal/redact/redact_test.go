@@ -72,7 +72,7 @@ func TestStack(t *testing.T) {
 	if strings.Contains(out, "0xe7") || strings.Contains(out, "e7e7e7e7e7") {
 		t.Error(out)
 	}
-	for _, want := range []string{"panic: key e7e7e7e7… (bad)", "redact.held(...)\n\t/", "redact.TestStack(...)", "[running]:", "created by testing.(*T).Run in goroutine "} {
+	for _, want := range []string{"panic: key e7e7e7e7… (bad)", "redact.held(...)\n\t", "redact.TestStack(...)", "[running]:", "created by testing.(*T).Run in goroutine "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("lacks %q:\n%s", want, out)
 		}
