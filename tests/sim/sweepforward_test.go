@@ -214,7 +214,7 @@ func TestSweepForwardMessages(t *testing.T) {
 			stride = 400
 		}
 		if *fullFlag {
-			stride /= 20 // every message; of an ending every 20th
+			stride = 1
 		}
 		for _, kind := range []sim.FaultKind{sim.CrashActor, sim.CrashNode} {
 			for _, after := range []bool{false, true} {
