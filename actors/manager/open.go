@@ -24,7 +24,7 @@ const endKey = 1 << 31
 
 // What a peer may open, and what all peers without an open channel may. At the second rate it takes 136 years to spend all key indices.
 var (
-	openRate      = graph.Rate{Burst: 64, PerMinute: 4}
+	openRate      = graph.Rate{Burst: 128, PerMinute: 4}
 	strangersRate = graph.Rate{Burst: 256, PerMinute: 30}
 )
 

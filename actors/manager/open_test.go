@@ -117,7 +117,7 @@ func TestOpenRates(t *testing.T) {
 		return false
 	}
 	count := func(peer ln.NodeID) (n int) {
-		for range 100 {
+		for range 200 {
 			if granted(peer) {
 				n++
 			}
@@ -129,7 +129,7 @@ func TestOpenRates(t *testing.T) {
 			t.Fatalf("told %q, %d keys spent", said, spent)
 		}
 	}
-	if n := count(stranger(0)); n != 64 {
+	if n := count(stranger(0)); n != 128 {
 		t.Fatal("at once", n)
 	}
 	k.now = k.now.Add(time.Minute)
@@ -142,10 +142,10 @@ func TestOpenRates(t *testing.T) {
 			many++
 		}
 	}
-	if many < 256-64-4 || many > 256 {
+	if many < 256-128-4 || many > 256 {
 		t.Fatal("of all strangers at once", many)
 	}
-	if n := count(peerID); n != 64 {
+	if n := count(peerID); n != 128 {
 		t.Fatal("of a peer with a channel", n)
 	}
 	hour := 0
