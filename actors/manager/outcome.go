@@ -22,8 +22,8 @@ func (p *payment) feeMsat() uint64 {
 	return sum
 }
 
-// sent: a part was claimed, so the payment is. The event holds that. What it cost is known now, and may not be after a restart, when parts whose
-// outcome is not known yet have another one: so it is made durable first if there is more than the one part (S5).
+// sent: a part was claimed, so the payment is. The event holds that. What it cost is known once all monitors have told of parts: until then one that
+// failed, or that was never committed, counts as if it might be claimed.
 func (m *Manager) sent(p *payment, preimage ln.Preimage, events ...ln.EventID) {
 	p.events = append(p.events, events...)
 	if p.rec.Outcome != nil {
@@ -31,13 +31,15 @@ func (m *Manager) sent(p *payment, preimage ln.Preimage, events ...ln.EventID) {
 	}
 	m.stopSearch(p)
 	p.rec.Outcome = &Outcome{Preimage: &preimage, FeeMsat: p.feeMsat()}
-	if p.durable {
+	if p.durable && len(p.rec.Parts) == 1 {
 		m.tellSent(p)
 		return
 	}
-	m.whenSettled(func() { m.tellSent(p) }) // when all monitors have told of parts
+	m.whenSettled(func() { m.tellSent(p) })
 }
 
+// tellSent makes the cost durable first if there is more than the one part: after a restart, when parts that were live have another outcome, it would
+// not be the same (S5).
 func (m *Manager) tellSent(p *payment) {
 	switch {
 	case m.payments[p.rec.ID] != p || p.queued:
