@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/lnactor/lnactor/internal/ln"
@@ -114,9 +115,17 @@ func (w *world) checkParts() {
 				w.wrong("L2: %s: payment %s is called sent, and no part of it was claimed", n.name, id)
 			case sent && (paid < k.AmountMsat && !w.paidTwice(k.Hash) || paid > max(w.mostOf(n, id), k.AmountMsat)):
 				w.wrong("S15: %s: payment %s of %d msat cost %d, the most is %d: %s", n.name, id, k.AmountMsat, paid, w.mostOf(n, id), w.trail(k.Hash))
+			case sent && w.tellsCost(n, k.Hash) && paid != k.AmountMsat+k.FeeMsat:
+				w.wrong("S5: %s: payment %s of %d msat cost %d and is told with a fee of %d: %s", n.name, id, k.AmountMsat, paid, k.FeeMsat, w.trail(k.Hash))
 			}
 		}
 	}
+}
+
+// tellsCost: what a payment is told to cost is what it costs, unless a record is lost or a part ends otherwise than the one that was told first.
+func (w *world) tellsCost(n *node, hash ln.Hash) bool {
+	raw := slices.ContainsFunc(w.payments, func(p *payment) bool { return p.msg.Hash == hash && p.raw })
+	return !raw && !n.lossy && n.restore == nil && len(w.chainEnds) == 0 && !w.paidTwice(hash)
 }
 
 // paidTwice tells whether two payments are for one invoice. Whoever forwards a part of the second one and knows the preimage from the first may keep
