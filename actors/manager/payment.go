@@ -290,8 +290,8 @@ func (m *Manager) partUnknown(p *payment, id uint64, channel ln.ChannelID) {
 	}
 	a.unknown = true
 	m.stopSearch(p)
-	m.log.Error("whether a payment was made is not known, and this node will not find out: ask the payee. It is not tried again. If it was not made, abandon it",
-		slog.String("payment_id", p.rec.ID.String()), slog.String("payment_hash", p.rec.Hash.String()), slog.String("channel_id", channel.String()))
+	m.atRisk(channel, "whether a payment was made is not known, and this node will not find out: ask the payee. It is not tried again. If it was not made, abandon it",
+		slog.String("payment_id", p.rec.ID.String()), slog.String("payment_hash", p.rec.Hash.String()))
 	m.lookAt(p)
 }
 
