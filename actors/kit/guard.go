@@ -18,6 +18,10 @@ type Faults interface {
 	After(actor string, msg any)
 }
 
+// Disposable is a message that holds something open, such as a connection. Dispose is called when it reached nobody: its receiver crashed over it, or
+// is gone. A receiver that crashed may have taken it first; what it held is lost with it then, so closing it once more must do no harm.
+type Disposable interface{ Dispose() }
+
 // Kill, when panicked with, ends the turn without a failure: nobody is told, nothing restarts. It is how a simulation drops a node in the
 // middle of a message. An actor never uses it.
 type Kill struct{}
@@ -122,6 +126,7 @@ func (g *guard) receive(ctx actor.Context, msg any) {
 		if _, ok := r.(Kill); ok {
 			panic(r)
 		}
+		dispose(msg)
 		if r == nil {
 			g.answer(ctx, msg, ErrGoexit) // the mailbox tells the supervisor: this goroutine is ending
 			return
@@ -164,6 +169,12 @@ func (g *guard) contain(ctx actor.Context, msg any) {
 	if reason != nil {
 		g.answer(ctx, msg, reason)
 		g.env.Log.Error("panic of a stopping actor ignored", "actor", ctx.Self().Id, "message", typeName(msg), "reason", redact.Text(fmt.Sprint(reason)))
+	}
+}
+
+func dispose(msg any) {
+	if d, ok := msg.(Disposable); ok {
+		d.Dispose()
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/lnactor/lnactor/messages"
 )
 
 // Whatever Receive does, the actor handles the next message, with a new instance.
@@ -290,3 +292,31 @@ type faultFuncs struct{ before, after func(string, any) }
 
 func (f faultFuncs) Before(name string, msg any) { f.before(name, msg) }
 func (f faultFuncs) After(name string, msg any)  { f.after(name, msg) }
+
+type holding struct{ disposed *int }
+
+func (h holding) Dispose() { *h.disposed++ }
+
+// What a message holds open is closed when it reaches nobody, and not when it arrives.
+func TestDispose(t *testing.T) {
+	for _, c := range []struct {
+		to   messages.Addr
+		die  bool
+		want int
+	}{{"a", false, 0}, {"a", true, 1}, {"nobody", false, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newEnv(t, Options{})
+			spawn(t, e, "a", func(ctx actor.Context) {
+				if _, ok := ctx.Message().(holding); ok && c.die {
+					panic("ouch")
+				}
+			})
+			disposed := 0
+			e.Tell(c.to, holding{&disposed})
+			synctest.Wait()
+			if disposed != c.want {
+				t.Fatal(c, disposed)
+			}
+		})
+	}
+}

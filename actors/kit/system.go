@@ -30,6 +30,7 @@ func DeadLetters(system *actor.ActorSystem) {
 		if !ok {
 			return
 		}
+		dispose(d.Message)
 		if w, ok := d.Message.(*actor.Watch); ok {
 			if p, ok := system.ProcessRegistry.Get(w.Watcher); ok {
 				p.SendSystemMessage(w.Watcher, &actor.Terminated{Who: d.PID, Why: actor.TerminatedReason_NotFound})

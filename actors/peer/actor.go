@@ -59,6 +59,13 @@ type (
 	glanced struct{ incarnation uint64 }
 )
 
+// Dispose is as that of Adopt.
+func (d dialled) Dispose() {
+	if d.conn != nil {
+		d.conn.Close()
+	}
+}
+
 type shell struct {
 	env       *kit.Env
 	cfg       Config

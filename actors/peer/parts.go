@@ -17,6 +17,13 @@ type Adopt struct {
 	Conn Conn
 }
 
+// Dispose closes a connection that is lost on its way: the peer would wait for our init until its patience ends.
+func (a Adopt) Dispose() {
+	if a.Conn != nil {
+		a.Conn.Close()
+	}
+}
+
 // Status tells where a session stands, whenever that changes.
 type Status struct {
 	Peer      ln.NodeID

@@ -44,6 +44,9 @@ type (
 	}
 )
 
+// Dispose is as that of peer.Adopt.
+func (m inbound) Dispose() { m.conn.Close() }
+
 type shell struct {
 	env       *kit.Env
 	cfg       Config

@@ -428,24 +428,43 @@ func TestCrashedSessionIsDown(t *testing.T) {
 	}
 }
 
-// A connection that is lost with the message that hands it over does not keep a stranger on the books.
+// A connection that is lost with the message that hands it over is closed at once, or its other end would wait for our init. It does not keep a stranger
+// on the books.
 func TestLostHandOver(t *testing.T) {
-	w := newWorld(7)
-	w.boot("alice", "bob", false)
-	lost := 0
-	w.sim.Faults.Before = func(p sim.Point) sim.Fault {
-		if m, ok := p.Msg.(peer.Adopt); ok && m.Conn != nil {
-			lost++
-			return sim.Fault{Kind: sim.CrashActor}
-		}
-		return sim.Fault{}
-	}
-	w.stranger(100).dial(t, "alice")
-	w.sim.Advance(5*time.Minute, 100_000)
-	user := w.sim.Probe("user")
-	user.Send("alice", messages.PeersAddr, messages.ListPeers{ReplyTo: user.Addr()})
-	w.sim.Settle(1000)
-	if got := user.Take(); lost != 1 || !reflect.DeepEqual(got, []any{messages.PeerList{}}) || w.net.Links() != 0 {
-		t.Fatal(lost, got, w.net.Links())
+	for _, way := range []string{"peers.inbound", "peer.Adopt", "peer.dialled"} {
+		t.Run(way, func(t *testing.T) {
+			w := newWorld(7)
+			w.boot("alice", "bob", false)
+			w.boot("bob", "alice", way == "peer.dialled")
+			lost := 0
+			w.sim.Faults.Before = func(p sim.Point) sim.Fault {
+				m, again := p.Msg.(peer.Adopt)
+				if fmt.Sprintf("%T", p.Msg) != way || again && m.Conn == nil || lost > 0 {
+					return sim.Fault{}
+				}
+				lost++
+				return sim.Fault{Kind: sim.CrashActor}
+			}
+			if way == "peer.dialled" {
+				w.sim.RunUntil(func() bool { return lost > 0 }, 100_000)
+				w.sim.Advance(200*time.Millisecond, 1000) // less than until bob dials again
+				if lost != 1 || w.net.Links() != 0 {
+					t.Fatal(lost, w.net.Links())
+				}
+				return
+			}
+			s := w.stranger(100)
+			s.dial(t, "alice")
+			if lost != 1 || s.over == nil || w.net.Links() != 0 {
+				t.Fatal(lost, s.over, w.net.Links())
+			}
+			w.sim.Advance(5*time.Minute, 100_000)
+			user := w.sim.Probe("user")
+			user.Send("alice", messages.PeersAddr, messages.ListPeers{ReplyTo: user.Addr()})
+			w.sim.Settle(1000)
+			if got := user.Take(); !reflect.DeepEqual(got, []any{messages.PeerList{}}) {
+				t.Fatal(got)
+			}
+		})
 	}
 }
