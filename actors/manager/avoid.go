@@ -47,6 +47,7 @@ func (p *payment) avoid(e route.Edge, most uint64) {
 }
 
 // avoidAWhile is avoid for a reason that may pass. Parts that fail while the channel is avoided were under way, or are smaller: they are no further try.
+// While other parts are live the tries are never used up: the payee holds those for a minute at least, and has nothing of them without the rest.
 func (p *payment) avoidAWhile(e route.Edge, most uint64, now time.Time, with patience) {
 	a := p.avoidanceOf(e)
 	a.most = min(a.most, most)
@@ -59,7 +60,7 @@ func (p *payment) avoidAWhile(e route.Edge, most uint64, now time.Time, with pat
 	a.with = with
 	a.tries++
 	a.until = time.Time{}
-	if a.tries < with.tries {
+	if a.tries < with.tries || len(p.parts) > 0 {
 		a.until = now.Add(min(with.first<<min(a.tries-1, 10), with.last))
 	}
 }

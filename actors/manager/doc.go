@@ -25,7 +25,8 @@
 // least within the limits of the call: over channels to the payee, or found by the graph, which is asked again when it restarts or is silent, or by the
 // invoice's hints alone when it does not answer. A part is in the log with its route before its HTLC leaves (rule 14). When one fails, what is missing
 // is looked for anew, at the end of the step that tells of it: with less of the fee limit and of the channels that live parts use, and without what failed,
-// for good or, where the reason may pass, for a while that grows: four times at most, so that a payment with no other way has failed after seven seconds.
+// for good or, where the reason may pass, for a while that grows: four times at most if no other part is live, so that a payment with no other way has
+// failed after seven seconds.
 // That is read out of the answers of the hops, so it is known again after a restart, when monitors tell the same events; the graph is told of it too.
 //
 // A payment begins with its first parts: until then nothing of it is durable, so calls about its id wait, and it is refused when its time is over. That

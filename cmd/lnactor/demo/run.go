@@ -13,9 +13,9 @@ import (
 	"github.com/lnactor/lnactor"
 )
 
-// stalled is how long a run may go on without any progress before it counts as stuck, which no crash excuses. It is longer than a session waits
-// for the init message of a peer that crashed while it took the connection.
-const stalled = 45 * time.Second
+// stalled is how long a run may go on without any progress before it counts as stuck, which no crash excuses. It is longer than a payee waits for the rest
+// of a payment in parts (BOLT 4: at least 60 s), and than a session waits for the init message of its peer.
+const stalled = 100 * time.Second
 
 // errStuck ends a run that makes no progress; the books then say what is missing.
 var errStuck = errors.New("no progress")
