@@ -37,7 +37,8 @@ func ActorKind(name string) string {
 // Alarm is something that must not happen and did, or by which money of a channel may be lost: for a person to look at.
 type Alarm = kit.Alarm
 
-// Alarms are the newest one of each channel since the node was opened, by channel, and how many were raised in all.
+// Alarms are those that were raised since the node was opened, each as it was the last time, by channel, and how many times any was raised. Some are
+// raised again after a restart; `lnactor run` keeps them in a file until a person acknowledges them, which an embedder has to do for itself.
 func (n *Node) Alarms() (newest []Alarm, raised uint64) { return n.env.Alarms() }
 
 // EachActor calls f for every actor, in no particular order. It asks nobody, so it works whatever hangs. It is a pass over all actors: for a scrape

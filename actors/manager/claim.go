@@ -281,7 +281,7 @@ func (m *Manager) tellLost(h *inbound, handled func()) {
 		return
 	}
 	m.atRisk(h.event.Channel, "an HTLC that was claimed did not come in: its channel was closed and it ended without our preimage",
-		slog.String("payment_hash", h.htlc.Hash.String()), slog.Uint64("htlc_id", h.htlc.HTLCID))
+		slog.Uint64("htlc_id", h.htlc.HTLCID), slog.String("payment_hash", h.htlc.Hash.String()))
 	d := m.delivery(ev)
 	m.tell(d.To, d.Msg)
 }

@@ -45,7 +45,7 @@ type Config struct {
 	// MinPartMsat is the least that a payment is split into. 0: what package route has.
 	MinPartMsat uint64
 	// Alarm is told of money of a channel that is lost or may be, beside the log. Nil: the actor's environment is.
-	Alarm func(channel ln.ChannelID, what string)
+	Alarm func(channel ln.ChannelID, what, about string)
 	// MaxUnhandled user events. Beyond, payments are refused with ErrBusy, and payments to us and to be forwarded fail with temporary_node_failure. 0 means
 	// 16384.
 	MaxUnhandled int

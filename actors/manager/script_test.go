@@ -25,7 +25,9 @@ func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		s := &script{disk: newDisk(), cfg: testConfig(), now: epoch, height: startHeight, sent: map[string]messages.AddHTLC{}, claims: map[htlcKey]facts.Resolution{}}
 		s.names()
-		s.cfg.Alarm = func(id ln.ChannelID, what string) { fmt.Fprintf(&s.out, "alarm %s: %s\n", id, what) }
+		s.cfg.Alarm = func(id ln.ChannelID, what, about string) {
+			fmt.Fprintf(&s.out, "alarm %s, %.13s: %s\n", id, about, what) // payment_id=p1
+		}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
 			return s.run(t, d)

@@ -296,7 +296,7 @@ func (s *shell) append(o Output, err error) {
 	}
 	if o.Alarm != "" {
 		s.env.Log.Error("alarm", slog.String("channel_id", s.id.String()), slog.String("what", o.Alarm))
-		s.env.Alarm(s.id, o.Alarm)
+		s.env.Alarm(s.id, o.Alarm, "")
 	}
 	if o.Nothing() {
 		return

@@ -28,6 +28,18 @@ the JSON.`,
 		show: showStatus,
 	})
 	cmd.Aliases = []string{"health"}
+	cmd.AddCommand(newCall(call[*apiv1.AckAlarmResponse]{
+		use: "ack CHANNEL_ID", short: "Say that money at risk was dealt with", args: wants("CHANNEL_ID"),
+		long: `Says that a person knows what a channel's condition money_at_risk tells, and has dealt
+with it: the condition ends. It would stay for ever, also over restarts. What the log
+says of it stays, and so do the events in the feed. Another such thing of the channel is
+told again. No other condition can be acknowledged: they end when their cause does.`,
+		example: "  lnactor status ack 3f2a...9c",
+		make: func(ctx context.Context, n *node, args []string) (*apiv1.AckAlarmResponse, error) {
+			return n.AckAlarm(ctx, &apiv1.AckAlarmRequest{ChannelId: args[0]})
+		},
+		show: func(p *page, a *apiv1.AckAlarmResponse) { p.row("acknowledged", a.GetAlarms()) },
+	}))
 	return cmd
 }
 

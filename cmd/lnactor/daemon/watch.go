@@ -43,6 +43,7 @@ func FaultsOf(ctx context.Context) kit.Faults {
 
 const (
 	healthEvery = 10 * time.Second
+	alarmsEvery = time.Second
 	// wedgedLimit is how long the stop of a process may take that has an actor which won't stop.
 	wedgedLimit = 2 * time.Second
 )
@@ -57,6 +58,7 @@ type watch struct {
 	stopping atomic.Bool
 	feed     atomic.Pointer[feed.Feed] // nil: not open yet
 	health   *health.Registry          // from up on
+	alarms   *health.Book              // from up on
 	dog      *watchdog.Watchdog        // from up on
 	end      context.CancelFunc
 	running  sync.WaitGroup
@@ -80,9 +82,11 @@ func (w *watch) up(node *lnactor.Node, o Options, params *chaincfg.Params, more 
 	public := params.Name != chaincfg.RegressionNetParams.Name && params.Name != chaincfg.SimNetParams.Name
 	w.health = health.New(health.Config{Node: node, Public: public, Log: w.log})
 	w.health.Add(w.crashes.Conditions)
+	w.alarms = health.OpenBook(o.Config.Dir, w.log)
 	w.health.Add(func() []health.Found {
 		newest, _ := node.Alarms()
-		return health.Alarms(newest, time.Now())
+		w.alarms.Note(newest)
+		return w.alarms.Conditions()
 	})
 	w.health.Add(func() []health.Found {
 		if w.stopping.Load() {
@@ -109,6 +113,25 @@ func (w *watch) up(node *lnactor.Node, o Options, params *chaincfg.Params, more 
 	ctx, cancel := context.WithCancel(context.Background())
 	w.end = cancel
 	w.running.Go(func() { w.health.Watch(ctx, healthEvery) })
+	w.running.Go(func() { w.noteAlarms(ctx, node) })
+}
+
+// noteAlarms writes down soon what is raised: a process that is killed tells of it no more.
+func (w *watch) noteAlarms(ctx context.Context, node *lnactor.Node) {
+	tick := time.NewTicker(alarmsEvery)
+	defer tick.Stop()
+	var noted uint64
+	for ended := false; !ended; {
+		select {
+		case <-ctx.Done():
+			ended = true
+		case <-tick.C:
+		}
+		if newest, raised := node.Alarms(); raised != noted {
+			w.alarms.Note(newest)
+			noted = raised
+		}
+	}
 }
 
 // ready tells the service manager, and begins to watch: from now on it waits for signs of life.
@@ -176,6 +199,7 @@ func (w *watch) wedged(actors, notes []string) {
 func (w *watch) ops(node *lnactor.Node) *server.Ops {
 	return &server.Ops{
 		Health: w.health, Actors: node.Actors, Recent: node.RecentMessages, CrashDir: w.crashes.Dir(), Report: w.crashes.Newest,
+		Ack: func(id lnactor.ChannelID) (int, error) { return w.alarms.Ack(id, time.Now()) },
 	}
 }
 

@@ -281,18 +281,3 @@ func TestSourceHangs(t *testing.T) {
 		}
 	})
 }
-
-// TestAlarms: an alarm is a condition of its channel for a day.
-func TestAlarms(t *testing.T) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	raised := []lnactor.Alarm{{Channel: lnactor.ChannelID{1}, What: "its amount is lost", At: at}}
-	r := New(Config{Now: func() time.Time { return at }})
-	r.Add(func() []Found { return Alarms(raised, at) })
-	list := r.Conditions(t.Context())
-	if len(list) != 1 || list[0].ID != MoneyAtRisk || list[0].Severity != Critical || list[0].Subject != raised[0].Channel.String() || !strings.Contains(list[0].Cause, "its amount is lost") {
-		t.Errorf("%+v", list)
-	}
-	if found := Alarms(raised, at.Add(alarmFor)); found != nil {
-		t.Errorf("for ever: %+v", found)
-	}
-}

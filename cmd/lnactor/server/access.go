@@ -46,6 +46,7 @@ func (s Scope) String() string {
 var needs = map[string]Scope{
 	api.NodeGetInfoProcedure:            Read,
 	api.NodeGetHealthProcedure:          Read,
+	api.NodeAckAlarmProcedure:           Full,
 	api.NodeListActorsProcedure:         Read,
 	api.NodeGetBalancesProcedure:        Read,
 	api.NodeNewAddressProcedure:         Receive,

@@ -21,6 +21,8 @@ type Ops struct {
 	Recent   func(actor string) []string // types of the last messages
 	CrashDir string                      // empty: no reports are written
 	Report   func() string               // the newest
+
+	Ack func(id lnactor.ChannelID) (int, error) // alarms of a channel; nil: nobody keeps them
 }
 
 // Lists of actors.
@@ -63,6 +65,29 @@ func (s *service) GetHealth(ctx context.Context, _ *apiv1.GetHealthRequest) (*ap
 	out.ReserveWantedSat, out.ReserveHaveSat, out.Sweeps = snap.Funds.ReserveWantedSat, snap.Funds.ReserveHaveSat, count(len(snap.Funds.Sweeps))
 	out.UnackedEvents, out.OldestUnackedSeconds = count(snap.UnackedEvents), seconds(snap.OldestUnacked)
 	return out, nil
+}
+
+// AckAlarm takes note that a person knows.
+func (s *service) AckAlarm(_ context.Context, r *apiv1.AckAlarmRequest) (*apiv1.AckAlarmResponse, error) {
+	ops, err := s.ops()
+	if err != nil {
+		return nil, err
+	}
+	id, err := channelID(r.GetChannelId())
+	if err != nil {
+		return nil, err
+	}
+	if ops.Ack == nil {
+		return nil, problem(connect.CodeUnimplemented, "no_ops", "this process keeps no alarms", "")
+	}
+	switch n, err := ops.Ack(id); {
+	case err != nil:
+		return nil, problem(connect.CodeInternal, "not_written", err.Error(), "make room on the disk of the data directory, then say it again")
+	case n == 0:
+		return nil, problem(connect.CodeNotFound, "no_alarm", "there is no alarm of this channel", "'lnactor status' shows the channels that have the condition money_at_risk")
+	default:
+		return &apiv1.AckAlarmResponse{Alarms: count(n)}, nil
+	}
 }
 
 func seconds(d time.Duration) uint32 {

@@ -118,3 +118,31 @@ func TestNoOps(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAckAlarm: what a person acknowledges is told to whoever keeps it, and a failure is no acknowledgement.
+func TestAckAlarm(t *testing.T) {
+	var asked lnactor.ChannelID
+	alarms, fails := 0, error(nil)
+	c := serveOps(t, &server.Ops{Health: health.New(health.Config{}), Report: func() string { return "" }, Ack: func(id lnactor.ChannelID) (int, error) {
+		asked = id
+		return alarms, fails
+	}})
+	id := lnactor.ChannelID{5}
+	call := func() (*apiv1.AckAlarmResponse, error) {
+		return c.AckAlarm(t.Context(), &apiv1.AckAlarmRequest{ChannelId: id.String()})
+	}
+	if _, err := call(); connect.CodeOf(err) != connect.CodeNotFound || asked != id {
+		t.Errorf("%v, asked %v", err, asked)
+	}
+	alarms = 2
+	if a, err := call(); err != nil || a.GetAlarms() != 2 {
+		t.Errorf("%v %v", a, err)
+	}
+	fails = errors.New("the disk is full")
+	if _, err := call(); connect.CodeOf(err) != connect.CodeInternal {
+		t.Error(err)
+	}
+	if _, err := c.AckAlarm(t.Context(), &apiv1.AckAlarmRequest{ChannelId: "x"}); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Error(err)
+	}
+}

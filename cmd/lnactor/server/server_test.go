@@ -164,7 +164,7 @@ func procedures(t testing.TB) (out []string) {
 var (
 	spends = []string{
 		"Send", "BumpFee", "Connect", "Disconnect", "OpenChannel", "CloseChannel", "ForceCloseChannel", "SetChannelFee", "SetPolicy", "Pay", "StopNode", "Mine", "Fund",
-		"AbandonPayment",
+		"AbandonPayment", "AckAlarm",
 		"SetConsumer", "RemoveConsumer", "SetWebhook", "RetryDeadLetters", "DiscardDeadLetters", "Backup", "TrustRestored",
 	}
 	earns = []string{"NextEvents", "AckEvent", "NewAddress", "CreateInvoice", "ClaimPayment", "RefusePayment", "CancelInvoice"}

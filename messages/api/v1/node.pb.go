@@ -3839,10 +3839,11 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x17\n" +
 	"\x13PAYMENT_STATUS_SENT\x10\x02\x12\x19\n" +
 	"\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1a\n" +
-	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xdd\x1f\n" +
+	"\x16PAYMENT_STATUS_UNKNOWN\x10\x042\xac \n" +
 	"\x04Node\x12J\n" +
 	"\aGetInfo\x12\x1e.lnactor.api.v1.GetInfoRequest\x1a\x1f.lnactor.api.v1.GetInfoResponse\x12P\n" +
-	"\tGetHealth\x12 .lnactor.api.v1.GetHealthRequest\x1a!.lnactor.api.v1.GetHealthResponse\x12S\n" +
+	"\tGetHealth\x12 .lnactor.api.v1.GetHealthRequest\x1a!.lnactor.api.v1.GetHealthResponse\x12M\n" +
+	"\bAckAlarm\x12\x1f.lnactor.api.v1.AckAlarmRequest\x1a .lnactor.api.v1.AckAlarmResponse\x12S\n" +
 	"\n" +
 	"ListActors\x12!.lnactor.api.v1.ListActorsRequest\x1a\".lnactor.api.v1.ListActorsResponse\x12V\n" +
 	"\vGetBalances\x12\".lnactor.api.v1.GetBalancesRequest\x1a#.lnactor.api.v1.GetBalancesResponse\x12S\n" +
@@ -3976,51 +3977,53 @@ var file_api_v1_node_proto_goTypes = []any{
 	(*PayLimits)(nil),                  // 60: lnactor.api.v1.PayLimits
 	(*OutboundPart)(nil),               // 61: lnactor.api.v1.OutboundPart
 	(*GetHealthRequest)(nil),           // 62: lnactor.api.v1.GetHealthRequest
-	(*ListActorsRequest)(nil),          // 63: lnactor.api.v1.ListActorsRequest
-	(*BumpFeeRequest)(nil),             // 64: lnactor.api.v1.BumpFeeRequest
-	(*SetPolicyRequest)(nil),           // 65: lnactor.api.v1.SetPolicyRequest
-	(*ListPoliciesRequest)(nil),        // 66: lnactor.api.v1.ListPoliciesRequest
-	(*AbandonPaymentRequest)(nil),      // 67: lnactor.api.v1.AbandonPaymentRequest
-	(*ListReceivedRequest)(nil),        // 68: lnactor.api.v1.ListReceivedRequest
-	(*GetReceivedRequest)(nil),         // 69: lnactor.api.v1.GetReceivedRequest
-	(*CancelInvoiceRequest)(nil),       // 70: lnactor.api.v1.CancelInvoiceRequest
-	(*TailEventsRequest)(nil),          // 71: lnactor.api.v1.TailEventsRequest
-	(*NextEventsRequest)(nil),          // 72: lnactor.api.v1.NextEventsRequest
-	(*AckEventRequest)(nil),            // 73: lnactor.api.v1.AckEventRequest
-	(*ListConsumersRequest)(nil),       // 74: lnactor.api.v1.ListConsumersRequest
-	(*SetConsumerRequest)(nil),         // 75: lnactor.api.v1.SetConsumerRequest
-	(*RemoveConsumerRequest)(nil),      // 76: lnactor.api.v1.RemoveConsumerRequest
-	(*SetWebhookRequest)(nil),          // 77: lnactor.api.v1.SetWebhookRequest
-	(*ListDeadLettersRequest)(nil),     // 78: lnactor.api.v1.ListDeadLettersRequest
-	(*RetryDeadLettersRequest)(nil),    // 79: lnactor.api.v1.RetryDeadLettersRequest
-	(*DiscardDeadLettersRequest)(nil),  // 80: lnactor.api.v1.DiscardDeadLettersRequest
-	(*BackupRequest)(nil),              // 81: lnactor.api.v1.BackupRequest
-	(*TrustRestoredRequest)(nil),       // 82: lnactor.api.v1.TrustRestoredRequest
-	(*ExplainHTLCRequest)(nil),         // 83: lnactor.api.v1.ExplainHTLCRequest
-	(*DiagnoseRequest)(nil),            // 84: lnactor.api.v1.DiagnoseRequest
-	(*GetHealthResponse)(nil),          // 85: lnactor.api.v1.GetHealthResponse
-	(*ListActorsResponse)(nil),         // 86: lnactor.api.v1.ListActorsResponse
-	(*BumpFeeResponse)(nil),            // 87: lnactor.api.v1.BumpFeeResponse
-	(*SetPolicyResponse)(nil),          // 88: lnactor.api.v1.SetPolicyResponse
-	(*ListPoliciesResponse)(nil),       // 89: lnactor.api.v1.ListPoliciesResponse
-	(*AbandonPaymentResponse)(nil),     // 90: lnactor.api.v1.AbandonPaymentResponse
-	(*ListReceivedResponse)(nil),       // 91: lnactor.api.v1.ListReceivedResponse
-	(*GetReceivedResponse)(nil),        // 92: lnactor.api.v1.GetReceivedResponse
-	(*CancelInvoiceResponse)(nil),      // 93: lnactor.api.v1.CancelInvoiceResponse
-	(*TailEventsResponse)(nil),         // 94: lnactor.api.v1.TailEventsResponse
-	(*NextEventsResponse)(nil),         // 95: lnactor.api.v1.NextEventsResponse
-	(*AckEventResponse)(nil),           // 96: lnactor.api.v1.AckEventResponse
-	(*ListConsumersResponse)(nil),      // 97: lnactor.api.v1.ListConsumersResponse
-	(*SetConsumerResponse)(nil),        // 98: lnactor.api.v1.SetConsumerResponse
-	(*RemoveConsumerResponse)(nil),     // 99: lnactor.api.v1.RemoveConsumerResponse
-	(*SetWebhookResponse)(nil),         // 100: lnactor.api.v1.SetWebhookResponse
-	(*ListDeadLettersResponse)(nil),    // 101: lnactor.api.v1.ListDeadLettersResponse
-	(*RetryDeadLettersResponse)(nil),   // 102: lnactor.api.v1.RetryDeadLettersResponse
-	(*DiscardDeadLettersResponse)(nil), // 103: lnactor.api.v1.DiscardDeadLettersResponse
-	(*BackupResponse)(nil),             // 104: lnactor.api.v1.BackupResponse
-	(*TrustRestoredResponse)(nil),      // 105: lnactor.api.v1.TrustRestoredResponse
-	(*ExplainHTLCResponse)(nil),        // 106: lnactor.api.v1.ExplainHTLCResponse
-	(*DiagnoseResponse)(nil),           // 107: lnactor.api.v1.DiagnoseResponse
+	(*AckAlarmRequest)(nil),            // 63: lnactor.api.v1.AckAlarmRequest
+	(*ListActorsRequest)(nil),          // 64: lnactor.api.v1.ListActorsRequest
+	(*BumpFeeRequest)(nil),             // 65: lnactor.api.v1.BumpFeeRequest
+	(*SetPolicyRequest)(nil),           // 66: lnactor.api.v1.SetPolicyRequest
+	(*ListPoliciesRequest)(nil),        // 67: lnactor.api.v1.ListPoliciesRequest
+	(*AbandonPaymentRequest)(nil),      // 68: lnactor.api.v1.AbandonPaymentRequest
+	(*ListReceivedRequest)(nil),        // 69: lnactor.api.v1.ListReceivedRequest
+	(*GetReceivedRequest)(nil),         // 70: lnactor.api.v1.GetReceivedRequest
+	(*CancelInvoiceRequest)(nil),       // 71: lnactor.api.v1.CancelInvoiceRequest
+	(*TailEventsRequest)(nil),          // 72: lnactor.api.v1.TailEventsRequest
+	(*NextEventsRequest)(nil),          // 73: lnactor.api.v1.NextEventsRequest
+	(*AckEventRequest)(nil),            // 74: lnactor.api.v1.AckEventRequest
+	(*ListConsumersRequest)(nil),       // 75: lnactor.api.v1.ListConsumersRequest
+	(*SetConsumerRequest)(nil),         // 76: lnactor.api.v1.SetConsumerRequest
+	(*RemoveConsumerRequest)(nil),      // 77: lnactor.api.v1.RemoveConsumerRequest
+	(*SetWebhookRequest)(nil),          // 78: lnactor.api.v1.SetWebhookRequest
+	(*ListDeadLettersRequest)(nil),     // 79: lnactor.api.v1.ListDeadLettersRequest
+	(*RetryDeadLettersRequest)(nil),    // 80: lnactor.api.v1.RetryDeadLettersRequest
+	(*DiscardDeadLettersRequest)(nil),  // 81: lnactor.api.v1.DiscardDeadLettersRequest
+	(*BackupRequest)(nil),              // 82: lnactor.api.v1.BackupRequest
+	(*TrustRestoredRequest)(nil),       // 83: lnactor.api.v1.TrustRestoredRequest
+	(*ExplainHTLCRequest)(nil),         // 84: lnactor.api.v1.ExplainHTLCRequest
+	(*DiagnoseRequest)(nil),            // 85: lnactor.api.v1.DiagnoseRequest
+	(*GetHealthResponse)(nil),          // 86: lnactor.api.v1.GetHealthResponse
+	(*AckAlarmResponse)(nil),           // 87: lnactor.api.v1.AckAlarmResponse
+	(*ListActorsResponse)(nil),         // 88: lnactor.api.v1.ListActorsResponse
+	(*BumpFeeResponse)(nil),            // 89: lnactor.api.v1.BumpFeeResponse
+	(*SetPolicyResponse)(nil),          // 90: lnactor.api.v1.SetPolicyResponse
+	(*ListPoliciesResponse)(nil),       // 91: lnactor.api.v1.ListPoliciesResponse
+	(*AbandonPaymentResponse)(nil),     // 92: lnactor.api.v1.AbandonPaymentResponse
+	(*ListReceivedResponse)(nil),       // 93: lnactor.api.v1.ListReceivedResponse
+	(*GetReceivedResponse)(nil),        // 94: lnactor.api.v1.GetReceivedResponse
+	(*CancelInvoiceResponse)(nil),      // 95: lnactor.api.v1.CancelInvoiceResponse
+	(*TailEventsResponse)(nil),         // 96: lnactor.api.v1.TailEventsResponse
+	(*NextEventsResponse)(nil),         // 97: lnactor.api.v1.NextEventsResponse
+	(*AckEventResponse)(nil),           // 98: lnactor.api.v1.AckEventResponse
+	(*ListConsumersResponse)(nil),      // 99: lnactor.api.v1.ListConsumersResponse
+	(*SetConsumerResponse)(nil),        // 100: lnactor.api.v1.SetConsumerResponse
+	(*RemoveConsumerResponse)(nil),     // 101: lnactor.api.v1.RemoveConsumerResponse
+	(*SetWebhookResponse)(nil),         // 102: lnactor.api.v1.SetWebhookResponse
+	(*ListDeadLettersResponse)(nil),    // 103: lnactor.api.v1.ListDeadLettersResponse
+	(*RetryDeadLettersResponse)(nil),   // 104: lnactor.api.v1.RetryDeadLettersResponse
+	(*DiscardDeadLettersResponse)(nil), // 105: lnactor.api.v1.DiscardDeadLettersResponse
+	(*BackupResponse)(nil),             // 106: lnactor.api.v1.BackupResponse
+	(*TrustRestoredResponse)(nil),      // 107: lnactor.api.v1.TrustRestoredResponse
+	(*ExplainHTLCResponse)(nil),        // 108: lnactor.api.v1.ExplainHTLCResponse
+	(*DiagnoseResponse)(nil),           // 109: lnactor.api.v1.DiagnoseResponse
 }
 var file_api_v1_node_proto_depIdxs = []int32{
 	11,  // 0: lnactor.api.v1.ListCoinsResponse.coins:type_name -> lnactor.api.v1.Coin
@@ -4038,102 +4041,104 @@ var file_api_v1_node_proto_depIdxs = []int32{
 	45,  // 12: lnactor.api.v1.ListPaymentsResponse.payments:type_name -> lnactor.api.v1.Payment
 	2,   // 13: lnactor.api.v1.Node.GetInfo:input_type -> lnactor.api.v1.GetInfoRequest
 	62,  // 14: lnactor.api.v1.Node.GetHealth:input_type -> lnactor.api.v1.GetHealthRequest
-	63,  // 15: lnactor.api.v1.Node.ListActors:input_type -> lnactor.api.v1.ListActorsRequest
-	4,   // 16: lnactor.api.v1.Node.GetBalances:input_type -> lnactor.api.v1.GetBalancesRequest
-	6,   // 17: lnactor.api.v1.Node.NewAddress:input_type -> lnactor.api.v1.NewAddressRequest
-	8,   // 18: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
-	10,  // 19: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
-	13,  // 20: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
-	64,  // 21: lnactor.api.v1.Node.BumpFee:input_type -> lnactor.api.v1.BumpFeeRequest
-	15,  // 22: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
-	17,  // 23: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
-	19,  // 24: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
-	22,  // 25: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
-	24,  // 26: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
-	26,  // 27: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
-	28,  // 28: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
-	30,  // 29: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
-	65,  // 30: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
-	66,  // 31: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
-	34,  // 32: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
-	37,  // 33: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
-	39,  // 34: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
-	43,  // 35: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
-	67,  // 36: lnactor.api.v1.Node.AbandonPayment:input_type -> lnactor.api.v1.AbandonPaymentRequest
-	46,  // 37: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
-	48,  // 38: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
-	50,  // 39: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
-	52,  // 40: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
-	68,  // 41: lnactor.api.v1.Node.ListReceived:input_type -> lnactor.api.v1.ListReceivedRequest
-	69,  // 42: lnactor.api.v1.Node.GetReceived:input_type -> lnactor.api.v1.GetReceivedRequest
-	70,  // 43: lnactor.api.v1.Node.CancelInvoice:input_type -> lnactor.api.v1.CancelInvoiceRequest
-	71,  // 44: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
-	72,  // 45: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
-	73,  // 46: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
-	74,  // 47: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
-	75,  // 48: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
-	76,  // 49: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
-	77,  // 50: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
-	78,  // 51: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
-	79,  // 52: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
-	80,  // 53: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
-	81,  // 54: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
-	82,  // 55: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
-	83,  // 56: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
-	84,  // 57: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
-	54,  // 58: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
-	56,  // 59: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
-	58,  // 60: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
-	3,   // 61: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
-	85,  // 62: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
-	86,  // 63: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
-	5,   // 64: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
-	7,   // 65: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
-	9,   // 66: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
-	12,  // 67: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
-	14,  // 68: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
-	87,  // 69: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
-	16,  // 70: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
-	18,  // 71: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
-	21,  // 72: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
-	23,  // 73: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
-	25,  // 74: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
-	27,  // 75: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
-	29,  // 76: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
-	33,  // 77: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
-	88,  // 78: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
-	89,  // 79: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
-	36,  // 80: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
-	38,  // 81: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
-	40,  // 82: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
-	44,  // 83: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
-	90,  // 84: lnactor.api.v1.Node.AbandonPayment:output_type -> lnactor.api.v1.AbandonPaymentResponse
-	47,  // 85: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
-	49,  // 86: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
-	51,  // 87: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
-	53,  // 88: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
-	91,  // 89: lnactor.api.v1.Node.ListReceived:output_type -> lnactor.api.v1.ListReceivedResponse
-	92,  // 90: lnactor.api.v1.Node.GetReceived:output_type -> lnactor.api.v1.GetReceivedResponse
-	93,  // 91: lnactor.api.v1.Node.CancelInvoice:output_type -> lnactor.api.v1.CancelInvoiceResponse
-	94,  // 92: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
-	95,  // 93: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
-	96,  // 94: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
-	97,  // 95: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
-	98,  // 96: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
-	99,  // 97: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
-	100, // 98: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
-	101, // 99: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
-	102, // 100: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
-	103, // 101: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
-	104, // 102: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
-	105, // 103: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
-	106, // 104: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
-	107, // 105: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
-	55,  // 106: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
-	57,  // 107: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
-	59,  // 108: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
-	61,  // [61:109] is the sub-list for method output_type
-	13,  // [13:61] is the sub-list for method input_type
+	63,  // 15: lnactor.api.v1.Node.AckAlarm:input_type -> lnactor.api.v1.AckAlarmRequest
+	64,  // 16: lnactor.api.v1.Node.ListActors:input_type -> lnactor.api.v1.ListActorsRequest
+	4,   // 17: lnactor.api.v1.Node.GetBalances:input_type -> lnactor.api.v1.GetBalancesRequest
+	6,   // 18: lnactor.api.v1.Node.NewAddress:input_type -> lnactor.api.v1.NewAddressRequest
+	8,   // 19: lnactor.api.v1.Node.WalletBalance:input_type -> lnactor.api.v1.WalletBalanceRequest
+	10,  // 20: lnactor.api.v1.Node.ListCoins:input_type -> lnactor.api.v1.ListCoinsRequest
+	13,  // 21: lnactor.api.v1.Node.Send:input_type -> lnactor.api.v1.SendRequest
+	65,  // 22: lnactor.api.v1.Node.BumpFee:input_type -> lnactor.api.v1.BumpFeeRequest
+	15,  // 23: lnactor.api.v1.Node.Connect:input_type -> lnactor.api.v1.ConnectRequest
+	17,  // 24: lnactor.api.v1.Node.Disconnect:input_type -> lnactor.api.v1.DisconnectRequest
+	19,  // 25: lnactor.api.v1.Node.ListPeers:input_type -> lnactor.api.v1.ListPeersRequest
+	22,  // 26: lnactor.api.v1.Node.OpenChannel:input_type -> lnactor.api.v1.OpenChannelRequest
+	24,  // 27: lnactor.api.v1.Node.CloseChannel:input_type -> lnactor.api.v1.CloseChannelRequest
+	26,  // 28: lnactor.api.v1.Node.ForceCloseChannel:input_type -> lnactor.api.v1.ForceCloseChannelRequest
+	28,  // 29: lnactor.api.v1.Node.SetChannelFee:input_type -> lnactor.api.v1.SetChannelFeeRequest
+	30,  // 30: lnactor.api.v1.Node.ListChannels:input_type -> lnactor.api.v1.ListChannelsRequest
+	66,  // 31: lnactor.api.v1.Node.SetPolicy:input_type -> lnactor.api.v1.SetPolicyRequest
+	67,  // 32: lnactor.api.v1.Node.ListPolicies:input_type -> lnactor.api.v1.ListPoliciesRequest
+	34,  // 33: lnactor.api.v1.Node.ListClosedChannels:input_type -> lnactor.api.v1.ListClosedChannelsRequest
+	37,  // 34: lnactor.api.v1.Node.CreateInvoice:input_type -> lnactor.api.v1.CreateInvoiceRequest
+	39,  // 35: lnactor.api.v1.Node.DecodeInvoice:input_type -> lnactor.api.v1.DecodeInvoiceRequest
+	43,  // 36: lnactor.api.v1.Node.Pay:input_type -> lnactor.api.v1.PayRequest
+	68,  // 37: lnactor.api.v1.Node.AbandonPayment:input_type -> lnactor.api.v1.AbandonPaymentRequest
+	46,  // 38: lnactor.api.v1.Node.GetPayment:input_type -> lnactor.api.v1.GetPaymentRequest
+	48,  // 39: lnactor.api.v1.Node.ListPayments:input_type -> lnactor.api.v1.ListPaymentsRequest
+	50,  // 40: lnactor.api.v1.Node.ClaimPayment:input_type -> lnactor.api.v1.ClaimPaymentRequest
+	52,  // 41: lnactor.api.v1.Node.RefusePayment:input_type -> lnactor.api.v1.RefusePaymentRequest
+	69,  // 42: lnactor.api.v1.Node.ListReceived:input_type -> lnactor.api.v1.ListReceivedRequest
+	70,  // 43: lnactor.api.v1.Node.GetReceived:input_type -> lnactor.api.v1.GetReceivedRequest
+	71,  // 44: lnactor.api.v1.Node.CancelInvoice:input_type -> lnactor.api.v1.CancelInvoiceRequest
+	72,  // 45: lnactor.api.v1.Node.TailEvents:input_type -> lnactor.api.v1.TailEventsRequest
+	73,  // 46: lnactor.api.v1.Node.NextEvents:input_type -> lnactor.api.v1.NextEventsRequest
+	74,  // 47: lnactor.api.v1.Node.AckEvent:input_type -> lnactor.api.v1.AckEventRequest
+	75,  // 48: lnactor.api.v1.Node.ListConsumers:input_type -> lnactor.api.v1.ListConsumersRequest
+	76,  // 49: lnactor.api.v1.Node.SetConsumer:input_type -> lnactor.api.v1.SetConsumerRequest
+	77,  // 50: lnactor.api.v1.Node.RemoveConsumer:input_type -> lnactor.api.v1.RemoveConsumerRequest
+	78,  // 51: lnactor.api.v1.Node.SetWebhook:input_type -> lnactor.api.v1.SetWebhookRequest
+	79,  // 52: lnactor.api.v1.Node.ListDeadLetters:input_type -> lnactor.api.v1.ListDeadLettersRequest
+	80,  // 53: lnactor.api.v1.Node.RetryDeadLetters:input_type -> lnactor.api.v1.RetryDeadLettersRequest
+	81,  // 54: lnactor.api.v1.Node.DiscardDeadLetters:input_type -> lnactor.api.v1.DiscardDeadLettersRequest
+	82,  // 55: lnactor.api.v1.Node.Backup:input_type -> lnactor.api.v1.BackupRequest
+	83,  // 56: lnactor.api.v1.Node.TrustRestored:input_type -> lnactor.api.v1.TrustRestoredRequest
+	84,  // 57: lnactor.api.v1.Node.ExplainHTLC:input_type -> lnactor.api.v1.ExplainHTLCRequest
+	85,  // 58: lnactor.api.v1.Node.Diagnose:input_type -> lnactor.api.v1.DiagnoseRequest
+	54,  // 59: lnactor.api.v1.Node.StopNode:input_type -> lnactor.api.v1.StopNodeRequest
+	56,  // 60: lnactor.api.v1.Regtest.Mine:input_type -> lnactor.api.v1.MineRequest
+	58,  // 61: lnactor.api.v1.Regtest.Fund:input_type -> lnactor.api.v1.FundRequest
+	3,   // 62: lnactor.api.v1.Node.GetInfo:output_type -> lnactor.api.v1.GetInfoResponse
+	86,  // 63: lnactor.api.v1.Node.GetHealth:output_type -> lnactor.api.v1.GetHealthResponse
+	87,  // 64: lnactor.api.v1.Node.AckAlarm:output_type -> lnactor.api.v1.AckAlarmResponse
+	88,  // 65: lnactor.api.v1.Node.ListActors:output_type -> lnactor.api.v1.ListActorsResponse
+	5,   // 66: lnactor.api.v1.Node.GetBalances:output_type -> lnactor.api.v1.GetBalancesResponse
+	7,   // 67: lnactor.api.v1.Node.NewAddress:output_type -> lnactor.api.v1.NewAddressResponse
+	9,   // 68: lnactor.api.v1.Node.WalletBalance:output_type -> lnactor.api.v1.WalletBalanceResponse
+	12,  // 69: lnactor.api.v1.Node.ListCoins:output_type -> lnactor.api.v1.ListCoinsResponse
+	14,  // 70: lnactor.api.v1.Node.Send:output_type -> lnactor.api.v1.SendResponse
+	89,  // 71: lnactor.api.v1.Node.BumpFee:output_type -> lnactor.api.v1.BumpFeeResponse
+	16,  // 72: lnactor.api.v1.Node.Connect:output_type -> lnactor.api.v1.ConnectResponse
+	18,  // 73: lnactor.api.v1.Node.Disconnect:output_type -> lnactor.api.v1.DisconnectResponse
+	21,  // 74: lnactor.api.v1.Node.ListPeers:output_type -> lnactor.api.v1.ListPeersResponse
+	23,  // 75: lnactor.api.v1.Node.OpenChannel:output_type -> lnactor.api.v1.OpenChannelResponse
+	25,  // 76: lnactor.api.v1.Node.CloseChannel:output_type -> lnactor.api.v1.CloseChannelResponse
+	27,  // 77: lnactor.api.v1.Node.ForceCloseChannel:output_type -> lnactor.api.v1.ForceCloseChannelResponse
+	29,  // 78: lnactor.api.v1.Node.SetChannelFee:output_type -> lnactor.api.v1.SetChannelFeeResponse
+	33,  // 79: lnactor.api.v1.Node.ListChannels:output_type -> lnactor.api.v1.ListChannelsResponse
+	90,  // 80: lnactor.api.v1.Node.SetPolicy:output_type -> lnactor.api.v1.SetPolicyResponse
+	91,  // 81: lnactor.api.v1.Node.ListPolicies:output_type -> lnactor.api.v1.ListPoliciesResponse
+	36,  // 82: lnactor.api.v1.Node.ListClosedChannels:output_type -> lnactor.api.v1.ListClosedChannelsResponse
+	38,  // 83: lnactor.api.v1.Node.CreateInvoice:output_type -> lnactor.api.v1.CreateInvoiceResponse
+	40,  // 84: lnactor.api.v1.Node.DecodeInvoice:output_type -> lnactor.api.v1.DecodeInvoiceResponse
+	44,  // 85: lnactor.api.v1.Node.Pay:output_type -> lnactor.api.v1.PayResponse
+	92,  // 86: lnactor.api.v1.Node.AbandonPayment:output_type -> lnactor.api.v1.AbandonPaymentResponse
+	47,  // 87: lnactor.api.v1.Node.GetPayment:output_type -> lnactor.api.v1.GetPaymentResponse
+	49,  // 88: lnactor.api.v1.Node.ListPayments:output_type -> lnactor.api.v1.ListPaymentsResponse
+	51,  // 89: lnactor.api.v1.Node.ClaimPayment:output_type -> lnactor.api.v1.ClaimPaymentResponse
+	53,  // 90: lnactor.api.v1.Node.RefusePayment:output_type -> lnactor.api.v1.RefusePaymentResponse
+	93,  // 91: lnactor.api.v1.Node.ListReceived:output_type -> lnactor.api.v1.ListReceivedResponse
+	94,  // 92: lnactor.api.v1.Node.GetReceived:output_type -> lnactor.api.v1.GetReceivedResponse
+	95,  // 93: lnactor.api.v1.Node.CancelInvoice:output_type -> lnactor.api.v1.CancelInvoiceResponse
+	96,  // 94: lnactor.api.v1.Node.TailEvents:output_type -> lnactor.api.v1.TailEventsResponse
+	97,  // 95: lnactor.api.v1.Node.NextEvents:output_type -> lnactor.api.v1.NextEventsResponse
+	98,  // 96: lnactor.api.v1.Node.AckEvent:output_type -> lnactor.api.v1.AckEventResponse
+	99,  // 97: lnactor.api.v1.Node.ListConsumers:output_type -> lnactor.api.v1.ListConsumersResponse
+	100, // 98: lnactor.api.v1.Node.SetConsumer:output_type -> lnactor.api.v1.SetConsumerResponse
+	101, // 99: lnactor.api.v1.Node.RemoveConsumer:output_type -> lnactor.api.v1.RemoveConsumerResponse
+	102, // 100: lnactor.api.v1.Node.SetWebhook:output_type -> lnactor.api.v1.SetWebhookResponse
+	103, // 101: lnactor.api.v1.Node.ListDeadLetters:output_type -> lnactor.api.v1.ListDeadLettersResponse
+	104, // 102: lnactor.api.v1.Node.RetryDeadLetters:output_type -> lnactor.api.v1.RetryDeadLettersResponse
+	105, // 103: lnactor.api.v1.Node.DiscardDeadLetters:output_type -> lnactor.api.v1.DiscardDeadLettersResponse
+	106, // 104: lnactor.api.v1.Node.Backup:output_type -> lnactor.api.v1.BackupResponse
+	107, // 105: lnactor.api.v1.Node.TrustRestored:output_type -> lnactor.api.v1.TrustRestoredResponse
+	108, // 106: lnactor.api.v1.Node.ExplainHTLC:output_type -> lnactor.api.v1.ExplainHTLCResponse
+	109, // 107: lnactor.api.v1.Node.Diagnose:output_type -> lnactor.api.v1.DiagnoseResponse
+	55,  // 108: lnactor.api.v1.Node.StopNode:output_type -> lnactor.api.v1.StopNodeResponse
+	57,  // 109: lnactor.api.v1.Regtest.Mine:output_type -> lnactor.api.v1.MineResponse
+	59,  // 110: lnactor.api.v1.Regtest.Fund:output_type -> lnactor.api.v1.FundResponse
+	62,  // [62:111] is the sub-list for method output_type
+	13,  // [13:62] is the sub-list for method input_type
 	13,  // [13:13] is the sub-list for extension type_name
 	13,  // [13:13] is the sub-list for extension extendee
 	0,   // [0:13] is the sub-list for field type_name

@@ -346,6 +346,96 @@ func (x *GetHealthResponse) GetCrashReport() string {
 	return ""
 }
 
+type AckAlarmRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subject of a condition "money_at_risk".
+	ChannelId     string `protobuf:"bytes,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AckAlarmRequest) Reset() {
+	*x = AckAlarmRequest{}
+	mi := &file_api_v1_ops_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AckAlarmRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AckAlarmRequest) ProtoMessage() {}
+
+func (x *AckAlarmRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_api_v1_ops_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AckAlarmRequest.ProtoReflect.Descriptor instead.
+func (*AckAlarmRequest) Descriptor() ([]byte, []int) {
+	return file_api_v1_ops_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AckAlarmRequest) GetChannelId() string {
+	if x != nil {
+		return x.ChannelId
+	}
+	return ""
+}
+
+type AckAlarmResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many alarms of the channel were acknowledged.
+	Alarms        uint32 `protobuf:"varint,1,opt,name=alarms,proto3" json:"alarms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AckAlarmResponse) Reset() {
+	*x = AckAlarmResponse{}
+	mi := &file_api_v1_ops_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AckAlarmResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AckAlarmResponse) ProtoMessage() {}
+
+func (x *AckAlarmResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_api_v1_ops_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AckAlarmResponse.ProtoReflect.Descriptor instead.
+func (*AckAlarmResponse) Descriptor() ([]byte, []int) {
+	return file_api_v1_ops_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AckAlarmResponse) GetAlarms() uint32 {
+	if x != nil {
+		return x.Alarms
+	}
+	return 0
+}
+
 type ListActorsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only actors of this kind, such as "monitor"; empty: all.
@@ -360,7 +450,7 @@ type ListActorsRequest struct {
 
 func (x *ListActorsRequest) Reset() {
 	*x = ListActorsRequest{}
-	mi := &file_api_v1_ops_proto_msgTypes[3]
+	mi := &file_api_v1_ops_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +462,7 @@ func (x *ListActorsRequest) String() string {
 func (*ListActorsRequest) ProtoMessage() {}
 
 func (x *ListActorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_ops_proto_msgTypes[3]
+	mi := &file_api_v1_ops_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +475,7 @@ func (x *ListActorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListActorsRequest.ProtoReflect.Descriptor instead.
 func (*ListActorsRequest) Descriptor() ([]byte, []int) {
-	return file_api_v1_ops_proto_rawDescGZIP(), []int{3}
+	return file_api_v1_ops_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListActorsRequest) GetKind() string {
@@ -439,7 +529,7 @@ type Actor struct {
 
 func (x *Actor) Reset() {
 	*x = Actor{}
-	mi := &file_api_v1_ops_proto_msgTypes[4]
+	mi := &file_api_v1_ops_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +541,7 @@ func (x *Actor) String() string {
 func (*Actor) ProtoMessage() {}
 
 func (x *Actor) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_ops_proto_msgTypes[4]
+	mi := &file_api_v1_ops_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +554,7 @@ func (x *Actor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Actor.ProtoReflect.Descriptor instead.
 func (*Actor) Descriptor() ([]byte, []int) {
-	return file_api_v1_ops_proto_rawDescGZIP(), []int{4}
+	return file_api_v1_ops_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Actor) GetName() string {
@@ -563,7 +653,7 @@ type ListActorsResponse struct {
 
 func (x *ListActorsResponse) Reset() {
 	*x = ListActorsResponse{}
-	mi := &file_api_v1_ops_proto_msgTypes[5]
+	mi := &file_api_v1_ops_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +665,7 @@ func (x *ListActorsResponse) String() string {
 func (*ListActorsResponse) ProtoMessage() {}
 
 func (x *ListActorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_api_v1_ops_proto_msgTypes[5]
+	mi := &file_api_v1_ops_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +678,7 @@ func (x *ListActorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListActorsResponse.ProtoReflect.Descriptor instead.
 func (*ListActorsResponse) Descriptor() ([]byte, []int) {
-	return file_api_v1_ops_proto_rawDescGZIP(), []int{5}
+	return file_api_v1_ops_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListActorsResponse) GetActors() []*Actor {
@@ -642,7 +732,12 @@ const file_api_v1_ops_proto_rawDesc = "" +
 	"\x0eunacked_events\x18\x10 \x01(\rR\runackedEvents\x124\n" +
 	"\x16oldest_unacked_seconds\x18\x11 \x01(\rR\x14oldestUnackedSeconds\x12\x1b\n" +
 	"\tcrash_dir\x18\x12 \x01(\tR\bcrashDir\x12!\n" +
-	"\fcrash_report\x18\x13 \x01(\tR\vcrashReport\"b\n" +
+	"\fcrash_report\x18\x13 \x01(\tR\vcrashReport\"0\n" +
+	"\x0fAckAlarmRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\tR\tchannelId\"*\n" +
+	"\x10AckAlarmResponse\x12\x16\n" +
+	"\x06alarms\x18\x01 \x01(\rR\x06alarms\"b\n" +
 	"\x11ListActorsRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12#\n" +
 	"\ronly_troubled\x18\x02 \x01(\bR\fonlyTroubled\x12\x14\n" +
@@ -679,21 +774,23 @@ func file_api_v1_ops_proto_rawDescGZIP() []byte {
 	return file_api_v1_ops_proto_rawDescData
 }
 
-var file_api_v1_ops_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_api_v1_ops_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_api_v1_ops_proto_goTypes = []any{
 	(*GetHealthRequest)(nil),      // 0: lnactor.api.v1.GetHealthRequest
 	(*HealthCondition)(nil),       // 1: lnactor.api.v1.HealthCondition
 	(*GetHealthResponse)(nil),     // 2: lnactor.api.v1.GetHealthResponse
-	(*ListActorsRequest)(nil),     // 3: lnactor.api.v1.ListActorsRequest
-	(*Actor)(nil),                 // 4: lnactor.api.v1.Actor
-	(*ListActorsResponse)(nil),    // 5: lnactor.api.v1.ListActorsResponse
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*AckAlarmRequest)(nil),       // 3: lnactor.api.v1.AckAlarmRequest
+	(*AckAlarmResponse)(nil),      // 4: lnactor.api.v1.AckAlarmResponse
+	(*ListActorsRequest)(nil),     // 5: lnactor.api.v1.ListActorsRequest
+	(*Actor)(nil),                 // 6: lnactor.api.v1.Actor
+	(*ListActorsResponse)(nil),    // 7: lnactor.api.v1.ListActorsResponse
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_api_v1_ops_proto_depIdxs = []int32{
-	6, // 0: lnactor.api.v1.HealthCondition.since:type_name -> google.protobuf.Timestamp
+	8, // 0: lnactor.api.v1.HealthCondition.since:type_name -> google.protobuf.Timestamp
 	1, // 1: lnactor.api.v1.GetHealthResponse.conditions:type_name -> lnactor.api.v1.HealthCondition
-	6, // 2: lnactor.api.v1.Actor.faulted_at:type_name -> google.protobuf.Timestamp
-	4, // 3: lnactor.api.v1.ListActorsResponse.actors:type_name -> lnactor.api.v1.Actor
+	8, // 2: lnactor.api.v1.Actor.faulted_at:type_name -> google.protobuf.Timestamp
+	6, // 3: lnactor.api.v1.ListActorsResponse.actors:type_name -> lnactor.api.v1.Actor
 	4, // [4:4] is the sub-list for method output_type
 	4, // [4:4] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
@@ -712,7 +809,7 @@ func file_api_v1_ops_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_api_v1_ops_proto_rawDesc), len(file_api_v1_ops_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -39,6 +39,8 @@ const (
 	NodeGetInfoProcedure = "/lnactor.api.v1.Node/GetInfo"
 	// NodeGetHealthProcedure is the fully-qualified name of the Node's GetHealth RPC.
 	NodeGetHealthProcedure = "/lnactor.api.v1.Node/GetHealth"
+	// NodeAckAlarmProcedure is the fully-qualified name of the Node's AckAlarm RPC.
+	NodeAckAlarmProcedure = "/lnactor.api.v1.Node/AckAlarm"
 	// NodeListActorsProcedure is the fully-qualified name of the Node's ListActors RPC.
 	NodeListActorsProcedure = "/lnactor.api.v1.Node/ListActors"
 	// NodeGetBalancesProcedure is the fully-qualified name of the Node's GetBalances RPC.
@@ -139,6 +141,9 @@ type NodeClient interface {
 	GetInfo(context.Context, *v1.GetInfoRequest) (*v1.GetInfoResponse, error)
 	// GetHealth says what an operator should look at.
 	GetHealth(context.Context, *v1.GetHealthRequest) (*v1.GetHealthResponse, error)
+	// AckAlarm says that a person has dealt with what a channel's condition
+	// "money_at_risk" tells, which ends with it. It is durable when it returns.
+	AckAlarm(context.Context, *v1.AckAlarmRequest) (*v1.AckAlarmResponse, error)
 	// ListActors shows the tree of actors with restarts and last faults.
 	ListActors(context.Context, *v1.ListActorsRequest) (*v1.ListActorsResponse, error)
 	// GetBalances adds up the wallet, the open channels and what is to come from closed ones.
@@ -260,6 +265,12 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 			httpClient,
 			baseURL+NodeGetHealthProcedure,
 			connect.WithSchema(nodeMethods.ByName("GetHealth")),
+			connect.WithClientOptions(opts...),
+		),
+		ackAlarm: connect.NewClient[v1.AckAlarmRequest, v1.AckAlarmResponse](
+			httpClient,
+			baseURL+NodeAckAlarmProcedure,
+			connect.WithSchema(nodeMethods.ByName("AckAlarm")),
 			connect.WithClientOptions(opts...),
 		),
 		listActors: connect.NewClient[v1.ListActorsRequest, v1.ListActorsResponse](
@@ -533,6 +544,7 @@ func NewNodeClient(httpClient connect.HTTPClient, baseURL string, opts ...connec
 type nodeClient struct {
 	getInfo            *connect.Client[v1.GetInfoRequest, v1.GetInfoResponse]
 	getHealth          *connect.Client[v1.GetHealthRequest, v1.GetHealthResponse]
+	ackAlarm           *connect.Client[v1.AckAlarmRequest, v1.AckAlarmResponse]
 	listActors         *connect.Client[v1.ListActorsRequest, v1.ListActorsResponse]
 	getBalances        *connect.Client[v1.GetBalancesRequest, v1.GetBalancesResponse]
 	newAddress         *connect.Client[v1.NewAddressRequest, v1.NewAddressResponse]
@@ -591,6 +603,15 @@ func (c *nodeClient) GetInfo(ctx context.Context, req *v1.GetInfoRequest) (*v1.G
 // GetHealth calls lnactor.api.v1.Node.GetHealth.
 func (c *nodeClient) GetHealth(ctx context.Context, req *v1.GetHealthRequest) (*v1.GetHealthResponse, error) {
 	response, err := c.getHealth.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AckAlarm calls lnactor.api.v1.Node.AckAlarm.
+func (c *nodeClient) AckAlarm(ctx context.Context, req *v1.AckAlarmRequest) (*v1.AckAlarmResponse, error) {
+	response, err := c.ackAlarm.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -991,6 +1012,9 @@ type NodeHandler interface {
 	GetInfo(context.Context, *v1.GetInfoRequest) (*v1.GetInfoResponse, error)
 	// GetHealth says what an operator should look at.
 	GetHealth(context.Context, *v1.GetHealthRequest) (*v1.GetHealthResponse, error)
+	// AckAlarm says that a person has dealt with what a channel's condition
+	// "money_at_risk" tells, which ends with it. It is durable when it returns.
+	AckAlarm(context.Context, *v1.AckAlarmRequest) (*v1.AckAlarmResponse, error)
 	// ListActors shows the tree of actors with restarts and last faults.
 	ListActors(context.Context, *v1.ListActorsRequest) (*v1.ListActorsResponse, error)
 	// GetBalances adds up the wallet, the open channels and what is to come from closed ones.
@@ -1108,6 +1132,12 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 		NodeGetHealthProcedure,
 		svc.GetHealth,
 		connect.WithSchema(nodeMethods.ByName("GetHealth")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeAckAlarmHandler := connect.NewUnaryHandlerSimple(
+		NodeAckAlarmProcedure,
+		svc.AckAlarm,
+		connect.WithSchema(nodeMethods.ByName("AckAlarm")),
 		connect.WithHandlerOptions(opts...),
 	)
 	nodeListActorsHandler := connect.NewUnaryHandlerSimple(
@@ -1380,6 +1410,8 @@ func NewNodeHandler(svc NodeHandler, opts ...connect.HandlerOption) (string, htt
 			nodeGetInfoHandler.ServeHTTP(w, r)
 		case NodeGetHealthProcedure:
 			nodeGetHealthHandler.ServeHTTP(w, r)
+		case NodeAckAlarmProcedure:
+			nodeAckAlarmHandler.ServeHTTP(w, r)
 		case NodeListActorsProcedure:
 			nodeListActorsHandler.ServeHTTP(w, r)
 		case NodeGetBalancesProcedure:
@@ -1483,6 +1515,10 @@ func (UnimplementedNodeHandler) GetInfo(context.Context, *v1.GetInfoRequest) (*v
 
 func (UnimplementedNodeHandler) GetHealth(context.Context, *v1.GetHealthRequest) (*v1.GetHealthResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.GetHealth is not implemented"))
+}
+
+func (UnimplementedNodeHandler) AckAlarm(context.Context, *v1.AckAlarmRequest) (*v1.AckAlarmResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("lnactor.api.v1.Node.AckAlarm is not implemented"))
 }
 
 func (UnimplementedNodeHandler) ListActors(context.Context, *v1.ListActorsRequest) (*v1.ListActorsResponse, error) {
