@@ -151,6 +151,8 @@ func newConfig() *cobra.Command {
 		Use: "check", Short: "Say whether 'lnactor run' would take the configuration", Args: noArgs,
 		Example: "  lnactor config check -d alice\n  lnactor config check --config new.toml",
 	}
+	var checkJSON bool
+	check.Flags().BoolVar(&checkJSON, "json", false, "print JSON")
 	given := settingFlags(check)
 	check.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := config.Load(config.Input{Flags: given(), Environ: os.Environ()})
@@ -160,20 +162,39 @@ func newConfig() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if checkJSON {
+			return encodeJSON(cmd.OutOrStdout(), struct {
+				Good bool   `json:"good"`
+				File string `json:"file"` // empty: none
+			}{true, c.File})
+		}
 		fmt.Fprintf(cmd.OutOrStdout(), "the configuration is good (file: %s)\n", or(c.File, "none"))
 		return nil
 	}
 	show := &cobra.Command{
 		Use: "show", Short: "Show every setting", Args: noArgs,
-		Example: "  lnactor config show -d alice --origins",
+		Example: "  lnactor config show -d alice --origins\n  lnactor config show --json | jq -r '.settings[] | select(.key==\"chain\").value'",
 	}
-	var origins bool
+	var origins, showJSON bool
 	show.Flags().BoolVar(&origins, "origins", false, "say where each value comes from")
+	show.Flags().BoolVar(&showJSON, "json", false, "print JSON, always with origins")
 	givenToShow := settingFlags(show)
 	show.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := config.Load(config.Input{Flags: givenToShow(), Environ: os.Environ()})
 		if err != nil {
 			return err
+		}
+		type setting struct {
+			Key    string `json:"key"`
+			Value  string `json:"value"`
+			Origin string `json:"origin"`
+		}
+		out := []setting{{"dir", c.Dir, c.DirOrigin}}
+		for _, v := range c.Values() {
+			out = append(out, setting{v.Setting.Key, v.Value, v.Origin})
+		}
+		if showJSON {
+			return encodeJSON(cmd.OutOrStdout(), map[string][]setting{"settings": out})
 		}
 		p := newPage(cmd.OutOrStdout())
 		row := func(key, value, origin string) {
@@ -186,9 +207,8 @@ func newConfig() *cobra.Command {
 				p.row(key, value)
 			}
 		}
-		row("dir", c.Dir, c.DirOrigin)
-		for _, v := range c.Values() {
-			row(v.Setting.Key, v.Value, v.Origin)
+		for _, s := range out {
+			row(s.Key, s.Value, s.Origin)
 		}
 		return p.flush()
 	}

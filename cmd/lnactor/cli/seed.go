@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/btcsuite/btcd/chaincfg"
 	"github.com/spf13/cobra"
@@ -75,7 +76,9 @@ the money of the node: show them to nobody. The node may run or not.
 'lnactor seed restore' makes a node of them.`,
 		Example: "  lnactor seed -d alice", Args: noArgs,
 	}
+	var asJSON bool
 	place := seedFlags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := place()
 		if err != nil {
@@ -88,6 +91,9 @@ the money of the node: show them to nobody. The node may run or not.
 		})
 		if err != nil {
 			return err
+		}
+		if asJSON {
+			return encodeJSON(cmd.OutOrStdout(), map[string][]string{"words": words})
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), strings.Join(words, " "))
 		return nil
@@ -125,7 +131,9 @@ func newSeedRestore() *cobra.Command {
 			}
 		},
 	}
+	var asJSON bool
 	place := seedFlags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		p, err := place()
 		if err != nil {
@@ -150,10 +158,14 @@ func newSeedRestore() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		nodeID, made := fmt.Sprintf("%x", key.PubKey().SerializeCompressed()), root.Birthday().UTC().Format(time.DateOnly)
+		if asJSON {
+			return encodeJSON(cmd.OutOrStdout(), map[string]string{"dir": p.dir, "node_id": nodeID, "made_on": made})
+		}
 		page := newPage(cmd.OutOrStdout())
 		page.row("restored to", p.dir)
-		page.row("node", fmt.Sprintf("%x", key.PubKey().SerializeCompressed()))
-		page.row("made on", root.Birthday().UTC().Format("2006-01-02"))
+		page.row("node", nodeID)
+		page.row("made on", made)
 		if err := page.flush(); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"maps"
 	"strconv"
 	"testing"
 
@@ -39,6 +40,48 @@ func TestTree(t *testing.T) {
 	}
 	if calls+1 != methods {
 		t.Errorf("%d commands call a node, the services have %d methods", calls, methods)
+	}
+}
+
+// noJSON are the commands without --json, and why that is right.
+var noJSON = map[string]string{
+	"lnactor":                 "it shows its help",
+	"lnactor config":          "it shows its help",
+	"lnactor events consumer": "it shows its help",
+	"lnactor htlcs":           "it shows its help",
+	"lnactor regtest":         "it shows its help",
+	"lnactor docs":            "it shows its help",
+	"lnactor completion":      "it shows its help",
+	"lnactor run":             "what it tells in the course of time is its log, which is JSON when nobody looks; 'lnactor info --json --wait 1m' says who runs",
+
+	"lnactor config sample":   "its result is a file of TOML",
+	"lnactor docs man":        "its results are files; it prints nothing",
+	"lnactor completion bash": "its result is a script", "lnactor completion zsh": "its result is a script",
+	"lnactor completion fish": "its result is a script", "lnactor completion powershell": "its result is a script",
+}
+
+// TestJSONEverywhere: every command that prints a result prints it as JSON when it is asked to.
+func TestJSONEverywhere(t *testing.T) {
+	unused := maps.Clone(noJSON)
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		reason, excused := noJSON[c.CommandPath()]
+		delete(unused, c.CommandPath())
+		f := c.Flags().Lookup("json")
+		switch {
+		case !c.Runnable() || f != nil && !excused && f.Value.Type() == "bool":
+		case !excused:
+			t.Errorf("%s lacks --json", c.CommandPath())
+		case f != nil:
+			t.Errorf("%s has --json, although %s", c.CommandPath(), reason)
+		}
+	}
+	walk(newRoot())
+	for path := range unused {
+		t.Errorf("there is no command %q", path)
 	}
 }
 

@@ -9,20 +9,27 @@ import (
 )
 
 func newVersion() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of this program and how it was built",
-		Example: "  lnactor version",
+		Example: "  lnactor version\n  lnactor version --json | jq -r .version",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info, ok := debug.ReadBuildInfo()
 			if !ok {
 				info = &debug.BuildInfo{}
 			}
-			_, err := fmt.Fprint(cmd.OutOrStdout(), describeBuild(info))
-			return err
+			if b := buildOf(info); asJSON {
+				return encodeJSON(cmd.OutOrStdout(), b)
+			} else {
+				_, err := fmt.Fprint(cmd.OutOrStdout(), b)
+				return err
+			}
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 // moduleVersion is the version in one word.
@@ -33,22 +40,42 @@ func moduleVersion() string {
 	return "(devel)"
 }
 
-// describeBuild says what a person who reports a problem is asked for.
-func describeBuild(info *debug.BuildInfo) string {
-	version := info.Main.Version
-	if version == "" || version == "(devel)" {
-		version = "(built from a working tree)"
+// build is what a person who reports a problem is asked for.
+type build struct {
+	Version    string `json:"version"` // empty: built from a working tree
+	Commit     string `json:"commit,omitempty"`
+	CommitTime string `json:"commit_time,omitempty"`
+	Modified   bool   `json:"modified"`
+	Go         string `json:"go"`
+	Platform   string `json:"platform"`
+}
+
+func buildOf(info *debug.BuildInfo) build {
+	b := build{Version: info.Main.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if b.Version == "(devel)" {
+		b.Version = ""
 	}
-	settings := map[string]string{}
 	for _, s := range info.Settings {
-		settings[s.Key] = s.Value
-	}
-	out := fmt.Sprintf("lnactor %s\n", version)
-	if revision := settings["vcs.revision"]; revision != "" {
-		if settings["vcs.modified"] == "true" {
-			revision += ", with changes"
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.time":
+			b.CommitTime = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
 		}
-		out += fmt.Sprintf("commit  %s (%s)\n", revision, settings["vcs.time"])
 	}
-	return out + fmt.Sprintf("go      %s %s/%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return b
+}
+
+func (b build) String() string {
+	out := fmt.Sprintf("lnactor %s\n", or(b.Version, "(built from a working tree)"))
+	if b.Commit != "" {
+		commit := b.Commit
+		if b.Modified {
+			commit += ", with changes"
+		}
+		out += fmt.Sprintf("commit  %s (%s)\n", commit, b.CommitTime)
+	}
+	return out + fmt.Sprintf("go      %s %s\n", b.Go, b.Platform)
 }
