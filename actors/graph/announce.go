@@ -70,14 +70,20 @@ func (c *core) announceChannel(o *ownChannel, now time.Time) error {
 	c.watchNew(store.Height(o.SCID), []wire.OutPoint{o.Funding})
 	c.post(key{kindChannel, o.SCID, 0, ln.NodeID{}}, m, 0)
 	o.theirs, o.told = nil, 0
-	if o.policy != nil { // told to us alone, under the same place: it is good for all
-		if u, err := store.Message(o.policy.Raw); err == nil {
-			if u, ok := u.(*lnwire.ChannelUpdate1); ok && u.ShortChannelID.ToUint64() == o.SCID {
-				c.queue = append(c.queue, item{from: o.Peer, msg: u})
-			}
+	c.publishTheirs(o)
+	return nil
+}
+
+// publishTheirs takes what the peer said of its side to us alone, under the place that the channel now has in the graph: it is good for all.
+func (c *core) publishTheirs(o *ownChannel) {
+	if o.policy == nil {
+		return
+	}
+	if u, err := store.Message(o.policy.Raw); err == nil {
+		if u, ok := u.(*lnwire.ChannelUpdate1); ok && u.ShortChannelID.ToUint64() == o.SCID {
+			c.queue = append(c.queue, item{from: o.Peer, msg: u})
 		}
 	}
-	return nil
 }
 
 // update makes our channel_update when there is none, when it says something else than it should, or when it is old. It goes to all for a public
@@ -132,6 +138,9 @@ func (c *core) update(o *ownChannel, now time.Time) {
 		if u, err := store.Message(last.Raw); err == nil {
 			o.told, o.toldAt, o.toldAs = p.session, now, place
 			c.send(p, false, u)
+			if !private {
+				c.tellNode(p, now)
+			}
 		}
 	}
 }
@@ -224,6 +233,19 @@ func (c *core) announceNode(now time.Time) {
 		return
 	}
 	c.post(key{kindNode, 0, 0, c.cfg.Self}, m, at)
+}
+
+// tellNode tells a peer that we share a public channel with of our node, once in a session and after a while again: it may have been away when all were
+// told, and what it asks for when it is back may begin after that.
+func (c *core) tellNode(p *peer, now time.Time) {
+	n := c.g.Node(c.cfg.Self)
+	if n == nil || n.Info == nil || now.Sub(p.nodeToldAt) < c.cfg.Times.Resync {
+		return
+	}
+	if m, err := store.Message(n.Info.Raw); err == nil {
+		p.nodeToldAt = now
+		c.send(p, false, m)
+	}
 }
 
 func (c *core) makeNode(at uint32) (*lnwire.NodeAnnouncement1, *store.NodeMsg, error) {

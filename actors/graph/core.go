@@ -65,6 +65,8 @@ type peer struct {
 	lies    store.Bucket // channels that were not what it said
 	deaf    time.Time    // until when we do not listen to its channels
 	backlog backlog
+
+	nodeToldAt time.Time // when it was told of our node for itself
 }
 
 func newCore(cfg Config, log *slog.Logger, inc uint64, g *store.Graph, cursor uint32, now time.Time) *core {

@@ -25,7 +25,8 @@
 //
 // Channels tell of themselves with messages.OwnChannel. A public one, six blocks deep, has its announcement_signatures sent once in each session until
 // both halves are known, and again whenever the peer sends its half (BOLT 7). Then channel_announcement, channel_update and node_announcement are
-// made, and repeated before they are stale. A private one has its channel_update sent to the peer alone, under the alias that the peer gave. A
+// made, and repeated before they are stale; the channel's peer is told of our update and our node in each session, as it may have been away when all
+// were. A private one has its channel_update sent to the peer alone, under the alias that the peer gave. A
 // channel whose peer is away for long (Times.Disable) is announced as disabled, and as enabled when the peer is back.
 //
 // Routes are found here too (messages.FindRoutes), since this is where the graph is, with the memory of attempts that messages.RouteOutcome feeds.

@@ -262,5 +262,8 @@ func (c *core) applyChannel(j *job, now time.Time) bool {
 		return false
 	}
 	c.accepted(key{kindChannel, j.channel.SCID, 0, ln.NodeID{}}, j.item, 0)
+	if o := c.at(j.channel.SCID); o != nil { // our own: what we knew of it was lost
+		c.publishTheirs(o)
+	}
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/btcsuite/btcd/wire"
 	"github.com/lightningnetwork/lnd/lnwire"
 
 	"github.com/lnactor/lnactor/internal/facts"
@@ -156,6 +157,51 @@ func TestOwnPlace(t *testing.T) {
 	}
 	r.say(1, theirHalf(r, m, 1))
 	r.stats(1, 1, 1)
+}
+
+// The graph's memory is a cache: after a death the peer may tell us of our own channel as of any other. What it said of its side before that, to us alone as it
+// seemed, is good for all, and does not come again.
+func TestPolicyToldBeforeTheAnnouncement(t *testing.T) {
+	r := newRig(t)
+	r.up(1)
+	m := mine(1)
+	r.tell(m, messages.ChainTip{Height: 810})
+	theirs := update(m.SCID, 1, self, r.now, nil)
+	r.say(1, theirs)
+	ch := r.core.unsigned(&ownChannel{OwnChannel: m})
+	d, err := store.Sign(ch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch.NodeSig1, ch.BitcoinSig1, ch.NodeSig2, ch.BitcoinSig2 = sign(self, d), sign(ownKeyIndex, d), sign(1, d), sign(fundingKey(1), d)
+	if r.core.dir(&ownChannel{OwnChannel: m}) == 1 {
+		ch.NodeSig1, ch.BitcoinSig1, ch.NodeSig2, ch.BitcoinSig2 = ch.NodeSig2, ch.BitcoinSig2, ch.NodeSig1, ch.BitcoinSig1
+	}
+	script, err := store.FundingScript([2][33]byte{m.HolderKey, m.CounterpartyKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.chain.out[m.SCID] = &wire.TxOut{Value: 1_000_000, PkScript: script}
+	r.say(1, ch, theirs)
+	r.wait(time.Second)
+	r.stats(1, 2, 1)
+}
+
+// A peer that was away when we announced our node asks for what is new since it is there again: it is told of us in each session.
+func TestNodeIsToldAgain(t *testing.T) {
+	r, m := announced(t)
+	if got := of[*lnwire.NodeAnnouncement1](r.heard(1)); len(got) != 0 {
+		t.Fatal("twice in a session")
+	}
+	r.tell(messages.GossipDown{Peer: nodeID(1), Session: 1})
+	m.Up = false
+	r.tell(m, messages.GossipUp{Peer: nodeID(1), Session: 101, Queries: true})
+	m.Up = true
+	r.tell(m)
+	r.wait(r.cfg.Times.Trickle)
+	if got := of[*lnwire.NodeAnnouncement1](r.heard(1)); len(got) != 1 || got[0].NodeID != r.cfg.Self {
+		t.Fatal(len(got), "announcements of our node in the next session")
+	}
 }
 
 func TestTheCacheKnowsBothHalves(t *testing.T) {
