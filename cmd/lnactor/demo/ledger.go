@@ -147,6 +147,10 @@ func saying(kind any) string {
 		k.Force = nil
 		return fmt.Sprintf("%T%+v%+v", k, k, force)
 	}
+	if k, ok := kind.(lnactor.HTLCHandlingFailed); ok { // for insight: told again after a restart, it lacks what no record holds
+		k.NextSCID, k.OutChannel, k.Reason = 0, lnactor.ChannelID{}, ""
+		return fmt.Sprintf("%T%+v", k, k)
+	}
 	return fmt.Sprintf("%T%+v", kind, kind)
 }
 

@@ -36,6 +36,12 @@ func TestLedgerFinds(t *testing.T) {
 		{"an outcome twice under two ids", []told{{"alice", paid}, {"bob", got}, {"alice", ev("s2", paid.Kind)}}, 0, 1, "two outcomes"},
 		{"a claim twice", []told{{"alice", paid}, {"bob", got}, {"bob", ev("c2", got.Kind)}}, 0, 1, "claimed twice"},
 		{"an id that says something else", []told{{"alice", paid}, {"bob", got}, {"alice", ev("s", got.Kind)}}, 0, 0, "says"},
+		{"insight without what no record holds", []told{
+			{"alice", paid}, {"bob", got}, {"carol", ev("h", lnactor.HTLCHandlingFailed{Hash: hash, NextSCID: 7})}, {"carol", ev("h", lnactor.HTLCHandlingFailed{Hash: hash})},
+		}, 0, 0, ""},
+		{"insight about another HTLC", []told{
+			{"alice", paid}, {"bob", got}, {"carol", ev("h", lnactor.HTLCHandlingFailed{Hash: hash})}, {"carol", ev("h", lnactor.HTLCHandlingFailed{})},
+		}, 0, 0, "says"},
 		{"an outcome of nothing", []told{{"alice", paid}, {"bob", got}, {"bob", ev("x", lnactor.PaymentSent{PaymentID: id})}}, 0, 0, "never made"},
 		{"another amount", []told{{"alice", paid}, {"bob", ev("c", lnactor.PaymentClaimed{Hash: hash, AmountMsat: 4})}}, 0, 0, "4 were claimed"},
 		{"a payment that was lost", []told{{"alice", paid}, {"bob", got}, {"alice", ev("l", lnactor.PaymentLost{PaymentID: id})}}, 0, 0, "PaymentLost"},
