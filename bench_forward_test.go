@@ -35,7 +35,7 @@ func benchmarkForwards(b *testing.B, channels, inFlight int) {
 	go drainEvents(ctx, bob)
 	go drainEvents(ctx, carol)
 	direct := payMany(b, ctx, alice, bob, sent, inFlight, 1)
-	before, signedBefore, cpu := bob.StoreStats(), signed.made.Load(), cpuTime()
+	before, signedBefore, commitmentsBefore, cpu := bob.StoreStats(), signed.made.Load(), signed.commitments.Load(), cpuTime()
 	b.ResetTimer()
 	forwarded := payMany(b, ctx, alice, carol, sent, inFlight, 2)
 	b.StopTimer()
@@ -48,6 +48,7 @@ func benchmarkForwards(b *testing.B, channels, inFlight int) {
 	b.ReportMetric(float64(after.Syncs-before.Syncs)/n, "syncs/op")
 	b.ReportMetric(float64(after.BytesWritten-before.BytesWritten)/n, "bytes/op")
 	b.ReportMetric(float64(signed.made.Load()-signedBefore)/n, "sigs/op")
+	b.ReportMetric(float64(signed.commitments.Load()-commitmentsBefore)/n, "commitments/op")
 	b.ReportMetric(float64(cpu.Microseconds())/1000/n, "cpu-ms/op")
 }
 
@@ -92,19 +93,25 @@ func payMany(b *testing.B, ctx context.Context, from, to *lnactor.Node, sent *wa
 	return pace{rate: float64(b.N) / took.Seconds(), median: float64(latency[b.N/2].Microseconds()) / 1000}
 }
 
-// newMiddle is three nodes in a line, with so many public channels between each two, all the money of each on its left side.
-func newMiddle(b *testing.B, ctx context.Context, channels int, capacitySat uint64, signed *signatures) (alice, bob, carol *lnactor.Node) {
+// newMiddle is three nodes in a line, with so many public channels between each two, all the money of each on its left side. What is given changes the
+// configuration of the node in the middle.
+func newMiddle(
+	b *testing.B, ctx context.Context, channels int, capacitySat uint64, signed *signatures, middle ...func(*lnactor.Config),
+) (alice, bob, carol *lnactor.Node) {
 	b.Helper()
 	chain, err := regtest.New("")
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = chain.Close() })
-	open := func(name string) *lnactor.Node {
+	open := func(name string, change ...func(*lnactor.Config)) *lnactor.Node {
 		cfg := lnactor.Config{
 			Name: name, Dir: b.TempDir(), Chain: chain.Source(), Params: chain.Params(), Listen: "127.0.0.1:0", MinDepth: 1,
 		}
 		cfg.WrapSigner(signed.count)
+		for _, f := range change {
+			f(&cfg)
+		}
 		n, err := lnactor.Open(ctx, cfg)
 		if err != nil {
 			b.Fatal(err)
@@ -112,7 +119,7 @@ func newMiddle(b *testing.B, ctx context.Context, channels int, capacitySat uint
 		b.Cleanup(func() { _ = n.Close() })
 		return n
 	}
-	alice, bob, carol = open("alice"), open("bob"), open("carol")
+	alice, bob, carol = open("alice"), open("bob", middle...), open("carol")
 	for _, ends := range [][2]*lnactor.Node{{alice, bob}, {bob, carol}} {
 		if err := ends[0].Connect(ctx, ends[1].ID(), ends[1].ListenAddress()); err != nil {
 			b.Fatal(err)

@@ -40,7 +40,7 @@ func BenchmarkPayments(b *testing.B) {
 				}
 				invoices[i] = inv.Bolt11
 			}
-			before, signedBefore := p.alice.StoreStats(), signed.made.Load()
+			before, signedBefore, commitmentsBefore := p.alice.StoreStats(), signed.made.Load(), signed.commitments.Load()
 			latency := make([]time.Duration, b.N)
 			var group sync.WaitGroup
 			slots := make(chan struct{}, inFlight)
@@ -78,6 +78,7 @@ func BenchmarkPayments(b *testing.B) {
 			b.ReportMetric(float64(after.Syncs-before.Syncs)/float64(b.N), "payer-syncs/op")
 			b.ReportMetric(float64(after.BytesWritten-before.BytesWritten)/float64(b.N), "payer-bytes/op")
 			b.ReportMetric(float64(signed.made.Load()-signedBefore)/float64(b.N), "sigs/op")
+			b.ReportMetric(float64(signed.commitments.Load()-commitmentsBefore)/float64(b.N), "commitments/op")
 			b.ReportMetric(float64(cpu.Microseconds())/1000/float64(b.N), "cpu-ms/op")
 			if base > 0 {
 				b.ReportMetric(rate/base, "x-of-1")
@@ -87,7 +88,7 @@ func BenchmarkPayments(b *testing.B) {
 }
 
 // signatures counts those for commitments and their HTLCs. Each is made by one node and verified by the other.
-type signatures struct{ made atomic.Int64 }
+type signatures struct{ made, commitments atomic.Int64 }
 
 func (s *signatures) count(inner chankeys.Signer) chankeys.Signer { return countingSigner{inner, s} }
 
@@ -99,6 +100,7 @@ type countingSigner struct {
 func (s countingSigner) SignCounterparty(index uint32, st *commitment.Static, tx *commitment.Tx) (lnwire.Sig, []lnwire.Sig, error) {
 	sig, htlcs, err := s.Signer.SignCounterparty(index, st, tx)
 	s.counts.made.Add(int64(1 + len(htlcs)))
+	s.counts.commitments.Add(1)
 	return sig, htlcs, err
 }
 

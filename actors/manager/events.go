@@ -24,9 +24,11 @@ func (m *Manager) onEmit(msg messages.EmitEvents) {
 	if c == nil || !c.reported || msg.Fence != c.fence {
 		return // an older fence: they are in the report that comes
 	}
+	m.peelAhead(msg)
 	for _, ev := range msg.Events {
 		m.onEvent(ln.EventID{Channel: msg.Channel, Seq: ev.Seq}, ev.Kind, nil)
 	}
+	m.ahead = nil
 }
 
 // onEvent starts the effect of a monitor event. Repeats of one whose effect is under way are ignored; one whose effect is done is acknowledged

@@ -93,6 +93,7 @@ type Manager struct {
 	later    []func()                     // what waits for settled
 	requests []func()                     // and behind it, what was asked for meanwhile
 	parked   int                          // requests that wait for settled or for a channel
+	ahead    map[ln.EventID]peeled        // of the events that are being taken in
 	stuck    []func()                     // what failed for a reason that may pass: tried again with every block
 	closed   map[ln.ChannelID]bool        // ChannelClosed was handled, ChannelResolved was not
 	archived map[ln.ChannelID]bool        // said so to this incarnation: a list that is on its way may still name them

@@ -86,15 +86,13 @@ func (m *Manager) decide(h *inbound) {
 	if !m.undecided(h) {
 		return
 	}
-	var packet [onion.PacketSize]byte
-	if len(h.htlc.Onion) != len(packet) {
+	if len(h.htlc.Onion) != onion.PacketSize {
 		m.send(h, facts.Resolution{Malformed: &facts.Malformed{
 			OnionSHA256: sha256.Sum256(h.htlc.Onion), Code: uint16(lnwire.CodeInvalidOnionHmac),
 		}})
 		return
 	}
-	copy(packet[:], h.htlc.Onion)
-	p, err := onion.Process(m.cfg.NodeKey, packet, h.htlc.Hash)
+	p, err := m.peel(h)
 	h.secret = p.Secret
 	var bad *onion.BadOnionError
 	var payload *onion.PayloadError

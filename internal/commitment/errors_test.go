@@ -132,6 +132,31 @@ func TestForEachHTLC(t *testing.T) {
 	}
 }
 
+// TestForEachHTLCPanics: whichever call panics, its caller can recover, and no call is still running.
+func TestForEachHTLCPanics(t *testing.T) {
+	for bad := range 40 {
+		var running atomic.Int32
+		func() {
+			defer func() {
+				if r := recover(); r != bad {
+					t.Errorf("recovered %v, want %d", r, bad)
+				}
+			}()
+			_ = commitment.ForEachHTLC(40, func(i int) error {
+				running.Add(1)
+				defer running.Add(-1)
+				if i == bad {
+					panic(i)
+				}
+				return nil
+			})
+		}()
+		if running.Load() != 0 {
+			t.Errorf("%d calls still run", running.Load())
+		}
+	}
+}
+
 // TestNumberOfRefuses what is not a commitment of the channel.
 func TestNumberOfRefuses(t *testing.T) {
 	alice, _ := newParties(t, 1_000_000)

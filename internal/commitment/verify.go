@@ -44,7 +44,8 @@ const perWorker = 4
 // ForEachHTLC calls do(0) .. do(n-1), spread over the processors when n is worth
 // it, and returns when all calls have ended. Calls may run at the same time, so
 // each must only touch what is its own. The error is the one of the lowest i
-// that failed, whatever the order of the calls was.
+// that failed, whatever the order of the calls was. A panic of a call is the
+// caller's: an actor may die of it, the process must not.
 func ForEachHTLC(n int, do func(i int) error) error {
 	workers := min(runtime.GOMAXPROCS(0), n/perWorker)
 	if workers < 2 {
@@ -52,13 +53,22 @@ func ForEachHTLC(n int, do func(i int) error) error {
 	}
 	// Contiguous ranges: each worker stops at its first failure, and the first
 	// range that failed holds the lowest of all.
-	errs := make([]error, workers)
+	errs, panics := make([]error, workers), make([]any, workers)
+	part := func(w int) {
+		defer func() { panics[w] = recover() }()
+		errs[w] = forRange(w*n/workers, (w+1)*n/workers, do)
+	}
 	var wg sync.WaitGroup
 	for w := 1; w < workers; w++ {
-		wg.Go(func() { errs[w] = forRange(w*n/workers, (w+1)*n/workers, do) })
+		wg.Go(func() { part(w) })
 	}
-	errs[0] = forRange(0, n/workers, do)
+	part(0)
 	wg.Wait()
+	for _, p := range panics {
+		if p != nil {
+			panic(p)
+		}
+	}
 	for _, err := range errs {
 		if err != nil {
 			return err

@@ -32,7 +32,8 @@ func (s SharedSecret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.Stri
 // LogValue hides it from log/slog.
 func (s SharedSecret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// NodeKey is a node's key as Process needs it. keychain.PrivKeyECDH and keychain.PubKeyECDH have it, so a remote signer can.
+// NodeKey is a node's key as Process needs it, for use by several goroutines at once. keychain.PrivKeyECDH and keychain.PubKeyECDH have it, so a
+// remote signer can.
 type NodeKey interface {
 	PubKey() *btcec.PublicKey
 
