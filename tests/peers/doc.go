@@ -4,7 +4,7 @@
 // Run it with
 //
 //	cd tests/peers && go test ./...                        # a part that takes minutes, after lnd was built once (five minutes on two cores)
-//	cd tests/peers && go test -live=all -timeout 3h ./...  # all of it: about an hour, more on a busy machine
+//	cd tests/peers && go test -live=all -timeout 3h ./...  # all of it: an hour and a half, more on a busy machine
 //	cd tests/peers && go test -live=none ./...             # no process is started
 //	cd tests/peers && go test -run - -bench SideBySide -benchtime 1x -timeout 30m .
 //

@@ -45,12 +45,7 @@ func TestLiveCutOpens(t *testing.T) {
 // openCut opens a channel during which the connection is lost; false if it came to nothing.
 func (r *rig) openCut(faults *cutter, m cut, weFund bool) (link, bool) {
 	r.t.Helper()
-	before := map[lnactor.ChannelID]bool{}
-	list, err := r.us.Channels(r.ctx)
-	must(r.t, err)
-	for _, c := range list {
-		before[c.Channel] = true
-	}
+	opened := r.newChannel()
 	faults.arm(m)
 	done := make(chan error, 1)
 	go func() {
@@ -82,16 +77,13 @@ func (r *rig) openCut(faults *cutter, m cut, weFund bool) (link, bool) {
 		r.t.Log(refused)
 		return link{}, false
 	}
-	l := link{ours: weFund}
+	var l link
+	var err error
 	await(r.t, r.ctx, "our channel", func() bool {
-		list, err := r.us.Channels(r.ctx)
-		for _, c := range list {
-			if !before[c.Channel] {
-				l.id, l.point = c.Channel, pointOf(c)
-			}
-		}
+		l, err = opened()
 		return err == nil && l.point != ""
 	})
+	l.ours = weFund
 	r.chain.AwaitTx(r.t, txidOf(r.t, l.point))
 	r.mine(3)
 	if ready {

@@ -93,6 +93,37 @@ func TestLiveFailures(t *testing.T) {
 		}
 	})
 
+	t.Run("nobody takes keysend", func(t *testing.T) {
+		p, err := r.lndKeysends(r.ctx, [32]byte(randomBytes(r.rng, 32)), 3_000_000)
+		must(t, err)
+		if p.Status != "FAILED" || len(p.HTLCs) == 0 || p.HTLCs[0].Failure == nil ||
+			p.HTLCs[0].Failure.Code != "INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS" || p.HTLCs[0].Failure.Source != 1 {
+			t.Fatalf("lnd's: %+v", p)
+		}
+		id, err := r.us.Keysend(r.ctx, r.lnd.ID, 3_000_000)
+		must(t, err)
+		if p := r.us.outcome(t, r.ctx, id); p.Status != lnactor.PaymentFailure || !strings.Contains(p.Reason, "hop 1 answered") {
+			t.Fatalf("ours: %+v", p)
+		} else {
+			t.Log(p.Reason)
+		}
+	})
+
+	t.Run("a part only", func(t *testing.T) {
+		inv, err := r.us.CreateInvoice(r.ctx, lnactor.InvoiceParams{AmountMsat: 6_000_000})
+		must(t, err)
+		want, us := r.route(t, inv.Bolt11), r.us.ID()
+		_, tip := r.chain.Tip(t)
+		expiry := uint32(tip) + want.cltv + 10
+		got, err := r.lndTakes(expiry, lndHop{
+			scid: r.scid(r.lnd, l.point), msat: 2_000_000, expiry: expiry, key: us[:], of: &want,
+		})
+		must(t, err)
+		if want := (lndFailure{Code: "MPP_TIMEOUT", Source: 1}); got != want {
+			t.Fatalf("%+v, want %+v", got, want)
+		}
+	})
+
 	if after, _ := r.balances(l); after != before+5_000_000-7_000_000 {
 		t.Fatalf("%d msat before, %d after", before, after)
 	}

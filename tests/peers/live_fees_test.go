@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -67,17 +66,13 @@ func (r *rig) duringPayments(do func()) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(10 * time.Millisecond):
-				inv, err := r.us.now().CreateInvoice(r.ctx, lnactor.InvoiceParams{AmountMsat: 1_000_000})
-				if err == nil {
-					_, _ = r.lnd.pay(r.ctx, inv.Bolt11, map[string]any{"timeout_seconds": 10})
-				}
+		keepOn(stop, 10*time.Millisecond, func() bool {
+			inv, err := r.us.now().CreateInvoice(r.ctx, lnactor.InvoiceParams{AmountMsat: 1_000_000})
+			if err == nil {
+				_, _ = r.lnd.pay(r.ctx, inv.Bolt11, map[string]any{"timeout_seconds": 10})
 			}
-		}
+			return true
+		})
 	}()
 	do()
 	close(stop)
@@ -88,17 +83,7 @@ func (r *rig) duringPayments(do func()) {
 // refused and told. What lnd asks for is changed, and we hear of it and pay it.
 func TestLivePolicies(t *testing.T) {
 	r := newRig(t, setup{extra: true, limit: 6 * time.Minute, us: public})
-	r.connect(true)
-	other := r.secondLnd()
-	first := r.open(false, capacity/2, map[string]any{"private": false})
-	id, err := r.us.OpenChannel(r.ctx, lnactor.OpenParams{Peer: other.ID, CapacitySat: capacity, PushMsat: capacity / 2 * 1000, Announce: true})
-	must(t, err)
-	await(t, r.ctx, "funding of the second channel", func() bool { return len(r.mempool()) > 0 })
-	r.mine(6)
-	r.usKnows(r.us, 2)
-	r.lndKnows(r.lnd, 2)
-	r.lndKnows(other, 2)
-	r.awaitActive(first)
+	other, first, id := r.betweenLnds()
 	var second lndChannel
 	await(t, r.ctx, "the second lnd's channel", func() bool {
 		list, err := other.channels(r.ctx)
@@ -156,29 +141,10 @@ func TestLivePolicies(t *testing.T) {
 // TestLiveLndPolicies: lnactor - lnd - lnactor. lnd changes what it asks for, and we pay that.
 func TestLiveLndPolicies(t *testing.T) {
 	r := newRig(t, setup{extra: true, limit: 6 * time.Minute, us: public})
-	r.connect(true)
-	other := newUs(t, r.ctx, filepath.Join(r.dir, "us2"), r.chain, public)
-	t.Cleanup(func() { _ = other.stop(false) })
-	await(t, r.ctx, "lnd's connection to our second node", func() bool { return other.Connect(r.ctx, r.lnd.ID, r.lnd.Addr) == nil })
-	first := r.open(false, capacity/2, map[string]any{"private": false})
-	must(t, r.lnd.openChannel(r.ctx, other.ID(), capacity, capacity/2, map[string]any{"private": false}))
-	await(t, r.ctx, "funding of the second channel", func() bool { return len(r.mempool()) > 0 })
-	r.mine(6)
-	r.usKnows(r.us, 2)
-	r.lndKnows(r.lnd, 2)
-	var second lndChannel
-	await(t, r.ctx, "lnd's second channel", func() bool {
-		list, err := r.lnd.channels(r.ctx)
-		for _, c := range list {
-			if err == nil && c.Point != first.point && c.Active {
-				second = c
-			}
-		}
-		return second.SCID != ""
-	})
-	r.awaitActive(first)
+	w := r.throughLnd(public)
+	other, first := w.other, w.links[0]
 	for i, p := range []lndPolicy{{Base: 2500, PPM: 700, Delta: 60}, {Base: 10, PPM: 0, Delta: 100}, {Base: 4000, PPM: 2000, Delta: 40}} {
-		must(t, r.lnd.setPolicy(r.ctx, second.Point, p))
+		must(t, r.lnd.setPolicy(r.ctx, w.links[1].point, p))
 		if i != 2 { // we may not have heard of the last one: lnd refuses and sends its update with the failure
 			await(t, r.ctx, "lnd's policy in our graph", func() bool {
 				list, err := r.us.GraphChannels(r.ctx, 0, 0)

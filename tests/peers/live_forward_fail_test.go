@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"testing"
@@ -16,21 +17,12 @@ import (
 // the message, and when we die of it.
 func TestLiveForwardFailures(t *testing.T) {
 	faults := &cutter{}
-	r := newRig(t, setup{extra: true, limit: 6 * time.Minute, us: func(c *lnactor.Config) {
+	// lnd as the payer must be ready to lock more than we are to forward.
+	r := newRig(t, setup{extra: true, limit: 6 * time.Minute, lnd: []string{"--max-cltv-expiry=5000"}, us: func(c *lnactor.Config) {
 		public(c)
 		c.Faults = faults
 	}})
-	r.connect(true)
-	other := r.secondLnd("--bitcoin.minhtlc=1000")
-	first := r.open(false, capacity/2, map[string]any{"private": false})
-	second, err := r.us.OpenChannel(r.ctx, lnactor.OpenParams{Peer: other.ID, CapacitySat: capacity, PushMsat: capacity / 2 * 1000, Announce: true})
-	must(t, err)
-	await(t, r.ctx, "funding of the second channel", func() bool { return len(r.mempool()) > 0 })
-	r.mine(6)
-	r.usKnows(r.us, 2)
-	r.lndKnows(r.lnd, 2)
-	r.lndKnows(other, 2)
-	r.awaitActive(first)
+	other, first, second := r.betweenLnds("--bitcoin.minhtlc=1000")
 	inv, err := other.invoice(r.ctx, 300_000_000, nil)
 	must(t, err)
 	if p := r.weSend(inv.Bolt11); p.Status != lnactor.PaymentIsSent {
@@ -75,6 +67,13 @@ func TestLiveForwardFailures(t *testing.T) {
 			}
 			*lock -= 79
 		}},
+		{"EXPIRY_TOO_FAR", 1, func(hops []lndHop, lock *uint32) { // what goes out is locked for more than 2016 blocks
+			for i := range hops {
+				hops[i].expiry += 2016 - 80 + 1
+			}
+			*lock += 2016 - 80 + 1
+		}},
+		{"EXPIRY_TOO_FAR", 1, func(_ []lndHop, lock *uint32) { *lock += 2 * 2016 }}, // what comes in is locked for more than twice that
 		{"INVALID_ONION_PAYLOAD", 1, func(hops []lndHop, _ *uint32) { hops[0].records = map[string]string{"65536": b64([]byte("even"))} }},
 		{"INVALID_ONION_HMAC", 1, func(hops []lndHop, _ *uint32) { hops[1].key = hopKey(2).PubKey().SerializeCompressed() }},
 	} {
@@ -103,11 +102,7 @@ func TestLiveForwardFailures(t *testing.T) {
 			if die {
 				r.restartUs(true)
 			}
-			await(t, r.ctx, "connections after the cut", func() bool {
-				_ = r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr)
-				_ = r.us.Connect(r.ctx, other.ID, other.Addr)
-				return r.connected() && other.connected(r.ctx, r.us.ID())
-			})
+			r.dialBoth(other)
 			select {
 			case got := <-done:
 				must(t, got.err)
@@ -132,6 +127,52 @@ func TestLiveForwardFailures(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	r.forwarded(r.us, inv.Hash, 2_000_000)
+
+	// The second channel is to be closed once an HTLC in it is done for: until then it takes nothing new.
+	held := lnactor.Preimage(randomBytes(r.rng, 32))
+	hash := sha256.Sum256(held[:])
+	bolt11, err := other.holdInvoice(r.ctx, held, 5_000_000)
+	must(t, err)
+	type payment struct {
+		lndPayment
+		err error
+	}
+	done := make(chan payment, 1)
+	go func() {
+		p, err := r.lnd.pay(r.ctx, bolt11, nil)
+		done <- payment{p, err}
+	}()
+	await(t, r.ctx, "the payment to be held", func() bool {
+		i, err := other.lookup(r.ctx, hash[:])
+		return err == nil && i.State == "ACCEPTED"
+	})
+	must(t, r.us.CloseChannel(r.ctx, second))
+	await(t, r.ctx, "the close to begin", func() bool {
+		c := r.us.channel(r.ctx, second)
+		return c != nil && c.Phase != lnactor.PhaseOpen
+	})
+	got, err := misroute(func([]lndHop, *uint32) {})
+	must(t, err)
+	if want := (lndFailure{Code: "CHANNEL_DISABLED", Source: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	must(t, other.settle(r.ctx, held))
+	select {
+	case p := <-done:
+		if p.err != nil || p.Status != "SUCCEEDED" {
+			t.Fatalf("held in a channel that is being closed: %+v", p)
+		}
+	case <-r.ctx.Done():
+		t.Fatal("the payment hangs")
+	}
+	r.forwarded(r.us, hash[:], 5_000_000)
+	await(t, r.ctx, "the closing transaction", func() bool { return len(r.mempool()) > 0 })
+	r.mine(1)
+	closed := awaitEvent(t, r.ctx, r.us, "ChannelClosed", func(e lnactor.ChannelClosed) bool { return e.Channel == second && e.Txid != [32]byte{} })
+	if closed.Cause != lnactor.ClosedMutually {
+		t.Errorf("closed: %+v", closed)
+	}
+	r.balances(first)
 }
 
 // lndFailure is why a payment of lnd's failed: what was said, and by which node of the route.
@@ -147,6 +188,7 @@ type lndHop struct {
 	expiry    uint32
 	key       []byte
 	records   map[string]string
+	of        *lndRoute // the payment of which this is a part; nil: nobody asked for it
 }
 
 // scid is a channel's number as an lnd writes it.
@@ -164,11 +206,15 @@ func (r *rig) misroutes(scid string, msat uint64, key []byte) (lndFailure, error
 	return r.lndTakes(expiry, lndHop{scid: scid, msat: msat, expiry: expiry, key: key})
 }
 
-// lndTakes has lnd pay nobody over a route, and returns the failure.
+// lndTakes has lnd pay over a route what nobody asked for, or a part of a payment, and returns the failure.
 func (r *rig) lndTakes(lock uint32, hops ...lndHop) (lndFailure, error) {
 	var list []map[string]any
 	var fees uint64
 	msat := hops[len(hops)-1].msat
+	hash, secret, total := randomBytes(r.rng, 32), make([]byte, 32), msat
+	if p := hops[len(hops)-1].of; p != nil {
+		hash, secret, total = p.hash, p.secret, p.msat
+	}
 	for i, h := range hops {
 		fees += h.fee
 		hop := map[string]any{
@@ -176,7 +222,7 @@ func (r *rig) lndTakes(lock uint32, hops ...lndHop) (lndFailure, error) {
 			"pub_key": hex.EncodeToString(h.key), "tlv_payload": true, "custom_records": h.records,
 		}
 		if i == len(hops)-1 {
-			hop["mpp_record"] = map[string]any{"payment_addr": b64(make([]byte, 32)), "total_amt_msat": fmt.Sprint(msat)}
+			hop["mpp_record"] = map[string]any{"payment_addr": b64(secret), "total_amt_msat": fmt.Sprint(total)}
 		}
 		list = append(list, hop)
 	}
@@ -185,7 +231,7 @@ func (r *rig) lndTakes(lock uint32, hops ...lndHop) (lndFailure, error) {
 		Failure *lndFailure `json:"failure"`
 	}
 	err := r.lnd.post(r.ctx, "/v2/router/route/send", map[string]any{
-		"payment_hash": b64(randomBytes(r.rng, 32)),
+		"payment_hash": b64(hash),
 		"route": map[string]any{
 			"total_time_lock": lock, "total_amt_msat": fmt.Sprint(msat + fees), "total_fees_msat": fmt.Sprint(fees), "hops": list,
 		},

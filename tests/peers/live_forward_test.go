@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -35,6 +36,33 @@ func (r *rig) secondLnd(args ...string) *lndNode {
 		return l.connected(r.ctx, r.us.ID())
 	})
 	return l
+}
+
+// betweenLnds is lnd - lnactor - lnd: public channels of ours with both, half of each with either side.
+func (r *rig) betweenLnds(args ...string) (other *lndNode, first link, second lnactor.ChannelID) {
+	r.t.Helper()
+	r.connect(true)
+	other = r.secondLnd(args...)
+	first = r.open(false, capacity/2, map[string]any{"private": false})
+	second, err := r.us.OpenChannel(r.ctx, lnactor.OpenParams{Peer: other.ID, CapacitySat: capacity, PushMsat: capacity / 2 * 1000, Announce: true})
+	must(r.t, err)
+	await(r.t, r.ctx, "funding of the second channel", func() bool { return len(r.mempool()) > 0 })
+	r.mine(6)
+	r.usKnows(r.us, 2)
+	r.lndKnows(r.lnd, 2)
+	r.lndKnows(other, 2)
+	r.awaitActive(first)
+	return other, first, second
+}
+
+// dialBoth connects us with both lnds.
+func (r *rig) dialBoth(other *lndNode) {
+	r.t.Helper()
+	await(r.t, r.ctx, "connections with both lnds", func() bool {
+		_ = r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr)
+		_ = r.us.Connect(r.ctx, other.ID, other.Addr)
+		return r.connected() && other.connected(r.ctx, r.us.ID())
+	})
 }
 
 // lndKnows waits until an lnd has so many channels with both policies in its graph.
@@ -82,17 +110,7 @@ func (r *rig) forwarded(u *ourNode, hash []byte, msat uint64) {
 // of ours with an HTLC on its way.
 func TestLiveWeForward(t *testing.T) {
 	r := newRig(t, setup{limit: 5 * time.Minute, us: public})
-	r.connect(true)
-	other := r.secondLnd()
-	first := r.open(false, capacity/2, map[string]any{"private": false})
-	_, err := r.us.OpenChannel(r.ctx, lnactor.OpenParams{Peer: other.ID, CapacitySat: capacity, PushMsat: capacity / 2 * 1000, Announce: true})
-	must(t, err)
-	await(t, r.ctx, "funding of the second channel", func() bool { return len(r.mempool()) > 0 })
-	r.mine(6)
-	r.usKnows(r.us, 2)
-	r.lndKnows(r.lnd, 2)
-	r.lndKnows(other, 2)
-	r.awaitActive(first)
+	other, first, _ := r.betweenLnds()
 
 	pays := func(from, to *lndNode, msat uint64) {
 		t.Helper()
@@ -142,11 +160,7 @@ func TestLiveWeForward(t *testing.T) {
 	await(t, r.ctx, "the payment to be held", accepted)
 	r.restartUs(true)
 	must(t, other.settle(r.ctx, preimage))
-	await(t, r.ctx, "connections after our death", func() bool {
-		_ = r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr)
-		_ = r.us.Connect(r.ctx, other.ID, other.Addr)
-		return r.connected() && other.connected(r.ctx, r.us.ID())
-	})
+	r.dialBoth(other)
 	select {
 	case p := <-done:
 		if p.Status != "SUCCEEDED" || p.Preimage != hex.EncodeToString(preimage[:]) {
@@ -162,18 +176,8 @@ func TestLiveWeForward(t *testing.T) {
 // TestLiveLndForwards: lnactor - lnd - lnactor, both ways, and failures that are attributed to the right hop.
 func TestLiveLndForwards(t *testing.T) {
 	r := newRig(t, setup{extra: true, limit: 5 * time.Minute, us: public})
-	r.connect(true)
-	other := newUs(t, r.ctx, filepath.Join(r.dir, "us2"), r.chain, public)
-	t.Cleanup(func() { _ = other.stop(false) })
-	await(t, r.ctx, "lnd's connection to our second node", func() bool { return other.Connect(r.ctx, r.lnd.ID, r.lnd.Addr) == nil })
-	first := r.open(false, capacity/2, map[string]any{"private": false})
-	must(t, r.lnd.openChannel(r.ctx, other.ID(), capacity, capacity/2, map[string]any{"private": false}))
-	await(t, r.ctx, "funding of the second channel", func() bool { return len(r.mempool()) > 0 })
-	r.mine(6)
-	r.usKnows(r.us, 2)
-	r.usKnows(other, 2)
-	r.lndKnows(r.lnd, 2)
-	r.awaitActive(first)
+	w := r.throughLnd(public)
+	other, first := w.other, w.links[0]
 
 	pays := func(from, to *ourNode, msat uint64) {
 		t.Helper()
@@ -244,15 +248,20 @@ func TestLiveKeysend(t *testing.T) {
 	r.balances(l)
 	preimage := sha256.Sum256([]byte("keysend"))
 	hash := sha256.Sum256(preimage[:])
-	us := r.us.ID()
-	p, err := r.lnd.pay(r.ctx, "", map[string]any{
-		"dest": b64(us[:]), "amt_msat": "6000000", "payment_hash": b64(hash[:]), "final_cltv_delta": 40,
-		"dest_custom_records": map[string]string{"5482373484": b64(preimage[:])}, "dest_features": []string{"TLV_ONION_OPT"},
-	})
+	p, err := r.lndKeysends(r.ctx, preimage, 6_000_000)
 	must(t, err)
 	if p.Status != "SUCCEEDED" {
 		t.Fatalf("lnd's: %+v", p)
 	}
 	awaitEvent(t, r.ctx, r.us, "PaymentClaimed", func(e lnactor.PaymentClaimed) bool { return e.Hash == hash && e.AmountMsat == 6_000_000 })
 	r.balances(l)
+}
+
+// lndKeysends has lnd pay us without an invoice.
+func (r *rig) lndKeysends(ctx context.Context, preimage [32]byte, msat uint64) (lndPayment, error) {
+	hash, us := sha256.Sum256(preimage[:]), r.us.now().ID()
+	return r.lnd.pay(ctx, "", map[string]any{
+		"dest": b64(us[:]), "amt_msat": fmt.Sprint(msat), "payment_hash": b64(hash[:]), "final_cltv_delta": 40,
+		"dest_custom_records": map[string]string{"5482373484": b64(preimage[:])}, "dest_features": []string{"TLV_ONION_OPT"}, "timeout_seconds": 20,
+	})
 }

@@ -37,17 +37,7 @@ func TestLiveForwardersPeersDie(t *testing.T) {
 func (r *rig) forwarderDeaths(rounds int, harm func(round int, other *lndNode)) {
 	t := r.t
 	t.Helper()
-	r.connect(true)
-	other := r.secondLnd()
-	first := r.open(false, capacity/2, map[string]any{"private": false})
-	second, err := r.us.OpenChannel(r.ctx, lnactor.OpenParams{Peer: other.ID, CapacitySat: capacity, PushMsat: capacity / 2 * 1000, Announce: true})
-	must(t, err)
-	await(t, r.ctx, "funding of the second channel", func() bool { return len(r.mempool()) > 0 })
-	r.mine(6)
-	r.usKnows(r.us, 2)
-	r.lndKnows(r.lnd, 2)
-	r.lndKnows(other, 2)
-	r.awaitActive(first)
+	other, first, second := r.betweenLnds()
 
 	type attempt struct {
 		from, to *lndNode
@@ -82,24 +72,16 @@ func (r *rig) forwarderDeaths(rounds int, harm func(round int, other *lndNode)) 
 				from, to = other, r.lnd
 			}
 			payers.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					case <-time.After(15 * time.Millisecond):
-						_ = pay(from, to)
-					}
-				}
+				keepOn(stop, 15*time.Millisecond, func() bool {
+					_ = pay(from, to)
+					return true
+				})
 			})
 		}
 		time.Sleep(time.Duration(300+r.rng.IntN(1200)) * time.Millisecond)
 		close(stop)
 		harm(round, other)
-		await(t, r.ctx, "connections after a death", func() bool {
-			_ = r.us.Connect(r.ctx, r.lnd.ID, r.lnd.Addr)
-			_ = r.us.Connect(r.ctx, other.ID, other.Addr)
-			return r.connected() && other.connected(r.ctx, r.us.ID())
-		})
+		r.dialBoth(other)
 		payers.Wait()
 		r.awaitActive(first)
 		for _, way := range [][2]*lndNode{{r.lnd, other}, {other, r.lnd}} { // lnd signs what it owes with the next payment
@@ -198,12 +180,7 @@ func TestLiveOpensAndClosesDie(t *testing.T) {
 // openDying opens a channel while somebody dies; false if it came to nothing.
 func (r *rig) openDying(weFund bool, die func()) (link, bool) {
 	r.t.Helper()
-	before := map[lnactor.ChannelID]bool{}
-	list, err := r.us.Channels(r.ctx)
-	must(r.t, err)
-	for _, c := range list {
-		before[c.Channel] = true
-	}
+	opened := r.newChannel()
 	var over atomic.Bool
 	var opening sync.WaitGroup
 	opening.Go(func() {
@@ -219,14 +196,9 @@ func (r *rig) openDying(weFund bool, die func()) (link, bool) {
 	die()
 	opening.Wait()
 	r.weDial()
-	l := link{ours: weFund}
-	list, err = r.us.Channels(r.ctx)
+	l, err := opened()
 	must(r.t, err)
-	for _, c := range list {
-		if !before[c.Channel] {
-			l.id, l.point = c.Channel, pointOf(c)
-		}
-	}
+	l.ours = weFund
 	if l.point == "" || !r.lndHas(l.point) {
 		if l.point != "" && weFund {
 			r.t.Fatalf("our channel %s was signed by lnd, which does not know it", l.id)
@@ -252,11 +224,12 @@ func (r *rig) lndHas(point string) bool {
 	return err == nil
 }
 
-// TestLiveCloseWithHTLCs: a cooperative close begins while HTLCs of both directions are in flight. It waits for them, and then every satoshi is where it
+// TestLiveCloseWithHTLCs: either side begins a cooperative close while HTLCs of both directions are in flight. It waits for them, and then every satoshi is where it
 // belongs.
 func TestLiveCloseWithHTLCs(t *testing.T) {
-	for _, weFund := range []bool{true, false} {
-		t.Run(fmt.Sprintf("we fund %v", weFund), func(t *testing.T) {
+	for i := range 4 {
+		weFund, weStart := i%2 == 0, i/2 == 0
+		t.Run(fmt.Sprintf("we fund %v, we start %v", weFund, weStart), func(t *testing.T) {
 			r := newRig(t, setup{extra: true, us: func(c *lnactor.Config) { c.ManualClaim = true }})
 			r.connect(true)
 			l := r.open(weFund, capacity/2, nil)
@@ -264,7 +237,15 @@ func TestLiveCloseWithHTLCs(t *testing.T) {
 			ours, theirs := r.balances(l)
 			out := r.weOffer(61_000_000, 113_000_000)
 			in := r.lndOffers(47_000_000, 89_000_000)
-			must(t, r.us.CloseChannel(r.ctx, l.id))
+			if weStart {
+				must(t, r.us.CloseChannel(r.ctx, l.id))
+			} else {
+				must(t, r.lnd.closeChannel(r.ctx, l.point, false, "no_wait=true"))
+			}
+			await(t, r.ctx, "the close to begin", func() bool {
+				c := r.us.channel(r.ctx, l.id)
+				return c != nil && c.Phase != lnactor.PhaseOpen
+			})
 			await(t, r.ctx, "no new payments", func() bool {
 				inv, err := r.lnd.invoice(r.ctx, 1_000_000, nil)
 				if err != nil {

@@ -81,6 +81,20 @@ func burst(r *rig, n, atOnce int, call func() error) {
 	}
 }
 
+// keepOn does something over and over until it is told to stop, or the doing says that it is of no use.
+func keepOn(stop <-chan struct{}, pause time.Duration, do func() bool) {
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(pause):
+		}
+		if !do() {
+			return
+		}
+	}
+}
+
 // wePay is a payment of ours to lnd.
 func (r *rig) wePay(msat uint64) func() error {
 	return func() error {

@@ -250,7 +250,7 @@ func (l *lndNode) edge(ctx context.Context, scid string) (e lndEdge, err error) 
 	return e, err
 }
 
-// setPolicy changes what lnd asks for forwarding over one of its channels.
+// setPolicy changes what lnd asks for forwarding over one of its channels. The least amount stays if none is given, and the most always.
 func (l *lndNode) setPolicy(ctx context.Context, point string, p lndPolicy) error {
 	txid, index, _ := strings.Cut(point, ":")
 	n, err := strconv.Atoi(index)
@@ -265,6 +265,7 @@ func (l *lndNode) setPolicy(ctx context.Context, point string, p lndPolicy) erro
 	err = l.post(ctx, "/v1/chanpolicy", map[string]any{
 		"chan_point":    map[string]any{"funding_txid_str": txid, "output_index": n},
 		"base_fee_msat": fmt.Sprint(p.Base), "fee_rate_ppm": p.PPM, "time_lock_delta": p.Delta,
+		"min_htlc_msat": fmt.Sprint(p.MinMsat), "min_htlc_msat_specified": p.MinMsat > 0,
 	}, &a)
 	if err == nil && len(a.Failed) > 0 {
 		err = errors.New("lnd: set policy: " + a.Failed[0].Error)
@@ -301,11 +302,14 @@ func (l *lndNode) openChannel(ctx context.Context, to lnactor.NodeID, sat, pushS
 }
 
 // closeChannel starts the end of a channel and returns after lnd's first word about it.
-func (l *lndNode) closeChannel(ctx context.Context, point string, force bool) error {
+func (l *lndNode) closeChannel(ctx context.Context, point string, force bool, more ...string) error {
 	txid, index, _ := bytes.Cut([]byte(point), []byte(":"))
 	path := fmt.Sprintf("/v1/channels/%s/%s?force=%v", txid, index, force)
 	if !force {
 		path += "&sat_per_vbyte=5"
+	}
+	for _, m := range more {
+		path += "&" + m
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -205,12 +205,8 @@ func (r *rig) open(weFund bool, pushSat int64, more map[string]any) link {
 // openUnconfirmed opens a channel whose funding transaction is in the mempool.
 func (r *rig) openUnconfirmed(weFund bool, pushSat int64, more map[string]any) link {
 	r.t.Helper()
-	before := map[lnactor.ChannelID]bool{}
-	list, err := r.us.Channels(r.ctx)
-	must(r.t, err)
-	for _, c := range list {
-		before[c.Channel] = true
-	}
+	opened := r.newChannel()
+	var err error
 	if weFund {
 		_, err = r.us.OpenChannel(r.ctx, lnactor.OpenParams{Peer: r.lnd.ID, CapacitySat: capacity, PushMsat: uint64(pushSat) * 1000})
 	} else {
@@ -220,19 +216,34 @@ func (r *rig) openUnconfirmed(weFund bool, pushSat int64, more map[string]any) l
 		})
 	}
 	must(r.t, err)
-	l := link{ours: weFund}
+	var l link
 	await(r.t, r.ctx, "our channel", func() bool {
+		l, err = opened()
+		return err == nil && l.point != ""
+	})
+	l.ours = weFund
+	r.chain.AwaitTx(r.t, txidOf(r.t, l.point))
+	return l
+}
+
+// newChannel is asked before an opening, and what it returns afterwards, for the channel that came of it; none if none did yet.
+func (r *rig) newChannel() func() (link, error) {
+	r.t.Helper()
+	before := map[lnactor.ChannelID]bool{}
+	list, err := r.us.Channels(r.ctx)
+	must(r.t, err)
+	for _, c := range list {
+		before[c.Channel] = true
+	}
+	return func() (l link, err error) {
 		list, err := r.us.Channels(r.ctx)
 		for _, c := range list {
 			if !before[c.Channel] {
-				l.id = c.Channel
-				l.point = pointOf(c)
+				l.id, l.point = c.Channel, pointOf(c)
 			}
 		}
-		return err == nil && l.point != ""
-	})
-	r.chain.AwaitTx(r.t, txidOf(r.t, l.point))
-	return l
+		return l, err
+	}
 }
 
 // awaitActive waits until both list the channel as usable.
@@ -270,9 +281,13 @@ func (r *rig) atRest(l link) {
 		var err error
 		theirs, err = r.lnd.channel(r.ctx, l.point)
 		ours = r.us.channel(r.ctx, l.id)
-		return err == nil && len(theirs.PendingHTLCs) == 0 && theirs.Unsettled == 0 &&
-			ours != nil && ours.InboundHTLCs+ours.OutboundHTLCs+ours.UnackedEvents == 0
+		return err == nil && ours != nil && atRest(ours, theirs)
 	})
+}
+
+// atRest tells whether no HTLC is left in a channel, as both sides see it.
+func atRest(ours *lnactor.Channel, theirs lndChannel) bool {
+	return len(theirs.PendingHTLCs) == 0 && theirs.Unsettled == 0 && ours.InboundHTLCs+ours.OutboundHTLCs+ours.UnackedEvents == 0
 }
 
 // balances waits for rest, and compares what both sides say of the channel.
