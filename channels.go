@@ -206,15 +206,16 @@ func (n *Node) Channels(ctx context.Context) ([]Channel, error) {
 	return reply.Channels, n.fail("list channels", err)
 }
 
-// ClosedChannels lists the first channels by id whose end on chain is complete, at most limit (0: 100) of them.
-func (n *Node) ClosedChannels(ctx context.Context, limit int) ([]ClosedChannel, error) {
+// ClosedChannels lists the channels whose end on chain is complete, by id, at most limit of them (0: 100). next is the page that follows, empty if there
+// are no more; an empty page is the first.
+func (n *Node) ClosedChannels(ctx context.Context, page []byte, limit int) (list []ClosedChannel, next []byte, err error) {
 	reply, err := askAgain[messages.ClosedList](ctx, n, messages.ManagerAddr, func(to messages.Addr) any {
-		return messages.ListClosed{Limit: limit, ReplyTo: to}
+		return messages.ListClosed{After: page, Limit: limit, ReplyTo: to}
 	})
 	if err == nil {
 		err = reply.Err
 	}
-	return reply.Channels, n.fail("list closed channels", err)
+	return reply.Channels, reply.Next, n.fail("list closed channels", err)
 }
 
 // Quarantined lists the channels that stay down until an operator looks at them; payments that they may hold wait.

@@ -16,7 +16,7 @@ func TestClosedChannel(t *testing.T) {
 	defer cancel()
 	dir := t.TempDir()
 	p := newPair(t, ctx, dir, t.TempDir())
-	if list, err := p.alice.ClosedChannels(ctx, 0); err != nil || len(list) != 0 {
+	if list, next, err := p.alice.ClosedChannels(ctx, nil, 0); err != nil || len(list) != 0 || len(next) != 0 {
 		t.Fatalf("%v (%v)", list, err)
 	}
 	if err := p.alice.CloseChannel(ctx, p.channel); err != nil {
@@ -48,8 +48,8 @@ func TestClosedChannel(t *testing.T) {
 	}
 	check := func(n *lnactor.Node) {
 		t.Helper()
-		list, err := n.ClosedChannels(ctx, 10)
-		if err != nil || len(list) != 1 {
+		list, next, err := n.ClosedChannels(ctx, nil, 1)
+		if err != nil || len(list) != 1 || len(next) != 0 {
 			t.Fatalf("%v (%v)", list, err)
 		}
 		got := list[0]

@@ -142,8 +142,9 @@ type ChannelList struct {
 	Quarantined []ln.ChannelID
 }
 
-// ListClosed asks for archived channels, the first Limit (0: 100) by channel id. The answer is ClosedList.
+// ListClosed asks for archived channels by channel id, at most Limit (0: 100). The answer is ClosedList.
 type ListClosed struct {
+	After   []byte // Next of the page before; empty: the first one
 	Limit   int
 	ReplyTo Addr
 }
@@ -151,6 +152,7 @@ type ListClosed struct {
 // ClosedList answers ListClosed.
 type ClosedList struct {
 	Channels []ClosedChannel
+	Next     []byte // of the page after it; empty: there is none
 	Err      error
 }
 

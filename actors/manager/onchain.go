@@ -115,10 +115,15 @@ func (m *Manager) onListClosed(msg messages.ListClosed) {
 	}
 	limit := msg.Limit
 	if limit <= 0 {
-		limit = 100
+		limit = defaultList
 	}
-	m.lookup(messages.GetRows{Bucket: messages.BucketClosed, Prefix: true, Limit: limit}, func(rows []messages.Row, err error) {
+	q := messages.GetRows{Bucket: messages.BucketClosed, Prefix: true, After: msg.After, Limit: limit + 1}
+	m.lookup(q, func(rows []messages.Row, err error) {
 		out := messages.ClosedList{Err: err}
+		if len(rows) > limit {
+			rows = rows[:limit]
+			out.Next = rows[limit-1].Key
+		}
 		for _, row := range rows {
 			c, err := m.cfg.DecodeClosed(row)
 			if err != nil {

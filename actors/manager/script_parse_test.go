@@ -279,6 +279,9 @@ func (s *script) describe(msg any) []string {
 		for _, c := range m.Channels {
 			out = append(out, fmt.Sprintf("closed %s swept=%d", c.Channel, c.SweptSat))
 		}
+		if s.more = m.Next; len(m.Next) > 0 {
+			out = append(out, "more")
+		}
 		return append(out, fmt.Sprintf("err=%v", m.Err))
 	case messages.StartOpening:
 		index := -1

@@ -216,7 +216,9 @@ func (s *script) command(t *testing.T, d *datadriven.TestData) error {
 	case "funds-started":
 		s.step(messages.FundsStarted{})
 	case "closed-channels":
-		s.step(messages.ListClosed{ReplyTo: "api"})
+		s.step(messages.ListClosed{Limit: int(number(d, "limit", 0)), ReplyTo: "api"})
+	case "more-closed": // the next page
+		s.step(messages.ListClosed{After: s.more, Limit: int(number(d, "limit", 0)), ReplyTo: "api"})
 	case "chain-started":
 		s.step(messages.ChainStarted{})
 	case "monitors-started":

@@ -81,7 +81,7 @@ func TestForce(t *testing.T) {
 		}
 		w.conserved(t, 100_000-20_000)
 		for _, s := range w.sides() {
-			closed, err := s.node.ClosedChannels(w.ctx, 0)
+			closed, _, err := s.node.ClosedChannels(w.ctx, nil, 0)
 			must(t, err)
 			want := lnactor.SpendKind(0)
 			if len(closed) != 1 || closed[0].Spend == want || closed[0].SweptSat == 0 {

@@ -212,7 +212,7 @@ func (w *world) resolve(t *testing.T, between func(block int)) {
 		done := 0
 		for _, s := range w.sides() {
 			w.balanced(t, s)
-			if closed, err := s.node.ClosedChannels(w.ctx, 0); err == nil && len(closed) == 1 {
+			if closed, _, err := s.node.ClosedChannels(w.ctx, nil, 0); err == nil && len(closed) == 1 {
 				done++
 			}
 		}

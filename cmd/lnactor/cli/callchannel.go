@@ -60,8 +60,9 @@ func peerCommands() []*cobra.Command {
 // Commands about channels.
 func channelCommands() []*cobra.Command {
 	var push string
-	var feePerKw, limit uint32
-	var sure, untilOpen, public bool
+	var feePerKw uint32
+	var untilOpen, public bool
+	closed := &apiv1.ListClosedChannelsRequest{}
 	return []*cobra.Command{
 		newCall(call[*apiv1.OpenChannelResponse]{
 			use: "open NODE_ID AMOUNT", short: "Open a channel", args: wants("NODE_ID", "AMOUNT"),
@@ -88,32 +89,7 @@ func channelCommands() []*cobra.Command {
 			},
 			show: func(p *page, a *apiv1.OpenChannelResponse) { p.row("channel", a.GetChannelId()) },
 		}),
-		newCall(call[*apiv1.CloseChannelResponse]{
-			use: "close CHANNEL_ID", short: "Close a channel together with the peer", args: wants("CHANNEL_ID"),
-			long:    "Starts a cooperative close: no new payments, and once none is in flight the money goes to the\nwallet. It may be repeated.",
-			example: "  lnactor close 5f3a...",
-			make: func(ctx context.Context, n *node, args []string) (*apiv1.CloseChannelResponse, error) {
-				return n.CloseChannel(ctx, &apiv1.CloseChannelRequest{ChannelId: args[0]})
-			},
-			show: func(p *page, _ *apiv1.CloseChannelResponse) { p.row("closing; 'lnactor channels' shows how far it is") },
-		}),
-		newCall(call[*apiv1.ForceCloseChannelResponse]{
-			use: "force-close CHANNEL_ID", short: "Close a channel without the peer", args: wants("CHANNEL_ID"),
-			long:    "Broadcasts our commitment transaction and claims what is ours, as time locks allow. It costs\nmore and takes longer than 'lnactor close'. It can't be undone.",
-			example: "  lnactor force-close 5f3a... --yes",
-			flags: func(cmd *cobra.Command) {
-				cmd.Flags().BoolVar(&sure, "yes", false, "yes, without the peer")
-			},
-			make: func(ctx context.Context, n *node, args []string) (*apiv1.ForceCloseChannelResponse, error) {
-				if !sure {
-					return nil, &usageError{fmt.Errorf("a close without the peer can't be undone"), "try 'lnactor close' first, or say --yes"}
-				}
-				return n.ForceCloseChannel(ctx, &apiv1.ForceCloseChannelRequest{ChannelId: args[0]})
-			},
-			show: func(p *page, _ *apiv1.ForceCloseChannelResponse) {
-				p.row("closing; 'lnactor channels' shows how far it is")
-			},
-		}),
+		closeCommand(), forceCloseCommand(),
 		newCall(call[*apiv1.SetChannelFeeResponse]{
 			use: "set-fee CHANNEL_ID FEE_PER_KW", short: "Ask for another fee rate of the commitments", args: wants("CHANNEL_ID", "FEE_PER_KW"),
 			long: "Asks for another fee rate of a channel's commitment transactions, in satoshis per 1000 weight\nunits, as the funder of the channel may. " +
@@ -158,12 +134,13 @@ func channelCommands() []*cobra.Command {
 			show: showChannels,
 		}), policyCommand(), trustCommand()),
 		newCall(call[*apiv1.ListClosedChannelsResponse]{
-			use: "closed", short: "List the channels whose end on chain is complete", example: "  lnactor closed --limit 10",
+			use: "closed", short: "List the channels whose end on chain is complete", example: "  lnactor closed --limit 10\n  lnactor closed --page 5e1c...",
 			flags: func(cmd *cobra.Command) {
-				cmd.Flags().Uint32Var(&limit, "limit", 0, "how many (default 100)")
+				cmd.Flags().Uint32Var(&closed.Limit, "limit", 0, "how many (default 100)")
+				cmd.Flags().StringVar(&closed.Page, "page", "", "go on where the list before ended, by the page that it named")
 			},
 			make: func(ctx context.Context, n *node, _ []string) (*apiv1.ListClosedChannelsResponse, error) {
-				return n.ListClosedChannels(ctx, &apiv1.ListClosedChannelsRequest{Limit: limit})
+				return n.ListClosedChannels(ctx, closed)
 			},
 			show: func(p *page, a *apiv1.ListClosedChannelsResponse) {
 				if len(a.GetChannels()) == 0 {
@@ -173,6 +150,9 @@ func channelCommands() []*cobra.Command {
 				p.row("CHANNEL", "CLOSED", "HEIGHT", "SWEPT", "PAID OR LOST", "FEES")
 				for _, c := range a.GetChannels() {
 					p.row(c.GetChannelId(), c.GetClosedBy(), c.GetHeight(), sat(c.GetSweptSat()), sat(c.GetLostSat()), sat(c.GetFeesSat()))
+				}
+				if a.GetNextPage() != "" {
+					p.row("more: lnactor closed --page " + a.GetNextPage())
 				}
 			},
 		}),

@@ -144,11 +144,14 @@ func complainJSON(w io.Writer, err error) bool {
 	var failed *paymentFailed
 	var unsure *unsureError
 	var waits *stillUnderWay
+	var closes *stillClosing
 	switch {
 	case errors.As(err, &unsure):
 		out.Error = problem{"unknown", "unsure", unsure.text, unsure.hint, unsure.payment}
 	case errors.As(err, &waits):
 		out.Error = problem{Code: "canceled", Reason: "interrupted", Message: waits.Error(), Payment: waits.id}
+	case errors.As(err, &closes):
+		out.Error = problem{Code: "canceled", Reason: "interrupted", Message: closes.Error()}
 	case errors.As(err, &answered):
 		out.Error = problem{Code: answered.code.String(), Reason: answered.reason, Message: answered.text, Hint: answered.hint}
 	case errors.As(err, &failed):

@@ -33,7 +33,7 @@ func (w *world) look(ctx context.Context, s *side) (found lnactor.Channel, archi
 				return nil
 			}
 		}
-		closed, err := n.ClosedChannels(ctx, 1000)
+		closed, _, err := n.ClosedChannels(ctx, nil, 1000)
 		if err != nil {
 			return err
 		}

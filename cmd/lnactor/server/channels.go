@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"net"
@@ -182,11 +183,15 @@ func (s *service) ListClosedChannels(ctx context.Context, r *apiv1.ListClosedCha
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.cfg.Node.ClosedChannels(ctx, limit)
+	page, err := listPage(r.GetPage(), closedPage)
+	if err != nil {
+		return nil, err
+	}
+	list, next, err := s.cfg.Node.ClosedChannels(ctx, page, limit)
 	if err != nil {
 		return nil, failed(err)
 	}
-	out := &apiv1.ListClosedChannelsResponse{}
+	out := &apiv1.ListClosedChannelsResponse{NextPage: hex.EncodeToString(next)}
 	for _, c := range list {
 		out.Channels = append(out.Channels, &apiv1.ClosedChannel{
 			ChannelId: c.Channel.String(), Peer: c.Peer.String(), Funding: outpoint(c.FundingTxid, c.FundingIndex), CapacitySat: c.CapacitySat,

@@ -161,8 +161,9 @@ func (f *fake) Channels(context.Context) ([]lnactor.Channel, error) {
 	return []lnactor.Channel{{Peer: f.other, Phase: lnactor.PhaseOpen, Policy: f.policy}}, nil
 }
 
-func (f *fake) ClosedChannels(context.Context, int) ([]lnactor.ClosedChannel, error) {
-	return []lnactor.ClosedChannel{{Peer: f.other}}, nil
+func (f *fake) ClosedChannels(_ context.Context, page []byte, limit int) ([]lnactor.ClosedChannel, []byte, error) {
+	f.note(fmt.Sprintf("closed %x %d", page, limit))
+	return []lnactor.ClosedChannel{{Peer: f.other}}, make([]byte, 32), nil
 }
 
 func (f *fake) Quarantined(context.Context) ([]lnactor.ChannelID, error) {

@@ -37,7 +37,7 @@ type Node interface {
 	Policies(ctx context.Context) ([]lnactor.OwnPolicies, error)
 	Forwarding() lnactor.ForwardingPolicy
 	Channels(ctx context.Context) ([]lnactor.Channel, error)
-	ClosedChannels(ctx context.Context, limit int) ([]lnactor.ClosedChannel, error)
+	ClosedChannels(ctx context.Context, page []byte, limit int) (list []lnactor.ClosedChannel, next []byte, err error)
 	Quarantined(ctx context.Context) ([]lnactor.ChannelID, error)
 
 	CreateInvoice(ctx context.Context, p lnactor.InvoiceParams) (lnactor.Invoice, error)

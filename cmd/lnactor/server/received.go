@@ -15,6 +15,7 @@ import (
 const (
 	receivedPage = 40
 	paymentsPage = 32
+	closedPage   = 32
 )
 
 // listPage is the page that a name stands for, nil for the first.

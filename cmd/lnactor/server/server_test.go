@@ -405,7 +405,7 @@ func TestBadInput(t *testing.T) {
 		"CloseChannel":       {`{}`, `{"channelId":"ab"}`},
 		"ForceCloseChannel":  {`{}`, `{"channelId":"` + channel + `00"}`},
 		"SetChannelFee":      {`{}`, `{"channelId":"` + channel + `"}`, `{"channelId":"` + channel + `","feePerKw":252}`},
-		"ListClosedChannels": {`{"limit":10001}`},
+		"ListClosedChannels": {`{"limit":10001}`, `{"page":"zz"}`, `{"page":"00"}`},
 		"ListPayments":       {`{"limit":4294967295}`},
 		"GetPayment":         {`{}`, `{"id":"` + strings.Repeat("x", 256) + `"}`},
 		"Pay":                {`{"id":"` + strings.Repeat("x", 256) + `"}`},

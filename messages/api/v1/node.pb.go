@@ -2019,8 +2019,10 @@ func (x *ListChannelsResponse) GetQuarantined() []string {
 
 type ListClosedChannelsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0: 100.
-	Limit         uint32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// 1 to 10000; 0: 100.
+	Limit uint32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// next_page of the answer before; empty: the first.
+	Page          string `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2060,6 +2062,13 @@ func (x *ListClosedChannelsRequest) GetLimit() uint32 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *ListClosedChannelsRequest) GetPage() string {
+	if x != nil {
+		return x.Page
+	}
+	return ""
 }
 
 type ClosedChannel struct {
@@ -2180,8 +2189,11 @@ func (x *ClosedChannel) GetFeesSat() uint64 {
 }
 
 type ListClosedChannelsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Channels      []*ClosedChannel       `protobuf:"bytes,1,rep,name=channels,proto3" json:"channels,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By id.
+	Channels []*ClosedChannel `protobuf:"bytes,1,rep,name=channels,proto3" json:"channels,omitempty"`
+	// Empty: there are no more.
+	NextPage      string `protobuf:"bytes,2,opt,name=next_page,json=nextPage,proto3" json:"next_page,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2221,6 +2233,13 @@ func (x *ListClosedChannelsResponse) GetChannels() []*ClosedChannel {
 		return x.Channels
 	}
 	return nil
+}
+
+func (x *ListClosedChannelsResponse) GetNextPage() string {
+	if x != nil {
+		return x.NextPage
+	}
+	return ""
 }
 
 type CreateInvoiceRequest struct {
@@ -3720,9 +3739,10 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\bannounce\x18\x12 \x01(\bR\bannounce\"m\n" +
 	"\x14ListChannelsResponse\x123\n" +
 	"\bchannels\x18\x01 \x03(\v2\x17.lnactor.api.v1.ChannelR\bchannels\x12 \n" +
-	"\vquarantined\x18\x02 \x03(\tR\vquarantined\"1\n" +
+	"\vquarantined\x18\x02 \x03(\tR\vquarantined\"E\n" +
 	"\x19ListClosedChannelsRequest\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\rR\x05limit\"\xaa\x02\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x12\n" +
+	"\x04page\x18\x02 \x01(\tR\x04page\"\xaa\x02\n" +
 	"\rClosedChannel\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\tR\tchannelId\x12\x12\n" +
@@ -3735,9 +3755,10 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\tswept_sat\x18\b \x01(\x04R\bsweptSat\x12\x19\n" +
 	"\blost_sat\x18\t \x01(\x04R\alostSat\x12\x19\n" +
 	"\bfees_sat\x18\n" +
-	" \x01(\x04R\afeesSat\"W\n" +
+	" \x01(\x04R\afeesSat\"t\n" +
 	"\x1aListClosedChannelsResponse\x129\n" +
-	"\bchannels\x18\x01 \x03(\v2\x1d.lnactor.api.v1.ClosedChannelR\bchannels\"\xad\x02\n" +
+	"\bchannels\x18\x01 \x03(\v2\x1d.lnactor.api.v1.ClosedChannelR\bchannels\x12\x1b\n" +
+	"\tnext_page\x18\x02 \x01(\tR\bnextPage\"\xad\x02\n" +
 	"\x14CreateInvoiceRequest\x12\x1f\n" +
 	"\vamount_msat\x18\x01 \x01(\x04R\n" +
 	"amountMsat\x12 \n" +
