@@ -15,3 +15,6 @@ func freeBytes(string) int64 { return -1 }
 func unlock(*os.File) {}
 
 func share(string) (*os.File, error) { return nil, nil }
+
+// Holder can't be told here.
+func Holder(string) int { return 0 }

@@ -75,6 +75,19 @@ func share(dir string) (*os.File, error) {
 	return nil, persister.Failed("lock", path, err)
 }
 
+// Holder is the process that has the directory, 0 if none has or that can't be told.
+func Holder(dir string) int {
+	f, err := share(dir)
+	if f != nil {
+		_ = f.Close() // and with it the lock
+	}
+	var held *persister.Error
+	if errors.As(err, &held) {
+		return held.PID
+	}
+	return 0
+}
+
 func readPID(f *os.File) int {
 	b, err := io.ReadAll(io.NewSectionReader(f, 0, 32))
 	if err != nil {

@@ -89,6 +89,12 @@ the money of the node: show them to nobody. The node may run or not.
 			words, err = lnactor.SeedWords(p.dir, p.passphrase, p.params)
 			return err
 		})
+		if errors.Is(err, seed.ErrNotFound) {
+			return &apiError{
+				err: err, text: fmt.Sprintf("there is no seed in %s", p.dir),
+				hint: "say with --dir where the node's data is; the first start makes a seed, and 'lnactor seed restore' makes one of its words",
+			}
+		}
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,8 @@ import (
 	"github.com/lnactor/lnactor/actors/chainwatch/regtest"
 	"github.com/lnactor/lnactor/actors/chainwatch/rpc"
 	"github.com/lnactor/lnactor/actors/chainwatch/rpcpoll"
+	"github.com/lnactor/lnactor/actors/persister"
+	"github.com/lnactor/lnactor/actors/persister/bboltstore"
 )
 
 // ErrUnreachable says that the chain source did not answer at the start.
@@ -48,7 +50,18 @@ type source struct {
 	close    func() error
 }
 
+// openSource opens the chain source. It is opened before the store, so a second process on the directory may meet the lock of the first here.
 func openSource(ctx context.Context, o Options, params *chaincfg.Params) (*source, error) {
+	src, err := openChain(ctx, o, params)
+	if errors.Is(err, lnactor.ErrInUse) {
+		if pid := bboltstore.Holder(o.Config.Dir); pid != 0 {
+			err = &persister.Error{Kind: lnactor.ErrInUse, Op: "open chain", Path: o.Config.Dir, PID: pid}
+		}
+	}
+	return src, err
+}
+
+func openChain(ctx context.Context, o Options, params *chaincfg.Params) (*source, error) {
 	c := o.Config
 	remote := rpc.Config{
 		Params: params, URL: c.Text("rpc.url"), User: c.Text("rpc.user"), CookieFile: c.Text("rpc.cookie-file"), CertFile: c.Text("rpc.cert-file"),
