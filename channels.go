@@ -51,7 +51,8 @@ type OpenParams struct {
 
 // OpenChannel opens a channel and funds it from the wallet. It returns when the channel is durable and its funding transaction handed to the chain;
 // ChannelReady tells when it can be used. With an error nothing was opened and no coin is bound, but for errors of the context, messages.Fault
-// and ErrOpeningLost: then look at Channels.
+// and ErrOpeningLost: then look at Channels before you call it again, since every call opens a channel. It waits for as long as the context lets it, for
+// a peer that does not answer too: give it a deadline.
 func (n *Node) OpenChannel(ctx context.Context, p OpenParams) (ChannelID, error) {
 	const op = "open channel"
 	fee, err := n.openingFee(ctx, p.FeePerKw)

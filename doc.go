@@ -29,6 +29,12 @@
 // Methods return *Error, which says what was tried and what to do, and wraps one of the sentinels of this package. A node that must stop (the store
 // failed or is corrupt) shuts itself down: Done closes and Err says why. The process goes on; only the lnactor command exits.
 //
+// # Contexts
+//
+// A call waits for as long as its context lets it, over restarts of the part of the node that it asks: give calls deadlines. That a context ended tells
+// nothing of what the call did or may yet do. Calls may be repeated, Pay with its payment id, but for Send and OpenChannel, which do it once more: look
+// at the coins and the channels first.
+//
 // # Limits of this release
 //
 // One channel type (static_remotekey with anchors_zero_fee_htlc), no BOLT 12, no blinded paths. It has never run on mainnet: do not use it with money

@@ -28,7 +28,8 @@ type PublicInfo struct {
 	Addresses []string // host:port where it can be reached, each with an IP address
 }
 
-// ForwardingPolicy is what a channel asks for forwarding over it, and the limits that the node keeps in it.
+// ForwardingPolicy is what a channel asks for forwarding over it, and the limits that the node keeps in it. What the two sides agreed on at the
+// opening, such as the reserve, is not among it: it can't be changed (BOLT 2).
 type ForwardingPolicy = facts.Policy
 
 // Bounds of ForwardingPolicy.CLTVDelta.

@@ -116,7 +116,8 @@ func (n *Node) chosenHints(ctx context.Context, channels []messages.ChannelSumma
 	}
 }
 
-// ClaimPayment claims a payment that PaymentClaimable announced. When it returns, the decision is durable.
+// ClaimPayment claims a payment that PaymentClaimable announced. When it returns, the decision is durable. It waits for as long as the context lets it:
+// give it a deadline. An expired one tells nothing: GetReceived says what was decided, and a second call does no harm (ErrNotHeld: it is decided).
 func (n *Node) ClaimPayment(ctx context.Context, hash Hash) error {
 	return n.decide(ctx, messages.ClaimHeld{Hash: hash, Claim: true})
 }

@@ -78,7 +78,11 @@ func (o *payOptions) maxFeeMsat(amountMsat uint64) (uint64, error) {
 
 // Pay pays an invoice, over the cheapest routes to the payee and in parts if need be; parts that fail are tried again over others. When it returns
 // without an error the payment is durable and under way; its outcome comes as PaymentSent or PaymentFailed, and GetPayment tells where it stands.
-// With an error nothing was sent. ErrPaymentIDUsed: this id was used before. ErrNoRoute, *RouteLimitError, ErrBalance, ErrNoChannel: no way was
+//
+// It waits for as long as the context lets it, if need be for a node that does not get on: give it a deadline. An expired context tells nothing of the
+// payment, so choose the id (WithPaymentID) and call again with it, which never pays twice; without an id nobody could ask what became of it.
+//
+// With another error nothing was sent. ErrPaymentIDUsed: this id was used before. ErrNoRoute, *RouteLimitError, ErrBalance, ErrNoChannel: no way was
 // found, ErrDeadline: nor was one until the time of WithTimeout was over; and the id is still unused. There is one exception: when the context ends,
 // or a part of the node crashes over the call, the payment may have begun, or may begin until that time is over. GetPayment of its id waits until it
 // has begun or was refused.

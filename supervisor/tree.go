@@ -73,15 +73,7 @@ type Parts struct {
 // The manager, chainwatch and peers stand beside each other because each of them can be had again by the others: a manager's crash needs no
 // peer to reconnect.
 func StartNode(env *kit.Env, p Parts) (*actor.PID, error) {
-	if p.MonitorLimit == 0 {
-		p.MonitorLimit = 5
-	}
-	if p.Manager.DecodeClosed == nil {
-		p.Manager.DecodeClosed = readClosed
-	}
-	if p.Manager.CheckOpen == nil {
-		p.Manager.CheckOpen = p.Opening.Check
-	}
+	p.setDefaults()
 	var opts []persister.Option
 	if p.StoreStats != nil {
 		opts = append(opts, persister.WithStats(p.StoreStats))
@@ -167,3 +159,16 @@ func (p Parts) pair(env *kit.Env, id ln.ChannelID, create *messages.CreateChanne
 // channelLimit is how often a channel may crash in a short time. It holds nothing that its monitor does not, so it may crash often; but one that
 // can't even start would keep the manager waiting for its fence for ever.
 const channelLimit = 50
+
+// setDefaults fills in what the parts of the tree know of each other.
+func (p *Parts) setDefaults() {
+	if p.MonitorLimit == 0 {
+		p.MonitorLimit = 5
+	}
+	if p.Manager.DecodeClosed == nil {
+		p.Manager.DecodeClosed = readClosed
+	}
+	if p.Manager.CheckOpen == nil {
+		p.Manager.CheckOpen = p.Opening.Check
+	}
+}

@@ -19,6 +19,7 @@ func policyCommand() *cobra.Command {
 		use: "policy [CHANNEL_ID]", short: "Show or change what channels ask for forwarding",
 		long: "Shows what both sides of our channels ask for forwarding over them, and our limits. A flag that says so changes\nCHANNEL_ID's; " +
 			"what is not given stays as it is. A change counts at once and is told to others; those who have not\nheard of it yet are refused.\n\n" +
+			"The reserve of a channel, which neither side can spend, is no policy: both sides agreed on it\nwhen the channel was opened, and it can't be changed.\n\n" +
 			"'default' in the list: the channel has no policy of its own, the node's counts.",
 		example: "  lnactor channels policy\n  lnactor channels policy 5f3a... --base-msat 1000 --ppm 250\n  lnactor channels policy 5f3a... --max-in-flight 0.01btc --max-htlc 200000\n" +
 			"  lnactor channels policy 5f3a... --default",

@@ -59,10 +59,7 @@ func newClose(use, short, long, example string, flags func(*cobra.Command), begi
 			switch {
 			case !wait:
 				return answer, err
-			case err != nil: // it may be closed already, perhaps long ago
-				if _, done, lerr := n.closing(ctx, args[0]); lerr == nil && done != nil {
-					return done, nil
-				}
+			case err != nil && !n.closes(ctx, args[0]):
 				return nil, err
 			}
 			return n.untilClosed(ctx, args[0])
@@ -124,6 +121,20 @@ func (n *node) untilClosed(ctx context.Context, id string) (proto.Message, error
 		case <-time.After(lookAgain):
 		}
 	}
+}
+
+// closes tells whether a channel is being closed or was, so that it does not matter that it can't be begun any more.
+func (n *node) closes(ctx context.Context, id string) bool {
+	list, err := n.ListChannels(ctx, &apiv1.ListChannelsRequest{})
+	if err != nil {
+		return false
+	}
+	for _, c := range list.GetChannels() {
+		if c.GetChannelId() == id {
+			return slices.Contains([]string{"closing", "mutual-close", "force-closed", "closed"}, c.GetPhase())
+		}
+	}
+	return n.longClosed(ctx, id) != nil
 }
 
 // temporary tells of an error of a look that another look may not have.

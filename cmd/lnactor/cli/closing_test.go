@@ -119,3 +119,17 @@ func TestUntilClosedInterrupted(t *testing.T) {
 		}
 	})
 }
+
+// TestClosesAlready: a close that can't be begun any more, because it was, is waited for all the same.
+func TestClosesAlready(t *testing.T) {
+	for phase, want := range map[string]bool{"funding": false, "open": false, "closing": true, "mutual-close": true, "force-closed": true, "closed": true} {
+		n := newNode(t, &closer{states: []*apiv1.ListChannelsResponse{inPhase(phase, 0)}})
+		if n.closes(t.Context(), "ch") != want {
+			t.Errorf("%s: %v", phase, !want)
+		}
+	}
+	gone := &closer{archived: "ch", states: []*apiv1.ListChannelsResponse{{}}}
+	if n := newNode(t, gone); !n.closes(t.Context(), "ch") || n.closes(t.Context(), "nobody's") {
+		t.Error("archived")
+	}
+}

@@ -22,7 +22,8 @@ const (
 )
 
 // Policy is what a channel of ours asks for forwarding over it, and the limits
-// that the node keeps in it.
+// that the node keeps in it. What the two sides agreed on at the opening, such as
+// the reserve, is not among it: it can't be changed (BOLT 2).
 type Policy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// For each HTLC.
