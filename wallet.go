@@ -268,6 +268,9 @@ func (n *Node) openWallet(ctx context.Context, root *seed.Root) error {
 		}
 		n.cfg.Log.Warn("the wallet's cache is of no use; reading the chain from the seed's birthday", "error", err)
 	}
+	if time.Since(root.Birthday()) > birthdayMargin {
+		cfg.Lookahead = recoveryLookahead
+	}
 	if n.wallet, err = wallet.New(cfg); err != nil {
 		return err
 	}
@@ -280,6 +283,11 @@ func (n *Node) openWallet(ctx context.Context, root *seed.Root) error {
 
 // birthdayMargin covers the clocks of miners, and of the machine that made the seed.
 const birthdayMargin = 48 * time.Hour
+
+// recoveryLookahead is the gap of unused addresses up to which coins are found where the chain is read for a seed that is not new, perhaps of its words
+// alone. A restore of a backup leaves a gap of addressesAhead, and so does each restore after it if the node in between was paid nothing. Addresses are
+// given up otherwise too: with each opening that fails, and each claim that is replaced by none.
+const recoveryLookahead = 2*addressesAhead + 500
 
 // heightAt is the height of the last block whose time is before t, by search; 0 if there is none.
 func heightAt(ctx context.Context, source ChainSource, t time.Time) (uint32, error) {

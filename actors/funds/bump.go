@@ -102,7 +102,7 @@ func (c *core) replaceSweep(x *sweepTx, rate chainfee.SatPerKWeight) (*messages.
 	if rate <= x.rate || len(batch) == 0 {
 		return nil, fmt.Errorf("%w: the sweep pays %d already", wallet.ErrBadFeeRate, x.rate)
 	}
-	y := c.makeSweep(batch, rate, x)
+	y := c.makeSweep(batch, rate, x, btcutil.MaxSatoshi)
 	if y == nil {
 		return nil, fmt.Errorf("%w: %s", ErrRefused, batch[0].reason)
 	}

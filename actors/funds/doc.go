@@ -9,8 +9,8 @@
 //     and says WalletSpends then and after each of its starts (rule 22). After a start of the process no claim gets coins before the manager says
 //     that all monitors have reported, for until then a coin may be in a claim that has not been heard of.
 //   - Sweeps: SweepOutputs comes again at every start until SweepDone. One transaction takes all outputs there are; when the chain refuses it and no
-//     block says why, each is tried alone, so that none holds up the others. One that stays unconfirmed is replaced. Outputs that cost more than they
-//     bring wait. The wallet remembers sweeps, so a start goes on with them.
+//     block says why, each is tried alone, so that none holds up the others. One that stays unconfirmed is replaced. Outputs wait while they cost more than
+//     half of what they bring. The wallet remembers sweeps, so a start goes on with them.
 //   - Payments: SendFunds is answered once the transaction is durable, in the wallet's Snapshot, and was offered to the chain; it is offered with
 //     every block until it is buried, also after a restart.
 //   - Fee rates: of the chain source, for a few targets, asked at every block. A source that is not Local is asked aside, and a claim waits for its

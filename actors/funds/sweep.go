@@ -29,6 +29,10 @@ const (
 	// estimate. An output that the chain did not let us spend is tried again after as many.
 	bumpAfter = 6
 	maxBump   = 10
+
+	// maxShare is the part of an output that may go to fees: 1/maxShare. Nobody else can take it, so it waits for lower fees, or for an estimate that
+	// makes sense again.
+	maxShare = 2
 )
 
 // target is an output to sweep.
@@ -142,26 +146,34 @@ func (c *core) planSweeps() {
 		case !worthwhile(t, rate):
 			t.reason = "not worth its fee at the present rate"
 		case t.alone:
-			c.makeSweep([]*target{t}, rate, nil)
+			c.makeSweep([]*target{t}, rate, nil, budget([]*target{t}))
 		default:
 			together = append(together, t)
 		}
 	}
 	for batch := range slices.Chunk(together, sweepInputs) {
-		c.makeSweep(batch, rate, nil)
+		c.makeSweep(batch, rate, nil, budget(batch))
 	}
 }
 
-// worthwhile tells whether an input brings more than it costs.
+// worthwhile tells whether an input brings enough more than it costs.
 func worthwhile(t *target, rate chainfee.SatPerKWeight) bool {
 	const input = 4 * (32 + 4 + 1 + 4)
-	return int64(t.out.ValueSat)*1000 > int64(rate)*(input+int64(t.spend.WitnessWeight()))
+	return int64(t.out.ValueSat)*1000 > maxShare*int64(rate)*(input+int64(t.spend.WitnessWeight()))
+}
+
+// budget is what the fee of a sweep may be, unless the user says what it is to be.
+func budget(batch []*target) (sum btcutil.Amount) {
+	for _, t := range batch {
+		sum += amount(t.out.ValueSat)
+	}
+	return sum / maxShare
 }
 
 // makeSweep makes the transaction of some outputs and has it broadcast. old is what it replaces, nil for nothing. Nil: it
 // can't be made, for the reason that the first output has.
-func (c *core) makeSweep(batch []*target, rate chainfee.SatPerKWeight, old *sweepTx) *sweepTx {
-	spec := &wallet.ClaimSpec{FeeRate: rate, MaxFee: btcutil.MaxSatoshi}
+func (c *core) makeSweep(batch []*target, rate chainfee.SatPerKWeight, old *sweepTx, maxFee btcutil.Amount) *sweepTx {
+	spec := &wallet.ClaimSpec{FeeRate: rate, MaxFee: maxFee}
 	x := &sweepTx{since: c.height}
 	for _, t := range batch {
 		program := sha256.Sum256(t.out.WitnessScript)
@@ -245,7 +257,7 @@ func (c *core) bumpSweep(x *sweepTx, estimate chainfee.SatPerKWeight) {
 		return
 	}
 	x.since = c.height
-	c.makeSweep(batch, rate, x)
+	c.makeSweep(batch, rate, x, budget(batch))
 }
 
 // batchOf is what is left of a transaction's outputs.

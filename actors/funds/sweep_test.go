@@ -72,6 +72,40 @@ func TestSweepUneconomical(t *testing.T) {
 	})
 }
 
+// An estimate that would take most of an output away, a peak or a source that takes one unit for another, is waited out: nobody else can take it. The
+// user may say otherwise.
+func TestSweepAbsurdFee(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.rates.set(500_000, nil) // the highest that any source is believed
+		outs := w.spendable(1, 300_000)
+		w.mine(6)
+		w.tell(messages.SweepOutputs{Event: event(1), Outputs: outs})
+		if pool := w.mempool(); len(pool) != 0 {
+			t.Fatalf("%d of %d sat went to fees", sumOf(outs)-int64(outValue(pool[0])), sumOf(outs))
+		}
+		if s := w.board.Status(); len(s.Sweeps) != 3 || s.Sweeps[0].Reason == "" {
+			t.Fatalf("%+v", s.Sweeps)
+		}
+		w.rates.set(50_000, nil)
+		w.mine(1)
+		pool := w.mempool()
+		if len(pool) != 1 {
+			t.Fatal("not swept when the peak was over")
+		}
+		w.rates.set(200_000, nil)
+		w.mineEmpty(bumpAfter)
+		pool = w.mempool()
+		if fee := sumOf(outs) - 330 - int64(outValue(pool[0])); len(pool) != 1 || fee > sumOf(outs)/maxShare {
+			t.Fatalf("a fee of %d sat", fee)
+		}
+		w.mine(1)
+		if b := w.balance(); b.Confirmed < 300_000 {
+			t.Errorf("%+v", b)
+		}
+	})
+}
+
 // One output that somebody else took does not hold up the others.
 func TestSweepConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

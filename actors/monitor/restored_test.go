@@ -249,6 +249,34 @@ func TestUnverifiedSweepsANewerClose(t *testing.T) {
 	}
 }
 
+// We closed after the copy was made, and the disk was lost then: what the newer commitment of ours pays to us, late, is handed to the wallet. So it is
+// of a channel in quarantine, whose log may end before the close.
+func TestUnverifiedSweepsItsOwnNewerClose(t *testing.T) {
+	h := paid(t)
+	h.restored()
+	later := h.s.m.facts.Clone()
+	later.Unverified = false
+	for range 3 {
+		must(later.Apply(facts.HolderCommitment{Sig: later.HolderSig, HTLCSigs: later.HolderHTLCSigs}))
+	}
+	ours := build(later, facts.Holder)
+	o := h.do(h.block(110, ours.Tx))
+	silent(t, "our newer commitment", o)
+	for height := uint32(111); height < 500; height++ {
+		silent(t, "afterwards", h.do(h.block(height)))
+	}
+	var handed []facts.SpendableOutput
+	for _, e := range h.reportNow().Events {
+		if k, ok := e.Kind.(facts.SpendableOutputs); ok {
+			handed = append(handed, k.Outputs...)
+		}
+	}
+	want := wire.OutPoint{Hash: ours.Txid, Index: uint32(ours.ToOwnerIndex)}
+	if !slices.ContainsFunc(handed, func(s facts.SpendableOutput) bool { return s.Output == want && s.Kind == facts.SpendableDelayed }) {
+		t.Fatalf("to_local was not handed to the wallet: %+v", handed)
+	}
+}
+
 // What the manager could decide about twice is kept from it until the doubt is over; then it hears of all.
 func TestUnverifiedWithholdsInboundHTLCs(t *testing.T) {
 	h := ready(t, false)

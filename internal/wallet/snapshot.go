@@ -20,6 +20,7 @@ type (
 		Version int              `json:"version"`
 		Chain   string           `json:"chain"`
 		Next    Indexes          `json:"next"`
+		Ahead   uint32           `json:"ahead,omitempty"` // Config.Lookahead, unless it is the default
 		Coins   []snapshotCoin   `json:"coins"`
 		Pending [][]byte         `json:"pending"`
 		Sent    []chainhash.Hash `json:"sent,omitempty"`
@@ -54,6 +55,9 @@ func (w *HD) Snapshot() ([]byte, error) {
 	defer w.mu.Unlock()
 	l := w.ledger
 	s := snapshot{Version: snapshotVersion, Chain: w.cfg.Params.Name, Next: l.scripts.next}
+	if w.cfg.Lookahead != DefaultLookahead {
+		s.Ahead = w.cfg.Lookahead
+	}
 	for _, c := range l.coins {
 		if _, unconfirmed := l.pending[c.op.Hash]; !unconfirmed { // those come back with their transactions
 			s.Coins = append(s.Coins, packCoin(*c))
@@ -97,7 +101,7 @@ func (w *HD) Snapshot() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// Restore is the wallet of a snapshot. The indexes are the higher of the snapshot's and the config's. Any error about the snapshot is
+// Restore is the wallet of a snapshot. The indexes, and Lookahead, are the higher of the snapshot's and the config's. Any error about the snapshot is
 // ErrBadSnapshot; New and a rescan are then the way.
 func Restore(cfg Config, raw []byte) (*HD, error) {
 	var s snapshot
@@ -110,6 +114,10 @@ func Restore(cfg Config, raw []byte) (*HD, error) {
 	if cfg.Params != nil && s.Chain != cfg.Params.Name {
 		return nil, fmt.Errorf("%w: it is of chain %q, want %q", ErrBadSnapshot, s.Chain, cfg.Params.Name)
 	}
+	if s.Ahead > maxLookahead {
+		return nil, fmt.Errorf("%w: it looks %d addresses ahead", ErrBadSnapshot, s.Ahead)
+	}
+	cfg.Lookahead = max(cfg.Lookahead, s.Ahead)
 	cfg.Next = cfg.Next.raised(branchReceive, s.Next.Receive).raised(branchChange, s.Next.Change)
 	w, err := New(cfg)
 	if err != nil {

@@ -81,6 +81,8 @@ const (
 	// DefaultLookahead is BIP 44's address gap limit.
 	DefaultLookahead = 20
 
+	maxLookahead = 100_000 // what a snapshot may ask for
+
 	// UndoDepth is how many blocks back a reorganisation can be followed.
 	UndoDepth = 144
 
@@ -100,7 +102,8 @@ type Config struct {
 	// not call back. If it is nil, the owner writes Indexes() itself before it lets an address out.
 	SaveIndexes func(Indexes) error
 
-	// Lookahead is how many unused addresses are watched; zero is DefaultLookahead.
+	// Lookahead is how many unused addresses are watched; zero is DefaultLookahead. A snapshot keeps it, so that a wallet that looks for coins of which
+	// nothing is known but the seed goes on to do so after a restart.
 	Lookahead uint32
 
 	// SpendUnconfirmedChange lets FundTx spend change of our own transactions before it confirms.

@@ -413,6 +413,37 @@ func TestLookahead(t *testing.T) {
 	}
 }
 
+// TestLookaheadOfASnapshot: who looks far ahead still does after a restart in the middle of the chain.
+func TestLookaheadOfASnapshot(t *testing.T) {
+	c := newChain(t, newWallet(t, Config{Lookahead: 50}))
+	c.mine()
+	raw, err := c.w.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := c.w.cfg
+	cfg.Lookahead = 0
+	if c.w, err = Restore(cfg, raw); err != nil {
+		t.Fatal(err)
+	}
+	far := newWallet(t, Config{Next: Indexes{Receive: 49}})
+	script, err := far.NewScript()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := c.deposit()
+	tx.AddTxOut(wire.NewTxOut(1000, script))
+	c.mine(tx)
+	c.want(1000, 0, 0)
+	again, err := c.w.Snapshot()
+	if err != nil || !bytes.Contains(again, []byte(`"ahead":50`)) {
+		t.Errorf("%s, %v", again, err)
+	}
+	if _, err := Restore(cfg, bytes.Replace(again, []byte(`"ahead":50`), []byte(`"ahead":4000000000`), 1)); !errors.Is(err, ErrBadSnapshot) {
+		t.Errorf("an absurd lookahead: %v", err)
+	}
+}
+
 func TestCoinbaseMatures(t *testing.T) {
 	c := newChain(t, newWallet(t, Config{}))
 	tx := c.deposit(5_000_000_000)

@@ -49,7 +49,7 @@ const (
 	holderCommitment                     //
 	counterpartyCommitment               // the current one, or the next
 	revokedCommitment                    //
-	foreignCommitment                    // of the counterparty and newer than our facts, or not understood
+	foreignCommitment                    // of either side and newer than our facts, or not understood
 )
 
 // Resolve derives the resolution from the facts. It is never nil; of a channel that has not been closed it is empty, and costs nothing. With an
@@ -86,12 +86,12 @@ func (r *Resolution) spent(points Points) error {
 		r.end = holderCommitment
 		return r.holder(points)
 	case facts.SpendCounterparty:
-		return r.counterparty()
+		return r.counterparty(points)
 	case facts.SpendRevoked:
-		return r.revoked()
+		return r.revoked(points)
 	case facts.SpendUnknown:
 	}
-	return r.foreign()
+	return r.foreign(points)
 }
 
 // Overtaken tells that the transaction which closed the channel is newer than the facts, as those of a copy may be: an outbound HTLC that is live in

@@ -30,6 +30,7 @@
 //	                   to_local, all HTLCs           claimed with the revocation secret at once
 //	                   their second stages           likewise
 //	not known to us    to_remote                     handed to the wallet; all else is watched for preimages
+//	                   to_local, if it is ours       handed to the wallet, as that of ours
 //	all                our anchor                    handed to the wallet with the first other output; alone it is given up. On our commitment,
 //	                                                 while that is not confirmed, it carries the fee (CPFP)
 //

@@ -5,6 +5,12 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/btcsuite/btcd/btcec/v2"
+	"github.com/btcsuite/btcd/btcutil"
+	"github.com/btcsuite/btcd/txscript"
+	"github.com/btcsuite/btcd/wire"
+
+	"github.com/lnactor/lnactor/internal/chankeys"
 	"github.com/lnactor/lnactor/internal/facts"
 )
 
@@ -209,6 +215,83 @@ func TestForeignCommitment(t *testing.T) {
 	endsAt(t, n, true, 0, 1106, false)
 	if n.f.Outbound[1].Fate != facts.FateFulfilled {
 		t.Fatalf("fate %d", n.f.Outbound[1].Fate)
+	}
+}
+
+// TestOwnCommitmentNewerThanTheFacts: we closed with a commitment of ours, and go on from a copy of the facts that is older. The key of its to_local
+// follows from the seed and the number, so the output is ours all the same; nothing is archived before it is in the wallet.
+func TestOwnCommitmentNewerThanTheFacts(t *testing.T) {
+	for _, ahead := range []int{0, 3} { // of the counterparty's commitments, which are counted alike
+		n := newNode(true)
+		n.both([]facts.HTLC{testHTLC(0, 50_000, 1100, 1)}, []facts.HTLC{testHTLC(0, 60_000, 1100, 2)})
+		for range ahead {
+			n.sign(revoked, nil)
+		}
+		old := n.f.Clone()
+		for range 2 {
+			n.peer.sign(revoked, nil)
+		}
+		ours := n.current()
+		n.f = old
+		kind := facts.SpendCounterparty // as the monitor takes it, by its number
+		if ours.Number <= n.f.CounterpartyNumber {
+			kind = facts.SpendUnknown
+		}
+		n.apply(facts.FundingSpent{Txid: ours.Txid, Height: testHeight, Spend: kind, Tx: ours.Tx})
+		n.at(testHeight)
+
+		want := wire.OutPoint{Hash: ours.Txid, Index: uint32(ours.ToOwnerIndex)}
+		value := uint64(ours.Tx.TxOut[ours.ToOwnerIndex].Value)
+		if b := n.resolve(t).Balance(); b.Awaiting != value || b.SpendableAt != testHeight+holderDelay-1 {
+			t.Fatalf("ahead by %d: balance %+v, want %d", ahead, b, value)
+		}
+		// What a second stage pays that had been broadcast is ours too, and what the peer takes is not.
+		stage := wire.OutPoint{}
+		for i := range ours.HTLCs {
+			h := &ours.HTLCs[i]
+			op := wire.OutPoint{Hash: ours.Txid, Index: h.OutputIndex}
+			if h.Offered {
+				tx, _ := n.take(t, testHeight+3, op, stageOf(nil))
+				stage.Hash = tx.TxHash()
+			} else {
+				n.take(t, testHeight+3, op, direct(nil))
+			}
+		}
+		n.at(testHeight + holderDelay - 2)
+		n.due(t)
+		if n.f.OnChain.Spendable[want] {
+			t.Fatal("too early")
+		}
+		n.at(testHeight + holderDelay - 1)
+		n.due(t)
+		r := n.resolve(t)
+		list := r.Spendable([]wire.OutPoint{want})
+		if !n.f.OnChain.Spendable[want] || len(list) != 1 {
+			t.Fatalf("ahead by %d: to_local was not handed over: %+v", ahead, n.f.OnChain.Spendable)
+		}
+		n.at(testHeight + 3 + holderDelay - 1)
+		n.due(t)
+		if !n.f.OnChain.Spendable[stage] || len(n.f.OnChain.Spendable) != 3 { // and the anchor
+			t.Fatalf("ahead by %d: the second stage was not handed over: %+v", ahead, n.f.OnChain.Spendable)
+		}
+		n.at(2 * testHeight)
+		n.due(t)
+		if _, ok := n.resolve(t).ResolvedAt(); ok {
+			t.Fatal("resolved while our money is in it")
+		}
+		// What the wallet is told is enough to sign.
+		s := list[0]
+		tx := wire.NewMsgTx(2)
+		tx.AddTxIn(&wire.TxIn{PreviousOutPoint: s.Output, Sequence: s.Sequence})
+		tx.AddTxOut(wire.NewTxOut(int64(s.ValueSat)-1000, []byte{txscript.OP_TRUE}))
+		spend := chankeys.Spend{
+			Path: chankeys.PathDelayed, WitnessScript: s.WitnessScript, Value: btcutil.Amount(s.ValueSat), Point: must(btcec.ParsePubKey(s.Point[:])),
+		}
+		tx.TxIn[0].Witness = must(n.keys.SignSpend(s.KeyIndex, &spend, tx, 0))
+		out := ours.Tx.TxOut[ours.ToOwnerIndex]
+		if err := execute(tx, 0, &output{pk: out.PkScript, value: out.Value}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

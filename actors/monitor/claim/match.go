@@ -80,6 +80,7 @@ func (o *output) ours(w wire.TxWitness) bool {
 	case revokedDelayed:
 		return len(w) == directElements && truth(w[1])
 	case htlcForeign:
+		return o.own && len(w) == stageElements
 	}
 	return false
 }

@@ -41,6 +41,7 @@ type output struct {
 	height uint32    // of the block that made it; 0 of a commitment that is not confirmed
 	htlc   *htlc     // nil for none, or if it is not known which
 	index  int       // of an htlcOwn in commitment.Tx.HTLCs
+	own    bool      // an htlcForeign on a commitment of ours
 	parent *output
 	stage  *output            // the second stage's output that came of it
 	spend  *facts.OutputSpent // nil while it is unspent
@@ -129,7 +130,7 @@ func (r *Resolution) stages(k kind, script []byte) {
 // secondStage tells whether the output was spent by an HTLC transaction whose output is of interest. On a commitment each side has one way that
 // needs both signatures, its owner's, so the side says it.
 func (o *output) secondStage() bool {
-	return (o.kind == htlcOwn && o.spend.Ours) || (o.kind == htlcRevoked && !o.spend.Ours)
+	return ((o.kind == htlcOwn || o.kind == htlcForeign) && o.spend.Ours) || (o.kind == htlcRevoked && !o.spend.Ours)
 }
 
 // holder lists the outputs of our commitment: confirmed, or to be broadcast.
@@ -171,7 +172,7 @@ func (r *Resolution) holder(points Points) error {
 }
 
 // counterparty lists the outputs of the counterparty's commitment, the current one or the next. Any other is one that we know nothing of.
-func (r *Resolution) counterparty() error {
+func (r *Resolution) counterparty(points Points) error {
 	for _, w := range [...]facts.Which{facts.Counterparty, facts.CounterpartyNext} {
 		if w == facts.CounterpartyNext && !r.f.Unrevoked {
 			break
@@ -188,7 +189,7 @@ func (r *Resolution) counterparty() error {
 			return r.theirs(w, t)
 		}
 	}
-	return r.foreign()
+	return r.foreign(points)
 }
 
 func (r *Resolution) theirs(w facts.Which, t *commitment.Tx) error {

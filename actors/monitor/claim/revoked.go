@@ -16,10 +16,10 @@ import (
 
 // revoked lists the outputs of a revoked commitment of the counterparty. Its balances are not kept, so it is not built again: outputs are found in
 // the transaction by their scripts. Outputs that no script fits are HTLCs whose data was not read yet; their second stages can be punished without.
-func (r *Resolution) revoked() error {
+func (r *Resolution) revoked(points Points) error {
 	tx := r.f.Spent.Tx
 	if tx == nil {
-		return r.foreign()
+		return r.foreign(points)
 	}
 	number, err := commitment.NumberOf(tx, &r.f.Tx)
 	if err != nil {
@@ -105,8 +105,9 @@ func (r *Resolution) findHTLCs(tx *wire.MsgTx, keys *commitment.Keys) (map[int]f
 }
 
 // foreign lists what can be found of a commitment that the facts know nothing of: to_remote and the anchor have the same script on all of them
-// (option_static_remotekey). Everything else may be an HTLC of ours whose spend reveals a preimage.
-func (r *Resolution) foreign() error {
+// (option_static_remotekey), and a commitment of ours that was broadcast after a copy of the facts was made has a to_local whose key follows from the
+// seed and the commitment's number; so have the second stages that were broadcast. Everything else may be an HTLC of ours whose spend reveals a preimage.
+func (r *Resolution) foreign(points Points) error {
 	r.end = foreignCommitment
 	tx := r.f.Spent.Tx
 	if tx == nil {
@@ -116,12 +117,57 @@ func (r *Resolution) foreign() error {
 	if err != nil {
 		return err
 	}
-	for i := range tx.TxOut {
-		if !r.addStatic(tx, i, s) {
-			r.add(tx, r.f.Spent.Txid, i, htlcForeign, nil, nil)
+	own, delayed, err := r.ownDelayed(tx, points)
+	if err != nil {
+		return err
+	}
+	if own != nil {
+		r.keys = own
+	}
+	for i, out := range tx.TxOut {
+		switch {
+		case own != nil && bytes.Equal(out.PkScript, commitment.PayTo(delayed)):
+			r.add(tx, r.f.Spent.Txid, i, ownDelayed, delayed, nil)
+		case r.addStatic(tx, i, s):
+		default:
+			r.add(tx, r.f.Spent.Txid, i, htlcForeign, nil, nil).own = own != nil
 		}
 	}
+	if own != nil {
+		r.stages(ownDelayed, delayed)
+	}
 	return nil
+}
+
+// ownDelayed is how to_local of a commitment of ours that the facts know nothing of is spent, nil if it is none. Both sides count alike, so the number
+// does not say whose it is: our to_local, or the to_remote of the counterparty, does.
+func (r *Resolution) ownDelayed(tx *wire.MsgTx, points Points) (*commitment.Keys, []byte, error) {
+	number, err := commitment.NumberOf(tx, &r.f.Tx)
+	if err != nil {
+		return nil, nil, nil //nolint:nilerr // no commitment has no to_local
+	}
+	point, err := points(number)
+	if err != nil {
+		return nil, nil, fmt.Errorf("point of holder commitment %d: %w", number, err)
+	}
+	keys, err := commitment.DeriveKeys(&r.f.Tx, true, point)
+	if err != nil {
+		return nil, nil, err
+	}
+	delayed, err := commitment.ToOwnerScript(keys, r.f.Tx.HolderToSelfDelay)
+	if err != nil {
+		return nil, nil, err
+	}
+	theirs, err := commitment.ToOtherScript(r.f.Tx.Counterparty.Payment)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, out := range tx.TxOut {
+		if bytes.Equal(out.PkScript, commitment.PayTo(delayed)) || bytes.Equal(out.PkScript, commitment.PayTo(theirs)) {
+			return keys, delayed, nil
+		}
+	}
+	return nil, nil, nil
 }
 
 // staticScripts are the witness scripts that take no HTLC data.
