@@ -37,12 +37,14 @@ type PaymentSent struct {
 }
 
 // PaymentFailed: a payment of ours can never be claimed any more. Final. What a reorganisation deeper than 6 blocks may make of that is PaymentLost.
-// If its outcome was unknown (PaymentUnknown, after a restore) and it was abandoned, it may have been claimed; Reason says so.
+// Unproven is the exception: its outcome was unknown (PaymentUnknown, after a restore) and it was abandoned, which is a person's word that it was not
+// made. It may have been claimed.
 type PaymentFailed struct {
 	PaymentID  ln.PaymentID
 	Hash       ln.Hash
 	AmountMsat uint64
 	Reason     string
+	Unproven   bool
 }
 
 // PaymentClaimable: somebody paid us, all parts are here, and ClaimHeld has to decide; only if the node or the invoice was set to ask. It is failed by

@@ -75,6 +75,7 @@ type PaymentInfo struct {
 	MaxFeeMsat uint64      // while pending
 	Deadline   time.Time   // while pending: no part is made after it
 	Abandoned  bool
+	Unproven   bool           // failed by a person's word: see PaymentFailed
 	Parts      []OutboundPart // all that were made, by id
 }
 

@@ -54,7 +54,7 @@ func outcomeToPB(o *Outcome) *pb.PaymentResult {
 	case o.Preimage != nil:
 		return &pb.PaymentResult{Preimage: o.Preimage[:], FeeMsat: o.FeeMsat}
 	default:
-		out := &pb.PaymentResult{Reason: text(o.Reason)}
+		out := &pb.PaymentResult{Reason: text(o.Reason), Unproven: o.Unproven}
 		if o.Lost != nil {
 			out.Lost = o.Lost[:]
 		}
@@ -73,9 +73,9 @@ func outcomeFromPB(o *pb.PaymentResult) (*Outcome, error) {
 		return &Outcome{Preimage: &p, FeeMsat: o.GetFeeMsat()}, err
 	case len(o.GetLost()) > 0:
 		err := fixed("preimage of a lost payment", p[:], o.GetLost())
-		return &Outcome{Reason: o.GetReason(), Lost: &p}, err
+		return &Outcome{Reason: o.GetReason(), Unproven: o.GetUnproven(), Lost: &p}, err
 	}
-	return &Outcome{Reason: o.GetReason()}, nil
+	return &Outcome{Reason: o.GetReason(), Unproven: o.GetUnproven()}, nil
 }
 
 func encodePayment(r PaymentRecord) []byte { return marshal(paymentToPB(r)) }

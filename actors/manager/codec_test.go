@@ -26,9 +26,9 @@ var genOutcome = rapid.Custom(func(t *rapid.T) *Outcome {
 		return &Outcome{Preimage: &p}
 	case 2:
 		p := genID[ln.Preimage]().Draw(t, "preimage")
-		return &Outcome{Reason: rapid.String().Draw(t, "reason"), Lost: &p}
+		return &Outcome{Reason: rapid.String().Draw(t, "reason"), Unproven: rapid.Bool().Draw(t, "unproven"), Lost: &p}
 	}
-	return &Outcome{Reason: rapid.String().Draw(t, "reason")}
+	return &Outcome{Reason: rapid.String().Draw(t, "reason"), Unproven: rapid.Bool().Draw(t, "unproven")}
 })
 
 var genPayment = rapid.Custom(func(t *rapid.T) PaymentRecord {

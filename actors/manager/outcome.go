@@ -111,7 +111,7 @@ func (m *Manager) check(p *payment) {
 // restart parts might be made once more, or a deep reorganisation let one be claimed.
 func (m *Manager) giveUpOn(p *payment, why string) {
 	m.stopSearch(p)
-	p.rec.Outcome = &Outcome{Reason: text(why)}
+	p.rec.Outcome = &Outcome{Reason: text(why), Unproven: p.unproven}
 	m.recordOutcome(p)
 }
 
@@ -139,7 +139,7 @@ func (m *Manager) enqueueOutcome(p *payment) *userEvent {
 		}, done)
 	}
 	return m.enqueue(failedID(p.rec.ID), messages.PaymentFailed{
-		PaymentID: p.rec.ID, Hash: p.rec.Hash, AmountMsat: p.rec.AmountMsat, Reason: p.rec.Outcome.Reason,
+		PaymentID: p.rec.ID, Hash: p.rec.Hash, AmountMsat: p.rec.AmountMsat, Reason: p.rec.Outcome.Reason, Unproven: p.rec.Outcome.Unproven,
 	}, done)
 }
 

@@ -275,7 +275,7 @@ func finished(r PaymentRecord) messages.PaymentInfo {
 	case r.Outcome.Preimage != nil:
 		out.Status, out.Preimage, out.FeeMsat = messages.PaymentIsSent, *r.Outcome.Preimage, r.Outcome.FeeMsat
 	default:
-		out.Status, out.Reason = messages.PaymentIsFailed, r.Outcome.Reason
+		out.Status, out.Reason, out.Unproven = messages.PaymentIsFailed, r.Outcome.Reason, r.Outcome.Unproven
 		if r.Outcome.Lost != nil {
 			out.Lost, out.Preimage = true, *r.Outcome.Lost
 		}

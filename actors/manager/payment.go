@@ -42,6 +42,7 @@ type payment struct {
 	search   *search
 	pause    *clockAlarm // until the next search
 	pauses   int
+	unproven bool   // a person said that the parts whose outcome is unknown were not claimed
 	hopeless string // the payee said that no part will do
 	blocked  string // why no route was found, the last time
 	last     string // why the newest part failed
@@ -324,6 +325,6 @@ func (m *Manager) takeAsFailed(p *payment) {
 		delete(p.parts, id)
 		p.fail(id, unknownPart)
 	}
-	p.rec.Abandoned = true
+	p.rec.Abandoned, p.unproven = true, true
 	m.lookAt(p)
 }

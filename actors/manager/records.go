@@ -98,6 +98,7 @@ type Outcome struct {
 	Preimage *ln.Preimage // sent
 	FeeMsat  uint64       // sent
 	Reason   string       // failed
+	Unproven bool         // failed, by a person's word: its outcome was unknown, and it was abandoned
 	Lost     *ln.Preimage // failed, claimed all the same, and PaymentLost was handled
 }
 

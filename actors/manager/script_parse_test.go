@@ -258,6 +258,9 @@ func (s *script) describe(msg any) []string {
 		if m.Payment.Lost {
 			m.Payment.Reason += " lost: " + m.Payment.Preimage.String()
 		}
+		if m.Payment.Unproven {
+			m.Payment.Reason += " unproven"
+		}
 		return []string{fmt.Sprintf("PaymentReply known=%v %s %s err=%v", m.Known, m.Payment.Status, m.Payment.Reason, m.Err)}
 	case messages.PaymentList:
 		var out []string
@@ -307,6 +310,9 @@ func describeEvent(k messages.UserEventKind) string {
 		}
 		return k.Preimage.String()
 	case messages.PaymentFailed:
+		if k.Unproven {
+			return "unproven (" + k.Reason + ")"
+		}
 		return "(" + k.Reason + ")"
 	case messages.PaymentClaimable:
 		text := fmt.Sprintf("%s amount=%d deadline=%d", k.Hash, k.AmountMsat, k.Deadline) + describeParts(k.Parts, k.Records)

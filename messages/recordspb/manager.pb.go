@@ -878,6 +878,7 @@ type PaymentResult struct {
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Lost          []byte                 `protobuf:"bytes,3,opt,name=lost,proto3" json:"lost,omitempty"`                       // preimage of a claim that came after the failure was told
 	FeeMsat       uint64                 `protobuf:"varint,4,opt,name=fee_msat,json=feeMsat,proto3" json:"fee_msat,omitempty"` // when sent
+	Unproven      bool                   `protobuf:"varint,5,opt,name=unproven,proto3" json:"unproven,omitempty"`              // failed by a person's word: its outcome was unknown, and it was abandoned
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -938,6 +939,13 @@ func (x *PaymentResult) GetFeeMsat() uint64 {
 		return x.FeeMsat
 	}
 	return 0
+}
+
+func (x *PaymentResult) GetUnproven() bool {
+	if x != nil {
+		return x.Unproven
+	}
+	return false
 }
 
 // InvoiceRow is the row of bucket "invoices": the payment hash is paid by these HTLCs,
@@ -1322,12 +1330,13 @@ const file_recordspb_manager_proto_rawDesc = "" +
 	"\x06expiry\x18\x04 \x01(\rR\x06expiry\"[\n" +
 	"\x0ePaymentOutcome\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x129\n" +
-	"\x06result\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentResultR\x06result\"r\n" +
+	"\x06result\x18\x02 \x01(\v2!.lnactor.records.v1.PaymentResultR\x06result\"\x8e\x01\n" +
 	"\rPaymentResult\x12\x1a\n" +
 	"\bpreimage\x18\x01 \x01(\fR\bpreimage\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04lost\x18\x03 \x01(\fR\x04lost\x12\x19\n" +
-	"\bfee_msat\x18\x04 \x01(\x04R\afeeMsat\"\xd0\x02\n" +
+	"\bfee_msat\x18\x04 \x01(\x04R\afeeMsat\x12\x1a\n" +
+	"\bunproven\x18\x05 \x01(\bR\bunproven\"\xd0\x02\n" +
 	"\n" +
 	"InvoiceRow\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +

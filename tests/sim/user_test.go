@@ -160,6 +160,9 @@ func (u *user) equal(a, b messages.UserEvent) bool {
 	}
 	if ok && too && u.n.lossy {
 		x.Reason, y.Reason = "", ""
+		if u.n.restore != nil { // a backup from before it failed knows no better than the operator
+			x.Unproven, y.Unproven = false, false
+		}
 		return x == y
 	}
 	return reflect.DeepEqual(a, b)

@@ -30,6 +30,9 @@ func showPayment(p *page, a *apiv1.Payment) {
 	if a.GetReason() != "" {
 		p.row("reason", a.GetReason())
 	}
+	if a.GetUnproven() {
+		p.row("unproven", "its outcome was unknown, and it was abandoned: that it failed is your word")
+	}
 	if a.GetLost() {
 		p.row("note", "claimed by the payee all the same, after a deep reorganisation")
 	}

@@ -38,7 +38,7 @@ var kinds = []kind{
 		}
 	}),
 	tell(func(k lnactor.PaymentFailed) fields {
-		return fields{"payment_id": k.PaymentID.String(), "payment_hash": k.Hash.String(), "amount_msat": k.AmountMsat, "reason": k.Reason}
+		return fields{"payment_id": k.PaymentID.String(), "payment_hash": k.Hash.String(), "amount_msat": k.AmountMsat, "reason": k.Reason, "unproven": k.Unproven}
 	}),
 	tell(func(k lnactor.PaymentLost) fields {
 		return fields{

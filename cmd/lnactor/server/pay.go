@@ -110,7 +110,7 @@ var statuses = map[lnactor.PaymentStatus]apiv1.PaymentStatus{
 func payment(ctx context.Context, p *lnactor.Payment) *apiv1.Payment {
 	out := &apiv1.Payment{
 		Id: p.PaymentID.String(), PaymentHash: p.Hash.String(), AmountMsat: p.AmountMsat, Payee: p.Payee.String(),
-		Status: statuses[p.Status], Reason: p.Reason, Lost: p.Lost,
+		Status: statuses[p.Status], Reason: p.Reason, Lost: p.Lost, Unproven: p.Unproven,
 		FeeMsat: p.FeeMsat, Abandoned: p.Abandoned,
 	}
 	for i := range p.Parts {

@@ -2859,7 +2859,10 @@ type Payment struct {
 	// All that were made, by id.
 	Parts []*OutboundPart `protobuf:"bytes,10,rep,name=parts,proto3" json:"parts,omitempty"`
 	// No new parts are made.
-	Abandoned     bool `protobuf:"varint,11,opt,name=abandoned,proto3" json:"abandoned,omitempty"`
+	Abandoned bool `protobuf:"varint,11,opt,name=abandoned,proto3" json:"abandoned,omitempty"`
+	// Failed by a person's word: its outcome was unknown for good, and it was
+	// abandoned. It may have been claimed all the same.
+	Unproven      bool `protobuf:"varint,12,opt,name=unproven,proto3" json:"unproven,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2967,6 +2970,13 @@ func (x *Payment) GetParts() []*OutboundPart {
 func (x *Payment) GetAbandoned() bool {
 	if x != nil {
 		return x.Abandoned
+	}
+	return false
+}
+
+func (x *Payment) GetUnproven() bool {
+	if x != nil {
+		return x.Unproven
 	}
 	return false
 }
@@ -3811,7 +3821,7 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\x06limits\x18\x05 \x01(\v2\x19.lnactor.api.v1.PayLimitsR\x06limits\"e\n" +
 	"\vPayResponse\x121\n" +
 	"\apayment\x18\x01 \x01(\v2\x17.lnactor.api.v1.PaymentR\apayment\x12#\n" +
-	"\rrepeated_call\x18\x02 \x01(\bR\frepeatedCall\"\xdf\x02\n" +
+	"\rrepeated_call\x18\x02 \x01(\bR\frepeatedCall\"\xfb\x02\n" +
 	"\aPayment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fpayment_hash\x18\x02 \x01(\tR\vpaymentHash\x12\x1f\n" +
@@ -3825,7 +3835,8 @@ const file_api_v1_node_proto_rawDesc = "" +
 	"\bfee_msat\x18\t \x01(\x04R\afeeMsat\x122\n" +
 	"\x05parts\x18\n" +
 	" \x03(\v2\x1c.lnactor.api.v1.OutboundPartR\x05parts\x12\x1c\n" +
-	"\tabandoned\x18\v \x01(\bR\tabandoned\"#\n" +
+	"\tabandoned\x18\v \x01(\bR\tabandoned\x12\x1a\n" +
+	"\bunproven\x18\f \x01(\bR\bunproven\"#\n" +
 	"\x11GetPaymentRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"G\n" +
 	"\x12GetPaymentResponse\x121\n" +
