@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -272,11 +273,32 @@ func (w *throughLnd) decide(p *passage, claim bool) {
 	}
 }
 
+// lndSignsBoth has lnd paid a little over each channel: what it owed when it was killed it signs with that, and not before.
+func (w *throughLnd) lndSignsBoth() {
+	w.t.Helper()
+	const little = 1_000_000
+	for i, u := range w.nodes() {
+		await(w.t, w.ctx, fmt.Sprintf("a payment over channel %d", i), func() bool {
+			inv, err := w.lnd.invoice(w.ctx, little, nil)
+			must(w.t, err)
+			id, err := u.Pay(w.ctx, inv.Bolt11)
+			if err != nil || u.outcome(w.t, w.ctx, id).Status != lnactor.PaymentIsSent {
+				return false
+			}
+			w.before -= little
+			return true
+		})
+	}
+}
+
 // finish brings a payment to its end after a death of lnd's.
 func (w *throughLnd) finish(p *passage, claim bool) {
 	w.t.Helper()
 	w.dial()
 	w.active()
+	if w.lndMayLose {
+		w.lndSignsBoth()
+	}
 	var known lnactor.Payment
 	await(w.t, w.ctx, "the outcome of the payment", func() bool {
 		w.decide(p, claim)
