@@ -233,6 +233,9 @@ func (s *shadow) record(c *shadowChannel, data []byte) error {
 			s.n.claims[u.Tx.TxHash()] = true
 		case facts.FundingSpent:
 			s.n.spenders[u.Txid] = true
+			if s.n.index == 0 && s.n.w.thief != nil { // bob's last revocation may have come since it was noted
+				s.n.w.oldest = c.facts.CounterpartyNumber
+			}
 		case facts.OutputsSpendable:
 			for _, o := range u.Outputs {
 				s.n.spendable[o] = true
