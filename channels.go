@@ -105,7 +105,7 @@ func (n *Node) feeRate(ctx context.Context) (uint32, error) {
 func (n *Node) FeeHealth() FeeHealth { return n.fees.Health() }
 
 // CloseChannel starts a cooperative close (BOLT 2): no new payments, and once none is in flight the money goes to the wallet. It returns when the
-// start is durable; ChannelClosed tells when the closing transaction has confirmed.
+// start is durable; ChannelClosed tells when the closing transaction has confirmed. It may be repeated: ErrAlreadyClosed says that the channel has ended.
 func (n *Node) CloseChannel(ctx context.Context, id ChannelID) error {
 	const op = "close channel"
 	if err := n.known(ctx, op, id); err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/lnactor/lnactor/actors/chainwatch/fees"
+	"github.com/lnactor/lnactor/actors/channel"
 	"github.com/lnactor/lnactor/actors/channel/opening"
 	"github.com/lnactor/lnactor/actors/manager"
 	"github.com/lnactor/lnactor/actors/monitor"
@@ -58,6 +59,7 @@ var (
 	ErrNotFound         = errors.New("not found")
 	ErrNotConnected     = errors.New("not connected to the peer")
 	ErrChannelEnded     = monitor.ErrNoPolicy
+	ErrAlreadyClosed    = channel.ErrAlreadyClosed
 )
 
 // RouteLimitError says that there are routes, but none within the limits of a payment, and what the best of them would have cost.

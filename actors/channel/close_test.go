@@ -177,6 +177,40 @@ func TestCloseIsRefused(t *testing.T) {
 	w.closed()
 }
 
+// A close is repeated with another script each time, before and after it was said, also over a restart and where the peer began: the first stays.
+func TestCloseIsRepeated(t *testing.T) {
+	w := newWorld(t)
+	w.a.add(1, 50_000_000)
+	w.run()
+	w.disconnect()
+	w.a.close("alice", 0)
+	w.a.close("alice again", 0)
+	w.run()
+	w.connect()
+	w.run()
+	w.a.close("alice once more", 0)
+	w.b.close("bob", 0)
+	w.run()
+	w.a.restart(true)
+	w.connect()
+	w.run()
+	w.a.close("alice at last", 0)
+	w.run()
+	if len(w.a.replies) != 4 || len(w.b.replies) != 1 || w.b.durable.HolderShutdown == nil {
+		t.Fatal(w.a.replies, w.b.replies)
+	}
+	for _, r := range append(w.a.replies, w.b.replies...) {
+		check(t, r.Err)
+	}
+	said := w.b.durable.HolderShutdown // bob's own, since it was asked for by alice first
+	w.b.decide(0, "fulfill")
+	w.run()
+	tx := w.closed()
+	if pays(tx, script("alice")) == 0 || pays(tx, said) == 0 {
+		t.Fatal("closed to another script")
+	}
+}
+
 // BOLT 2, closing_signed: fee_range survives the wire, and its absence is seen.
 func TestFeeRange(t *testing.T) {
 	m := &ClosingSigned{ClosingSigned: lnwire.ClosingSigned{FeeSatoshis: 7}, Range: FeeRange{Min: 5, Max: 1 << 40}}

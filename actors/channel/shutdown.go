@@ -29,7 +29,12 @@ func (c *closing) restart() { c.sent, c.last, c.theirs, c.theirLast = false, 0, 
 func (c *Channel) closeChannel(m messages.CloseChannel) error {
 	f := c.facts
 	upfront := f.Holder.UpfrontShutdownScript
-	if len(m.Script) == 0 {
+	switch {
+	case f.HolderShutdown != nil: // said, perhaps because the peer began: the script stays, though whoever asks has another one each time
+		m.Script = f.HolderShutdown
+	case c.closing.wanted != nil:
+		m.Script = c.closing.wanted.Script
+	case len(m.Script) == 0:
 		m.Script = upfront
 	}
 	switch {
@@ -39,9 +44,7 @@ func (c *Channel) closeChannel(m messages.CloseChannel) error {
 	case f.Unverified:
 		c.tellClose(m.ReplyTo, facts.ErrUnverified)
 		return nil
-	case !validShutdownScript(m.Script), len(upfront) > 0 && !bytes.Equal(upfront, m.Script),
-		f.HolderShutdown != nil && !bytes.Equal(f.HolderShutdown, m.Script),
-		c.closing.wanted != nil && !bytes.Equal(c.closing.wanted.Script, m.Script):
+	case !validShutdownScript(m.Script), len(upfront) > 0 && !bytes.Equal(upfront, m.Script):
 		c.tellClose(m.ReplyTo, ErrBadScript)
 		return nil
 	}

@@ -54,6 +54,7 @@ var known = []struct {
 	{lnactor.ErrPeerGone, connect.CodeUnavailable, "peer_gone", "connect to the peer and try again"},
 	{lnactor.ErrNotConnected, connect.CodeFailedPrecondition, "not_connected", "connect to the peer first"},
 	{lnactor.ErrChannelEnded, connect.CodeFailedPrecondition, "channel_ended", "nothing is forwarded over it any more; see lnactor channels"},
+	{lnactor.ErrAlreadyClosed, connect.CodeFailedPrecondition, "already_closed", "nothing has to be done: lnactor channels shows how far it is, lnactor closed that it is over"},
 	{lnactor.ErrUnverified, connect.CodeFailedPrecondition, "unverified", "connect to the peer; only if it will never come back and nothing happened after the backup: lnactor channels trust-restored"},
 	{lnactor.ErrQuarantined, connect.CodeFailedPrecondition, "quarantined", "its records can't be used: lnactor doctor says what to do"},
 	{lnactor.ErrVerified, connect.CodeFailedPrecondition, "verified", "nothing has to be done"},
